@@ -1,0 +1,64 @@
+"""Where a cell of the attention map lies on the slide."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+from keras import ops
+
+# A slide's geometry travels as integers, because Keras casts floats to the compute dtype, which may be float16:
+# x, y, width, height of its bounds in level-0 pixels, and its mpp in units of 1e-7 um.
+GEOMETRY_FIELDS = ("x", "y", "width", "height", "mpp_e7")
+MPP_UNIT = 1e-7
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """The grid of cells over a slide, one layer per magnification.
+
+    Attributes:
+        overview_mpp: resolution of the overview, um/px.
+        stride: overview pixels per cell side.
+        magnifications: resolution of the patches of each magnification, um/px.
+        patch_size: patch side in pixels, the same at every magnification.
+    """
+
+    overview_mpp: float
+    stride: int
+    magnifications: tuple[float, ...]
+    patch_size: int
+
+    @property
+    def cell_um(self) -> float:
+        """Side of a cell in um."""
+        return self.stride * self.overview_mpp
+
+    def place(self, index: Any, geometry: Any) -> tuple[Any, Any]:
+        """Level-0 rectangles of cells.
+
+        A cell's centre lies at ``(col + 0.5, row + 0.5) * stride * overview_mpp / slide_mpp`` from the origin of the
+        slide's bounds; its patch is centred there and covers ``patch_size * mpp`` um.
+
+        Args:
+            index: `(B, N, 3)` integer (row, column, magnification).
+            geometry: `(B, 5)` integers, see `GEOMETRY_FIELDS`.
+
+        Returns:
+            location `(B, N, 2)` int64: (x, y) of the patches' top-left corners, level-0 pixels.
+            downsample `(B, N)`: level-0 pixels per patch pixel.
+        """
+        real = "float64" if keras.backend.backend() == "tensorflow" else "float32"
+        geometry = ops.cast(geometry, real)
+        slide_mpp = geometry[:, 4:5] * MPP_UNIT
+        mpp = ops.take(ops.convert_to_tensor(self.magnifications, dtype=real), index[..., 2])
+        downsample = mpp / slide_mpp
+        column_row = ops.cast(ops.flip(index[..., :2], axis=-1), real)
+        centre = (column_row + 0.5) * (self.cell_um / slide_mpp)[..., None] + geometry[:, None, :2]
+        corner = ops.floor(centre - self.patch_size * downsample[..., None] / 2 + 0.5)
+        return ops.cast(corner, "int64" if real == "float64" else "int32"), downsample
+
+    def field_of_view_um(self, magnification: int) -> float:
+        """Side of a patch of that magnification in um."""
+        return self.patch_size * self.magnifications[magnification]

@@ -1,0 +1,1 @@
+"""One public Keras layer per file."""

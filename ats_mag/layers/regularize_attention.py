@@ -1,0 +1,46 @@
+"""A regulariser of the attention as a layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from ats_mag.regularizers import PACKAGE
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class RegularizeAttention(keras.layers.Layer):
+    """Adds a regulariser's value to the loss, once, and returns its input.
+
+    Keras' `activity_regularizer=` divides the value by the batch size in some releases; the regularisers of this
+    package are means over the batch already.
+
+    Args:
+        regularizer: a Keras regulariser, or another callable from attention to a scalar.
+
+    Call arguments:
+        attention: `(B, ...)` probabilities.
+
+    Returns:
+        `attention`.
+    """
+
+    def __init__(self, regularizer: Callable[[Any], Any] | dict[str, Any], **kwargs: Any) -> None:
+        kwargs.setdefault("dtype", "float32")
+        super().__init__(**kwargs)
+        self.regularizer = keras.regularizers.get(regularizer)
+        strength = getattr(self.regularizer, "strength", None)
+        if isinstance(strength, keras.Variable):
+            self.strength = strength  # tracked, so that JAX does not compile its value in
+
+    def call(self, attention: Any) -> Any:
+        self.add_loss(self.regularizer(attention))
+        return attention
+
+    def compute_output_shape(self, attention_shape: tuple) -> tuple:
+        return attention_shape
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "regularizer": keras.regularizers.serialize(self.regularizer)}

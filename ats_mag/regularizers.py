@@ -1,0 +1,86 @@
+"""Regularisers of the attention: how spread it is over cells, and over magnifications.
+
+They average over the batch themselves and enter a model by `add_loss` (see `layers.RegularizeAttention`); Keras'
+`activity_regularizer=` divides by the batch size again in some releases.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+PACKAGE = "ats_mag"
+
+
+class _AttentionRegularizer(keras.regularizers.Regularizer):
+    """Holds the strength as a Keras variable, so that a schedule reaches an already traced graph."""
+
+    def __init__(self, strength: float) -> None:
+        if not isinstance(strength, (int, float)):
+            raise ValueError(f"strength must be a number. Received: strength={strength!r}")
+        self.strength = keras.Variable(
+            float(strength), dtype="float32", trainable=False, aggregation="only_first_replica", name="strength"
+        )
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class MultinomialEntropy(_AttentionRegularizer):
+    """``strength * sum(a log(a + eps)) / B``: minus the mean entropy of the attention, times `strength`.
+
+    The value of attention-sampling's regulariser of the same name. A positive strength spreads the attention.
+
+    Args:
+        strength: factor of the term.
+        eps: added inside the logarithm.
+
+    Call arguments:
+        x: `(B, ...)` probabilities.
+    """
+
+    def __init__(self, strength: float, eps: float = 1e-6) -> None:
+        super().__init__(strength)
+        self.eps = eps
+
+    def __call__(self, x: Any) -> Any:
+        batch = ops.cast(ops.shape(x)[0], x.dtype)
+        return ops.cast(self.strength, x.dtype) * ops.sum(x * ops.log(x + self.eps)) / batch
+
+    def get_config(self) -> dict[str, Any]:
+        return {"strength": float(self.strength.numpy()), "eps": self.eps}
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class MagnificationEntropy(_AttentionRegularizer):
+    """Minus the entropy of the magnification marginal, times `strength`: keeps every magnification in play.
+
+    The marginal of a slide is the sum of its attention over all places, one mass per magnification. Trained without
+    this term the joint attention collapses onto the magnification whose cue is learnt first.
+
+    Args:
+        strength: factor of the term.
+        per: `"slide"`: mean over slides of each slide's entropy. `"batch"`: entropy of the batch's mean marginal, which
+            lets single slides settle on one magnification.
+        eps: added inside the logarithm.
+
+    Call arguments:
+        x: `(B, H, W, M)` probabilities.
+    """
+
+    def __init__(self, strength: float, per: str = "slide", eps: float = 1e-6) -> None:
+        super().__init__(strength)
+        if per not in ("slide", "batch"):
+            raise ValueError(f"per must be 'slide' or 'batch'. Received: per={per!r}")
+        self.per = per
+        self.eps = eps
+
+    def __call__(self, x: Any) -> Any:
+        marginal = ops.sum(x, axis=tuple(range(1, len(x.shape) - 1)))
+        if self.per == "batch":
+            marginal = ops.mean(marginal, axis=0, keepdims=True)
+        negentropy = ops.mean(ops.sum(marginal * ops.log(marginal + self.eps), axis=-1))
+        return ops.cast(self.strength, x.dtype) * negentropy
+
+    def get_config(self) -> dict[str, Any]:
+        return {"strength": float(self.strength.numpy()), "per": self.per, "eps": self.eps}

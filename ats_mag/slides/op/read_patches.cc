@@ -1,0 +1,212 @@
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <numeric>
+#include <tuple>
+
+#include "engine.h"
+#include "error.h"
+#include "read.h"
+#include "resample.h"
+
+namespace ats_mag {
+namespace {
+
+constexpr double kFinest = 1.0 / 1024, kCoarsest = 1 << 20;
+constexpr int64_t kFarthest = int64_t{1} << 40;
+constexpr int64_t kLargestSide = 1 << 16, kMostBytes = int64_t{1} << 40;
+
+bool IsFileError(const Error& error) {
+  return error.code() == Code::kNotFound || error.code() == Code::kPermissionDenied ||
+         error.code() == Code::kInvalidArgument || error.code() == Code::kDataLoss;
+}
+
+// One slide of a request, whose handle may have to be replaced under way.
+class Source {
+ public:
+  explicit Source(const std::string& path) : path_(path) {}
+
+  // Opens it; returns whether it could be opened. Throws what is no fault of the file.
+  bool Open() {
+    try {
+      slide_ = GetEngine().slides.Get(path_);
+    } catch (const Error& error) {
+      if (!IsFileError(error)) throw;
+      error_ = std::make_unique<Error>(error);
+    }
+    return error_ == nullptr;
+  }
+  const Error* error() const { return error_.get(); }
+
+  SlidePtr Get() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (slide_ == nullptr) slide_ = GetEngine().slides.Get(path_);
+    return slide_;
+  }
+
+  // Runs `read(slide)`. An error may stem from another thread's damaged region, as it sticks to the handle they share:
+  // only a second try, with a handle of its own, tells whether this region is damaged.
+  template <typename Read>
+  void Run(const Read& read) {
+    const SlidePtr shared = Get();
+    try {
+      read(*shared);
+      return;
+    } catch (const Error& error) {
+      if (error.code() != Code::kDataLoss) throw;
+    }
+    Replace(shared, nullptr);
+    const SlidePtr fresh = GetEngine().slides.OpenPrivate(path_);
+    read(*fresh);
+    Replace(nullptr, fresh);
+  }
+
+ private:
+  void Replace(const SlidePtr& from, const SlidePtr& to) {
+    if (from != nullptr) GetEngine().slides.Evict(from);
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (slide_ == from) slide_ = to;
+  }
+
+  const std::string path_;
+  std::mutex mutex_;
+  SlidePtr slide_;
+  std::unique_ptr<Error> error_;
+};
+
+void CheckArguments(const PatchRequest& request) {
+  const auto batch = static_cast<int64_t>(request.paths.size());
+  for (int64_t i = 0; i < batch * request.per_slide; ++i) {
+    const int64_t slide = i / request.per_slide, patch = i % request.per_slide;
+    const int64_t x = request.location[2 * i], y = request.location[2 * i + 1];
+    const double downsample = request.downsample[i];
+    if (!(downsample >= kFinest && downsample <= kCoarsest)) {
+      throw Error(Code::kInvalidArgument,
+                  Cat("downsample[", slide, ", ", patch, "] of slide ", Quote(request.paths[slide]),
+                      " must be between ", kFinest, " and ", kCoarsest, " level-0 pixels per pixel. Received: ",
+                      downsample));
+    }
+    if (x < -kFarthest || x > kFarthest || y < -kFarthest || y > kFarthest) {
+      throw Error(Code::kInvalidArgument,
+                  Cat("location[", slide, ", ", patch, "] of slide ", Quote(request.paths[slide]),
+                      " is too far from the slide (it came from a NaN or infinite number?). Received: (", x, ", ", y,
+                      ")"));
+    }
+  }
+}
+
+void ReadPatch(const PatchRequest& request, const Slide& slide, int64_t i) {
+  const double downsample = request.downsample[i];
+  const double centre_x = request.location[2 * i] + request.width * downsample / 2;
+  const double centre_y = request.location[2 * i + 1] + request.height * downsample / 2;
+  const Plan plan = ChoosePlan(slide, downsample);
+  const int64_t stride = request.width * 3;
+  try {
+    Render(slide, plan, FirstPixel(slide, plan, centre_x, request.width),
+           FirstPixel(slide, plan, centre_y, request.height), slide.Extent(plan.level),
+           {0, 0, request.width, request.height}, request.patches + i * request.height * stride, stride);
+  } catch (const Error& error) {
+    if (error.code() != Code::kDataLoss) throw;
+    throw Error(Code::kDataLoss,
+                Cat("cannot read slide ", Quote(slide.path()), " at level ", plan.level, ", location (",
+                    request.location[2 * i], ", ", request.location[2 * i + 1], "), downsample ", downsample, ": ",
+                    error.what(), "; the file is damaged: copy it again from its source, or read with "
+                    "on_error=\"fill\" to go on without such patches"));
+  }
+}
+
+// Patches of one slide, level and neighbourhood one after the other, as they share decoded tiles.
+std::vector<int64_t> LocalOrder(const PatchRequest& request) {
+  constexpr double kNeighbourhood = 1024;  // pixels of the patch's resolution
+  std::vector<int64_t> order(request.paths.size() * static_cast<size_t>(request.per_slide));
+  std::iota(order.begin(), order.end(), int64_t{0});
+  const auto key = [&](int64_t i) {
+    const double side = kNeighbourhood * request.downsample[i];
+    return std::make_tuple(i / request.per_slide, request.downsample[i],
+                           std::floor(request.location[2 * i + 1] / side), request.location[2 * i], i);
+  };
+  std::sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return key(a) < key(b); });
+  return order;
+}
+
+}  // namespace
+
+void CheckPatchSize(int64_t batch, int64_t per_slide, int64_t height, int64_t width) {
+  if (height < 1 || width < 1 || height > kLargestSide || width > kLargestSide) {
+    throw Error(Code::kInvalidArgument, Cat("the patch size must be between 1 and ", kLargestSide,
+                                            " pixels a side. Received: ", height, " x ", width));
+  }
+  int64_t bytes = height * width * 3;
+  for (const int64_t factor : {batch, per_slide}) {
+    if (factor < 0 || __builtin_mul_overflow(bytes, factor, &bytes) || bytes > kMostBytes) {
+      throw Error(Code::kInvalidArgument, Cat("too many pixels in one request: ", batch, " slides x ", per_slide,
+                                              " patches of ", height, " x ", width, "; read fewer at a time"));
+    }
+  }
+}
+
+void ReadPatches(const PatchRequest& request) {
+  const auto batch = static_cast<int64_t>(request.paths.size());
+  CheckPatchSize(batch, request.per_slide, request.height, request.width);
+  CheckArguments(request);
+  const int64_t total = batch * request.per_slide;
+  if (total == 0) return;
+  Engine& engine = GetEngine();
+
+  std::map<std::string, std::unique_ptr<Source>> by_path;
+  std::vector<Source*> sources, distinct;
+  for (const std::string& path : request.paths) {
+    std::unique_ptr<Source>& source = by_path[path];
+    if (source == nullptr) {
+      source = std::make_unique<Source>(path);
+      distinct.push_back(source.get());
+    }
+    sources.push_back(source.get());
+  }
+  engine.pool.For(static_cast<int64_t>(distinct.size()), [&](int64_t i) { distinct[i]->Open(); });
+  if (!request.fill) {
+    for (const Source* source : distinct) {
+      if (source->error() != nullptr) throw *source->error();
+    }
+  }
+
+  const std::vector<int64_t> order = LocalOrder(request);
+  const int64_t patch_bytes = request.height * request.width * 3;
+  std::mutex mutex;
+  int64_t failed = total;  // the lowest index of a failed patch
+  std::unique_ptr<Error> failure;
+  engine.pool.For(total, [&](int64_t position) {
+    const int64_t i = order[position];
+    Source& source = *sources[i / request.per_slide];
+    if (!request.fill) {
+      std::lock_guard<std::mutex> lock(mutex);
+      if (i > failed) return;  // only an earlier patch can still change the outcome
+    }
+    request.valid[i] = false;
+    if (source.error() == nullptr) {
+      try {
+        source.Run([&](const Slide& slide) { ReadPatch(request, slide, i); });
+        request.valid[i] = true;
+        ++engine.patches_read;
+        return;
+      } catch (const Error& error) {
+        if (!IsFileError(error)) throw;
+        if (!request.fill) {
+          std::lock_guard<std::mutex> lock(mutex);
+          if (i < failed) {
+            failed = i;
+            failure = std::make_unique<Error>(error);
+          }
+          return;
+        }
+      }
+    }
+    std::fill_n(request.patches + i * patch_bytes, patch_bytes, uint8_t{255});
+    ++engine.patches_filled;
+  });
+  if (failure != nullptr) throw Error(*failure);
+}
+
+}  // namespace ats_mag

@@ -1,0 +1,179 @@
+#include "slide.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+
+#include "error.h"
+
+namespace ats_mag {
+namespace {
+
+// OpenSlide cuts reads beyond 4096 pixels into pieces and truncates the places of the later ones; staying below keeps
+// every place ours, and bounds the scratch memory of a thread.
+constexpr int64_t kBlock = 1024;
+
+void CheckFile(const std::string& path) {
+  struct stat info;
+  if (stat(path.c_str(), &info) != 0) {
+    if (errno == ENOENT || errno == ENOTDIR) {
+      throw Error(Code::kNotFound, Cat("cannot open slide ", Quote(path),
+                                       ": file does not exist; check the path or the slide root"));
+    }
+    const Code code = errno == EACCES ? Code::kPermissionDenied : Code::kInvalidArgument;
+    throw Error(code, Cat("cannot open slide ", Quote(path), ": ", std::strerror(errno)));
+  }
+  if (S_ISDIR(info.st_mode)) {
+    throw Error(Code::kInvalidArgument,
+                Cat("cannot open slide ", Quote(path), ": it is a folder; name the slide file itself"));
+  }
+  if (!S_ISREG(info.st_mode)) {  // opening a pipe would wait for its writer forever
+    throw Error(Code::kInvalidArgument, Cat("cannot open slide ", Quote(path), ": it is not a regular file"));
+  }
+  if (access(path.c_str(), R_OK) != 0) {
+    throw Error(Code::kPermissionDenied,
+                Cat("cannot open slide ", Quote(path), ": ", std::strerror(errno), "; check its permissions"));
+  }
+  if (info.st_size == 0) {
+    throw Error(Code::kInvalidArgument,
+                Cat("cannot open slide ", Quote(path), ": the file is empty; copy it again from its source"));
+  }
+}
+
+// A whole number in `text`, else `otherwise`.
+int64_t ParseInt(const std::string& text, int64_t otherwise) {
+  char* end = nullptr;
+  const int64_t value = std::strtoll(text.c_str(), &end, 10);
+  return text.empty() || *end != '\0' ? otherwise : value;
+}
+
+// Premultiplied ARGB over the background. Translucent pixels are rounded as openslide-python and Pillow do it together
+// (colours divided by alpha and cut, then blended and rounded), so that the results are the same to the last bit.
+void Composite(const uint32_t* argb, int64_t count, const std::array<uint8_t, 3>& background, uint8_t* rgb) {
+  for (int64_t i = 0; i < count; ++i, rgb += 3) {
+    const uint32_t pixel = argb[i];
+    const uint32_t alpha = pixel >> 24;
+    for (int c = 0; c < 3; ++c) {
+      const uint32_t value = (pixel >> (16 - 8 * c)) & 255;
+      if (alpha == 255) {
+        rgb[c] = static_cast<uint8_t>(value);
+      } else {
+        const uint32_t straight = alpha == 0 ? 0 : std::min<uint32_t>(255, 255 * value / alpha);
+        rgb[c] = static_cast<uint8_t>((straight * alpha + background[c] * (255 - alpha) + 127) / 255);
+      }
+    }
+  }
+}
+
+}  // namespace
+
+Slide::Slide(const std::string& path, OpenSlideCache* cache) : path_(path) {
+  const OpenSlideApi& api = OpenSlide();
+  CheckFile(path);
+  handle_ = api.open(path.c_str());
+  if (handle_ == nullptr) {
+    throw Error(Code::kInvalidArgument,
+                Cat("cannot open slide ", Quote(path), ": not a whole-slide image that OpenSlide ", api.get_version(),
+                    " knows; convert it to a tiled pyramidal TIFF"));
+  }
+  try {
+    if (const char* error = api.get_error(handle_)) {
+      throw Error(Code::kInvalidArgument,
+                  Cat("cannot open slide ", Quote(path), ": ", error,
+                      "; the file is damaged or of an unsupported kind"));
+    }
+    if (cache != nullptr) api.set_cache(handle_, cache);
+    ReadMetadata();
+  } catch (...) {
+    api.close(handle_);
+    throw;
+  }
+}
+
+Slide::~Slide() { OpenSlide().close(handle_); }
+
+std::string Slide::property(const char* name) const {
+  const char* value = OpenSlide().get_property_value(handle_, name);
+  return value != nullptr ? value : "";
+}
+
+void Slide::ReadMetadata() {
+  const OpenSlideApi& api = OpenSlide();
+  const int count = api.get_level_count(handle_);
+  for (int i = 0; i < count; ++i) {
+    Level level{};
+    api.get_level_dimensions(handle_, i, &level.width, &level.height);
+    level.downsample = api.get_level_downsample(handle_, i);
+    const std::string prefix = Cat("openslide.level[", i, "].tile-");
+    level.tile_width = ParseInt(property((prefix + "width").c_str()), 0);
+    level.tile_height = ParseInt(property((prefix + "height").c_str()), 0);
+    if (level.width <= 0 || level.height <= 0 || !(level.downsample > 0)) {
+      throw Error(Code::kInvalidArgument, Cat("cannot open slide ", Quote(path_), ": its level ", i, " is empty"));
+    }
+    levels_.push_back(level);
+  }
+  if (levels_.empty()) {
+    throw Error(Code::kInvalidArgument, Cat("cannot open slide ", Quote(path_), ": it has no levels"));
+  }
+  const Rect stated = {ParseInt(property("openslide.bounds-x"), 0), ParseInt(property("openslide.bounds-y"), 0),
+                       ParseInt(property("openslide.bounds-width"), 0),
+                       ParseInt(property("openslide.bounds-height"), 0)};
+  bounds_ = stated.width > 0 && stated.height > 0 ? stated : Extent(0);
+
+  const std::string colour = property("openslide.background-color");
+  char* end = nullptr;
+  const unsigned long value = std::strtoul(colour.c_str(), &end, 16);
+  if (colour.size() == 6 && *end == '\0') {
+    states_background_ = true;
+    for (int c = 0; c < 3; ++c) background_[c] = static_cast<uint8_t>(value >> (16 - 8 * c));
+  }
+}
+
+void Slide::ReadBlock(int level, const Rect& block, uint8_t* rgb, int64_t stride) const {
+  const OpenSlideApi& api = OpenSlide();
+  static thread_local std::vector<uint32_t> argb;
+  argb.resize(static_cast<size_t>(block.width * block.height));
+  // OpenSlide wants the place in level-0 pixels, as whole numbers, and interpolates where that falls between pixels of
+  // the level (further from one than 1/512, the step of its renderer). For downsamples that are whole numbers the
+  // nearest level-0 pixel is exact; for the others up to half a level-0 pixel remains.
+  const double downsample = levels_[level].downsample;
+  const int64_t x = std::llround(block.x * downsample);
+  const int64_t y = std::llround(block.y * downsample);
+  api.read_region(handle_, argb.data(), x, y, level, block.width, block.height);
+  if (const char* error = api.get_error(handle_)) throw Error(Code::kDataLoss, error);
+  for (int64_t row = 0; row < block.height; ++row) {
+    Composite(argb.data() + row * block.width, block.width, background_, rgb + row * stride);
+  }
+}
+
+void Slide::ReadRgb(int level, const Rect& window, const Rect& clip, uint8_t* rgb, int64_t stride) const {
+  const Rect extent = Extent(level);
+  const int64_t left = std::max({window.x, clip.x, extent.x});
+  const int64_t top = std::max({window.y, clip.y, extent.y});
+  const int64_t right = std::min({window.x + window.width, clip.x + clip.width, extent.width});
+  const int64_t bottom = std::min({window.y + window.height, clip.y + clip.height, extent.height});
+  const bool empty = left >= right || top >= bottom;
+  if (empty || left > window.x || top > window.y || right < window.x + window.width ||
+      bottom < window.y + window.height) {
+    for (int64_t row = 0; row < window.height; ++row) {
+      uint8_t* pixel = rgb + row * stride;
+      for (int64_t column = 0; column < window.width; ++column, pixel += 3) {
+        std::copy(background_.begin(), background_.end(), pixel);
+      }
+    }
+  }
+  if (empty) return;
+  for (int64_t y = top; y < bottom; y += kBlock) {
+    for (int64_t x = left; x < right; x += kBlock) {
+      const Rect block = {x, y, std::min(kBlock, right - x), std::min(kBlock, bottom - y)};
+      ReadBlock(level, block, rgb + (y - window.y) * stride + (x - window.x) * 3, stride);
+    }
+  }
+}
+
+}  // namespace ats_mag

@@ -1,0 +1,59 @@
+// An open slide: its levels and properties, and reading of composited RGB pixels from one level.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "openslide_api.h"
+
+namespace ats_mag {
+
+struct Rect {
+  int64_t x, y, width, height;
+};
+
+struct Level {
+  int64_t width, height;            // pixels of this level
+  double downsample;                // level-0 pixels per pixel of this level
+  int64_t tile_width, tile_height;  // 0 when the file does not say
+};
+
+// Immutable after construction, and safe to read from many threads at once, as OpenSlide's handles are.
+class Slide {
+ public:
+  // Throws Error: kNotFound, kPermissionDenied, or kInvalidArgument when it is not a slide. `cache` may be shared.
+  Slide(const std::string& path, OpenSlideCache* cache);
+  ~Slide();
+  Slide(const Slide&) = delete;
+  Slide& operator=(const Slide&) = delete;
+
+  const std::string& path() const { return path_; }
+  const std::vector<Level>& levels() const { return levels_; }
+  const Rect& bounds() const { return bounds_; }  // level-0 pixels; the whole of level 0 when the file states none
+  const std::array<uint8_t, 3>& background() const { return background_; }
+  bool states_background() const { return states_background_; }
+  std::string property(const char* name) const;  // "" when there is none
+
+  // The whole of a level, as a rectangle of its own pixels.
+  Rect Extent(int level) const { return {0, 0, levels_[level].width, levels_[level].height}; }
+
+  // Reads `window` (pixels of `level`) composited over the background; what lies outside `clip` is background.
+  // `rgb` has `stride` bytes per row. The window may lie anywhere. Throws Error(kDataLoss), after which OpenSlide
+  // refuses every further read through this handle: drop it.
+  void ReadRgb(int level, const Rect& window, const Rect& clip, uint8_t* rgb, int64_t stride) const;
+
+ private:
+  void ReadMetadata();
+  void ReadBlock(int level, const Rect& block, uint8_t* rgb, int64_t stride) const;
+
+  std::string path_;
+  OpenSlideHandle* handle_ = nullptr;
+  std::vector<Level> levels_;
+  Rect bounds_{};
+  std::array<uint8_t, 3> background_{255, 255, 255};
+  bool states_background_ = false;
+};
+
+}  // namespace ats_mag

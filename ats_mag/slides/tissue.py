@@ -1,0 +1,121 @@
+"""Where the tissue is: a mask of the overview, and the lattice cells worth looking at.
+
+TensorFlow ops only, so that preparing, training and a served model, which has no Python, see the same mask.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+# Otsu always finds two classes, in blank glass too, where it parts the noise of the sensor and of JPEG. Glass stays
+# under 5 % of saturation (13 of 255) and stained tissue above it, so no threshold may lie lower.
+_LEAST_SATURATION = 13
+# Saturation is a quotient: in black pixels (fluorescence, areas never scanned) one grey level of noise makes it 1. No
+# stained tissue is this dark, so such pixels count as glass.
+_BLACK = 16
+_OPENING_RADIUS = 1
+_CLOSING_RADIUS = 2
+
+
+def tissue_mask(overview: Any) -> tf.Tensor:
+    """Which pixels of an overview show stained tissue.
+
+    Otsu's threshold on the saturation, then an opening (disk of radius 1: specks and threads thinner than 3 pixels go)
+    and a closing (disk of radius 2: pores fill up). Blank, grey and constant overviews give an empty mask; white
+    padding stays out.
+
+    Source: Otsu, "A threshold selection method from gray-level histograms" (IEEE Trans. SMC 9, 1979), as in
+    `skimage.filters.threshold_otsu`; opening and closing as in scikit-image with `mode="ignore"`: what lies outside the
+    overview never decides.
+
+    Args:
+        overview: `(h, w, 3)` uint8, RGB; sizes may be unknown while tracing.
+
+    Returns:
+        `(h, w)` bool.
+
+    Raises:
+        ValueError: for another shape or dtype.
+    """
+    overview = tf.convert_to_tensor(overview)
+    if overview.dtype != tf.uint8 or overview.shape.rank != 3 or overview.shape[-1] not in (3, None):
+        raise ValueError(
+            f"overview must be (h, w, 3) uint8. Received: shape {overview.shape}, dtype {overview.dtype.name}"
+        )
+    saturation = _saturation(overview)
+    threshold = tf.maximum(_otsu(saturation), _LEAST_SATURATION)
+    mask = saturation > threshold
+    mask = _dilate(_erode(mask, _OPENING_RADIUS), _OPENING_RADIUS)
+    return _erode(_dilate(mask, _CLOSING_RADIUS), _CLOSING_RADIUS)
+
+
+def valid_cells(mask: Any, stride: int, min_tissue: float = 0.05) -> Any:
+    """Which cells of the lattice hold enough tissue to be looked at.
+
+    Args:
+        mask: `(h, w)` or `(B, h, w)`, true on tissue. Sides that are no multiple of `stride` are padded with glass.
+        stride: side of a cell in overview pixels.
+        min_tissue: share of a cell's pixels, in [0, 1], that must be tissue. 0 makes every cell valid.
+
+    Returns:
+        `(H, W)` or `(B, H, W)` bool.
+
+    Raises:
+        ValueError: for a stride below 1, `min_tissue` outside [0, 1], or a mask of another rank.
+    """
+    if stride < 1 or int(stride) != stride:
+        raise ValueError(f"stride must be a positive whole number of pixels. Received: stride={stride!r}")
+    if not 0 <= min_tissue <= 1:
+        raise ValueError(f"min_tissue must lie in [0, 1]. Received: min_tissue={min_tissue!r}")
+    mask = ops.cast(ops.convert_to_tensor(mask), "int32")
+    if len(mask.shape) not in (2, 3):
+        raise ValueError(f"mask must have the shape (h, w) or (B, h, w). Received: shape {tuple(mask.shape)}")
+    *batch, height, width = ops.shape(mask)
+    mask = ops.pad(mask, [(0, 0)] * len(batch) + [(0, -height % stride), (0, -width % stride)])
+    *_, height, width = ops.shape(mask)
+    blocks = ops.reshape(mask, (*batch, height // stride, stride, width // stride, stride))
+    # Whole pixels on both sides: 0.05 * 400 in floating point exceeds 20.
+    least = math.ceil(min_tissue * stride**2 - 1e-6)
+    return ops.sum(blocks, axis=(-3, -1)) >= least
+
+
+def _saturation(overview: tf.Tensor) -> tf.Tensor:
+    """Saturation (max - min) / max of HSV as `(h, w)` int32 in 0..255, rounded half up in exact integers."""
+    highest = tf.cast(tf.reduce_max(overview, axis=-1), tf.int32)
+    lowest = tf.cast(tf.reduce_min(overview, axis=-1), tf.int32)
+    saturation = (510 * (highest - lowest) + highest) // (2 * tf.maximum(highest, 1))
+    return tf.where(highest < _BLACK, 0, saturation)
+
+
+def _otsu(values: tf.Tensor) -> tf.Tensor:
+    """Otsu's threshold of int32 values in 0..255; values above it are foreground.
+
+    The types follow scikit-image's: counts are float32, means float64, so that even its ties are broken alike.
+    """
+    counts = tf.cast(tf.math.bincount(tf.reshape(values, [-1]), minlength=256, maxlength=256), tf.float32)
+    weighted = tf.cast(counts, tf.float64) * tf.range(256, dtype=tf.float64)
+    below = tf.cumsum(counts)[:-1]
+    above = tf.cumsum(counts, reverse=True)[1:]
+    mean_below = tf.math.divide_no_nan(tf.cumsum(weighted)[:-1], tf.cast(below, tf.float64))
+    mean_above = tf.math.divide_no_nan(tf.cumsum(weighted, reverse=True)[1:], tf.cast(above, tf.float64))
+    variance = tf.cast(below * above, tf.float64) * (mean_below - mean_above) ** 2
+    # A constant image has no threshold: nothing lies above its only value.
+    return tf.maximum(tf.argmax(variance, output_type=tf.int32), tf.reduce_min(values))
+
+
+def _dilate(mask: tf.Tensor, radius: int) -> tf.Tensor:
+    """Dilation by a disk; outside counts as false."""
+    side = np.arange(-radius, radius + 1)
+    disk = (side[:, None] ** 2 + side**2 <= radius**2).astype(np.float32)
+    picture = tf.cast(mask, tf.float32)[None, :, :, None]
+    return tf.nn.conv2d(picture, disk[:, :, None, None], strides=1, padding="SAME")[0, :, :, 0] > 0.5
+
+
+def _erode(mask: tf.Tensor, radius: int) -> tf.Tensor:
+    """Erosion by a disk; outside counts as true."""
+    return ~_dilate(~mask, radius)
