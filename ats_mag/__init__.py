@@ -1,0 +1,30 @@
+"""Whole-slide histology classification by joint spatial and magnification attention sampling."""
+
+import lazy_loader
+
+__version__ = "0.1.0"
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "attention_sampling": ["attention_sampling"],
+        "lattice": ["Lattice"],
+        "layers.expectation": ["Expectation"],
+        "layers.joint_softmax": ["JointSoftmax"],
+        "layers.read_slide_patches": ["ReadSlidePatches"],
+        "layers.regularize_attention": ["RegularizeAttention"],
+        "layers.sample_patches": ["SamplePatches"],
+        "models": ["SlideClassifier"],
+        "networks": ["application_network", "attention_network", "feature_network"],
+        "manifest": ["ManifestError", "read_manifest"],
+        "prepare": ["prepare"],
+        "records": ["RecordError", "dataset"],
+        "regularizers": ["MagnificationEntropy", "MultinomialEntropy"],
+        "sampling": ["Samples", "sample", "sample_weights"],
+        "saving": ["load_model"],
+        "schedules": ["ScheduleStrength"],
+        "slides.properties": ["SlideError", "SlideInfo", "slide_info"],
+        "slides.pyramid": ["write_pyramid"],
+        "slides.reader": ["load_op", "read_overview", "read_patches"],
+    },
+)

@@ -33,7 +33,8 @@ class Samples(NamedTuple):
         index: `(B, N, len(space))` int32, the cell of each draw.
         attention: `(B, N)`, the probability of each drawn cell.
         weight: `(B, N)`, its differentiable weight; exactly 0 for surplus draws of a slide with fewer than N cells.
-        threshold: `(B, 1)`, the log-probability threshold of `priority`, else None.
+        threshold: `(B, 1)`, the log-probability threshold of `priority`, else None; `(B, M)`, one per stratum, where the
+            draws are stratified.
     """
 
     index: Any
@@ -49,6 +50,7 @@ def sample(
     seed: int | keras.random.SeedGenerator | None = None,
     noise: Any | None = None,
     normalize: bool = True,
+    stratify: bool = False,
 ) -> Samples:
     """Draws `n_samples` cells per slide and weighs them.
 
@@ -60,14 +62,20 @@ def sample(
         noise: uniform(0, 1) numbers that replace the random draw: `(B, prod(space))` for `sequential` and `priority`
             (Gumbel), `(B, N)` for `replacement` (inverse of the cumulative distribution).
         normalize: of `priority` only: whether the weights are made to sum to 1. False is exactly unbiased.
+        stratify: draw within each entry of the last axis (each magnification) separately, N / M draws in each, with
+            weights ``a_m * weight within m`` where a_m is the mass of m. As unbiased as the method itself, and no
+            magnification goes unseen however little mass it has.
 
     Returns:
         `Samples`. The draws carry no gradient; `attention` and `weight` do.
 
     Raises:
-        ValueError: for an unknown method, N < 1, N larger than the lattice, or noise of the wrong shape.
+        ValueError: for an unknown method, N < 1, N larger than the lattice, noise of the wrong shape, or fewer draws
+            than strata.
     """
     attention = as_float(attention)
+    if stratify and method in STOCHASTIC_METHODS and attention.shape[-1] > 1:
+        return _sample_strata(attention, n_samples, method, seed, noise, normalize)
     space = tuple(attention.shape[1:])
     if not space:
         raise ValueError(f"attention must have the shape (B, *space). Received: shape {tuple(attention.shape)}")
@@ -150,8 +158,43 @@ def as_float(x: Any) -> Any:
     return x if keras.backend.standardize_dtype(x.dtype) == "float64" else ops.cast(x, "float32")
 
 
+def _sample_strata(
+    attention: Any, n_samples: int | None, method: str, seed: Any, noise: Any | None, normalize: bool
+) -> Samples:
+    n_strata = attention.shape[-1]
+    _check_arguments(n_samples, None, method, noise)
+    if n_samples < n_strata:
+        raise ValueError(
+            f"stratified sampling needs at least one draw for each of the {n_strata} strata. "
+            f"Received: n_samples={n_samples}"
+        )
+    mass = ops.sum(attention, axis=tuple(range(1, len(attention.shape) - 1)))
+    noise_of_cells = None
+    if noise is not None and method != "replacement":
+        noise_of_cells = ops.reshape(noise, (ops.shape(attention)[0], -1, n_strata))
+    parts, first = [], 0
+    for stratum in range(n_strata):
+        n = n_samples // n_strata + (stratum < n_samples % n_strata)
+        here = mass[:, stratum]
+        divisor = ops.reshape(ops.maximum(here, _SMALLEST_NORMAL), (-1, *[1] * (len(attention.shape) - 2)))
+        if noise is None:
+            noise_here = None
+        else:
+            noise_here = noise[:, first : first + n] if noise_of_cells is None else noise_of_cells[..., stratum]
+        part = sample(attention[..., stratum] / divisor, n, method, seed, noise_here, normalize)
+        index = ops.concatenate([part.index, ops.full_like(part.index[..., :1], stratum)], axis=-1)
+        here = here[:, None]
+        parts.append(Samples(index, part.attention * here, part.weight * here, part.threshold))
+        first += n
+    joined = [ops.concatenate([part[i] for part in parts], axis=1) for i in range(3)]
+    threshold = ops.concatenate([p.threshold for p in parts], axis=1) if method == "priority" else None
+    return Samples(*joined, threshold)
+
+
 def _normalized(u: Any) -> Any:
-    return u / ops.maximum(ops.sum(u, axis=1, keepdims=True), _SMALLEST_NORMAL)
+    total = ops.sum(u, axis=1, keepdims=True)
+    # 1 rather than a tiny number where nothing has mass: its square, in the gradient, must not underflow.
+    return u / ops.where(total > 0, total, ops.ones_like(total))
 
 
 def _gumbel_top(flat: Any, noise: Any, n: int, n_cells: int | None) -> tuple[Any, Any]:
@@ -162,6 +205,8 @@ def _gumbel_top(flat: Any, noise: Any, n: int, n_cells: int | None) -> tuple[Any
     perturbed = ops.where(possible, log_probability - ops.log(-ops.log(noise)), -math.inf)
     if n_cells == n:
         return ops.top_k(perturbed, n)[1], ops.full_like(perturbed[:, :1], -math.inf)
+    if n_cells is None:  # perhaps no more than n: a last entry that cannot be drawn stands in for the (n+1)-th
+        perturbed = ops.pad(perturbed, [(0, 0), (0, 1)], constant_values=-math.inf)
     values, cells = ops.top_k(perturbed, n + 1)
     return cells[:, :n], values[:, n:]
 

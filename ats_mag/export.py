@@ -1,0 +1,159 @@
+"""A trained model as two SavedModels: one that reads slides by path, one without the op for a stock server."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import keras
+import tensorflow as tf
+
+from ats_mag.slides.overview import WHITE, pad_to_multiple, view_slide
+from ats_mag.slides.tissue import tissue_mask
+
+if TYPE_CHECKING:
+    from ats_mag.models import SlideClassifier
+
+STOCK_SUFFIX = "-stock"
+
+
+def export_model(model: SlideClassifier, path: str | os.PathLike[str]) -> tuple[Path, Path]:
+    """Writes the two SavedModels.
+
+    `path`, for a process that has loaded the op library (`tf.load_op_library(ats_mag.load_op())`, without the package):
+    the signature `serving_default(path, slide_mpp)` takes slide paths, one string or `(B,)`, and um/px of level 0
+    (NaN: the file's own), and returns
+
+    - `probabilities` `(B, C)`, `attention` `(B, H, W, M)`, `mpp` `(B,)` um/px of level 0,
+    - the patches looked at: `index` `(B, N, 3)`, `location` `(B, N, 2)` (x, y) in level-0 pixels, `downsample` and `weight`
+      `(B, N)`. Where the model's test method is `exhaustive`, these are the N most probable.
+
+    `path` + "-stock", without the op, which would keep a stock server from loading it at all:
+
+    - `tissue(overview (h, w, 3) uint8)` -> `mask (h, w)` bool,
+    - `locate(overview (B, h, w, 3) uint8, mask (B, h, w) bool)` -> `attention`, `index`, `weight`, and where to read the
+      patches: `centre_um` `(B, N, 2)` (x, y) in um from the origin of the slide's bounds, `mpp` `(B, N)`,
+    - `classify(patches (B, N, P, P, 3) uint8, weight (B, N) float32)` -> `probabilities`.
+
+    Args:
+        model: the model.
+        path: folder of the first; it must not exist.
+
+    Returns:
+        The two folders.
+
+    Raises:
+        FileExistsError: one of the folders exists.
+    """
+    path = Path(path)
+    stock = path.with_name(path.name + STOCK_SUFFIX)
+    for folder in (path, stock):
+        if folder.exists():
+            raise FileExistsError(f"{str(folder)!r} exists already: remove it, or export to another place")
+    for folder, endpoints in ((path, _path_endpoints(model)), (stock, _stock_endpoints(model))):
+        unfinished = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+        archive = keras.export.ExportArchive()
+        archive.track(model)
+        for name, function, signature in endpoints:
+            archive.add_endpoint(name, function, input_signature=signature)
+        archive.write_out(str(unfinished), verbose=False)
+        os.replace(unfinished, folder)
+    return path, stock
+
+
+def _path_endpoints(model: SlideClassifier) -> list[tuple[str, Any, list[tf.TensorSpec]]]:
+    overview_mpp, stride = model.lattice.overview_mpp, model.lattice.stride
+    image_spec = tf.RaggedTensorSpec((None, None, 3), tf.uint8, ragged_rank=1)
+    mask_spec = tf.RaggedTensorSpec((None, None), tf.bool, ragged_rank=1)
+
+    def view(slide: tuple[tf.Tensor, tf.Tensor]) -> tuple[Any, Any, tf.Tensor]:
+        overview = view_slide(slide[0], overview_mpp, slide[1])
+        image = pad_to_multiple(overview.image, stride, WHITE)
+        mask = pad_to_multiple(overview.mask, stride, 0)
+        ragged = tf.RaggedTensor.from_tensor
+        return ragged(image), ragged(mask), overview.geometry
+
+    def serve(path: tf.Tensor, slide_mpp: tf.Tensor) -> dict[str, tf.Tensor]:
+        path = tf.reshape(path, (-1,))
+        slide_mpp = tf.broadcast_to(tf.reshape(tf.cast(slide_mpp, tf.float64), (-1,)), tf.shape(path))
+        signature = (image_spec, mask_spec, tf.TensorSpec((5,), tf.int64))
+        images, masks, geometry = tf.map_fn(view, (path, slide_mpp), fn_output_signature=signature)
+        mask = masks.to_tensor(False)
+        with tf.control_dependencies([_assert_tissue(mask, path)]):
+            inputs = {
+                "overview": images.to_tensor(WHITE, shape=(None, None, None, 3)),
+                "mask": mask,
+                "path": path,
+                "geometry": geometry,
+            }
+            attention = model.attend(inputs)
+        samples = model.draw(attention, method="topk" if model.test_method == "exhaustive" else None)
+        location, downsample = model.lattice.place(samples.index, geometry)
+        if model.test_method == "exhaustive":
+            probabilities = model.classify_exhaustively(inputs, attention)
+        else:
+            probabilities = model.classify_samples(inputs, samples)
+        return {
+            "probabilities": probabilities,
+            "attention": attention,
+            "index": samples.index,
+            "location": location,
+            "downsample": downsample,
+            "weight": samples.weight,
+            "mpp": tf.cast(geometry[:, 4], tf.float64) * 1e-7,
+        }
+
+    signature = [tf.TensorSpec(None, tf.string, name="path"), tf.TensorSpec(None, tf.float64, name="slide_mpp")]
+    return [("serving_default", serve, signature)]
+
+
+def _assert_tissue(mask: tf.Tensor, path: tf.Tensor) -> tf.Operation:
+    found = tf.reduce_any(mask, axis=(1, 2))
+    return tf.debugging.Assert(
+        tf.reduce_all(found), ["no tissue was found on these slides:", tf.boolean_mask(path, ~found)], summarize=10
+    )
+
+
+def _stock_endpoints(model: SlideClassifier) -> list[tuple[str, Any, list[tf.TensorSpec]]]:
+    lattice = model.lattice
+
+    def tissue(overview: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"mask": tissue_mask(overview)}
+
+    def locate(overview: tf.Tensor, mask: tf.Tensor) -> dict[str, tf.Tensor]:
+        attention = model.attend({"overview": overview, "mask": mask})
+        samples = model.draw(attention, method="topk" if model.test_method == "exhaustive" else None)
+        centre = (tf.cast(samples.index[..., 1::-1], tf.float32) + 0.5) * lattice.cell_um
+        mpp = tf.gather(tf.constant(lattice.magnifications, tf.float32), samples.index[..., 2])
+        return {
+            "attention": attention,
+            "index": samples.index,
+            "weight": samples.weight,
+            "centre_um": centre,
+            "mpp": mpp,
+        }
+
+    def classify(patches: tf.Tensor, weight: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"probabilities": model.classify(model.features_of(patches), weight)}
+
+    side = model.patch_size
+    return [
+        ("tissue", tissue, [tf.TensorSpec((None, None, 3), tf.uint8, name="overview")]),
+        (
+            "locate",
+            locate,
+            [
+                tf.TensorSpec((None, None, None, 3), tf.uint8, name="overview"),
+                tf.TensorSpec((None, None, None), tf.bool, name="mask"),
+            ],
+        ),
+        (
+            "classify",
+            classify,
+            [
+                tf.TensorSpec((None, None, side, side, 3), tf.uint8, name="patches"),
+                tf.TensorSpec((None, None), tf.float32, name="weight"),
+            ],
+        ),
+    ]

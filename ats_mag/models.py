@@ -1,0 +1,330 @@
+"""The whole-slide classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+from keras import layers, ops
+
+from ats_mag.heads import HEADS
+from ats_mag.inspection import Inspection, inspect
+from ats_mag.lattice import Lattice
+from ats_mag.layers.expectation import Expectation
+from ats_mag.layers.joint_softmax import JointSoftmax
+from ats_mag.layers.read_slide_patches import ReadSlidePatches
+from ats_mag.layers.regularize_attention import RegularizeAttention
+from ats_mag.networks import attention_network, feature_network
+from ats_mag.regularizers import PACKAGE, MagnificationEntropy, MultinomialEntropy
+from ats_mag.sampling import METHODS, STOCHASTIC_METHODS, Samples, sample
+from ats_mag.slides.tissue import valid_cells
+from ats_mag.units import parse_mpp
+
+INPUT_FIELDS = ("overview", "mask", "path", "geometry")
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class SlideClassifier(keras.Model):
+    """Predicts a slide's label from a few patches, and learns where and at which magnification to take them.
+
+    Args:
+        classes: the class names, or how many there are.
+        magnifications: resolutions of the patches, um/px (0.5) or as "20x".
+        patch_size: P, patch side in pixels.
+        n_patches: N, patches per slide while training.
+        overview_mpp: resolution of the overview, um/px.
+        attention: a Keras model `(B, h, w, 3)` in 0..255 -> logits `(B, H, W, M)`. None: `attention_network`.
+        feature: a Keras model `(B, P, P, 3)` in 0..255 -> `(B, D)`. None: `feature_network`.
+        head: `single_label` (integer labels), `multi_label` (0/1 vectors) or `binary` (0/1).
+        method: how to draw while training: `sequential`, `priority` or `replacement`.
+        stratify: draw N / M patches at each magnification while training, see `sample`.
+        test_method: how to draw otherwise: `topk`, `exhaustive`, or one of the above.
+        test_n_patches: N otherwise. None: `n_patches`.
+        smooth: see `JointSoftmax`.
+        regularizers: of the attention. None: `MultinomialEntropy` and `MagnificationEntropy` at strengths that keep the
+            attention from collapsing onto one magnification.
+        normalize_features: whether features are scaled to unit L2 norm, for which sampling from the attention has the
+            least variance (Katharopoulos & Fleuret 2019, section 3.2).
+        min_tissue: share of a cell that must be tissue for the cell to be looked at.
+        on_error: `raise`, or `fill`: unreadable patches get weight 0 and are counted in the metric `unreadable`.
+        chunk: patches per slide that `exhaustive` holds at a time.
+        seed: of the draws.
+        attention_weights, feature_weights: files of weights that the networks start from.
+
+    Call arguments:
+        inputs: a dict of `overview` `(B, h, w, 3)` uint8, `mask` `(B, h, w)` bool (tissue), `path` `(B, L)` int32 (see
+            `slides.reader.encode_paths`), `geometry` `(B, 5)` integers (see `lattice.GEOMETRY_FIELDS`), and optionally
+            `noise`, see the next argument.
+        noise: uniform numbers that replace the draw, see `sample`.
+
+    Returns:
+        `(B, C)` float32 probabilities; `(B, 1)` for `binary`.
+
+    Raises:
+        ValueError: for arguments that do not fit together. While running, TensorFlow's errors of `read_patches`.
+    """
+
+    def __init__(
+        self,
+        classes: int | Sequence[str],
+        magnifications: Sequence[float | str] = ("20x", "5x"),
+        patch_size: int = 224,
+        n_patches: int = 16,
+        overview_mpp: float | str = 8.0,
+        attention: keras.Model | None = None,
+        feature: keras.Model | None = None,
+        head: str = "single_label",
+        method: str = "sequential",
+        stratify: bool = True,
+        test_method: str = "topk",
+        test_n_patches: int | None = None,
+        smooth: float = 0.0,
+        regularizers: Sequence[Any] | None = None,
+        normalize_features: bool = True,
+        min_tissue: float = 0.05,
+        on_error: str = "raise",
+        chunk: int = 64,
+        seed: int | None = None,
+        attention_weights: str | None = None,
+        feature_weights: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        kwargs.setdefault("autocast", False)  # the inputs are integers; each layer casts for itself
+        super().__init__(**kwargs)
+        self.classes = [str(i) for i in range(classes)] if isinstance(classes, int) else [str(c) for c in classes]
+        self.magnifications = tuple(parse_mpp(m) for m in magnifications)
+        self.head_kind = _choice("head", head, HEADS)
+        self.method = _choice("method", method, STOCHASTIC_METHODS)
+        self.test_method = _choice("test_method", test_method, METHODS)
+        self.n_patches = _positive("n_patches", n_patches)
+        self.test_n_patches = _positive("test_n_patches", test_n_patches or n_patches)
+        self.patch_size = _positive("patch_size", patch_size)
+        self.chunk = _positive("chunk", chunk)
+        self.stratify = stratify
+        self.min_tissue = min_tissue
+        self.on_error = on_error
+        self.smooth = smooth
+        self.normalize_features = normalize_features
+        self.seed = seed
+        _check_classes(self.classes, head)
+        _check_magnifications(self.magnifications)
+        if stratify and self.n_patches < len(self.magnifications):
+            raise ValueError(
+                f"stratify=True needs n_patches of at least the {len(self.magnifications)} magnifications. "
+                f"Received: n_patches={n_patches}"
+            )
+
+        n_magnifications = len(self.magnifications)
+        self.attention = attention_network(n_magnifications) if attention is None else attention
+        self.feature = feature_network(self.patch_size) if feature is None else feature
+        if attention_weights is not None:
+            self.attention.load_weights(attention_weights)
+        if feature_weights is not None:
+            self.feature.load_weights(feature_weights)
+        stride = _stride(self.attention, n_magnifications)
+        self.lattice = Lattice(parse_mpp(overview_mpp), stride, self.magnifications, self.patch_size)
+        self.dimension = _dimension(self.feature, self.patch_size)
+
+        self.joint_softmax = JointSoftmax(smooth)
+        if regularizers is None:
+            regularizers = [MultinomialEntropy(0.01), MagnificationEntropy(0.3)]
+        self.regularizers = [RegularizeAttention(r) for r in regularizers]
+        self.reader = ReadSlidePatches(self.patch_size, on_error)
+        self.normalization = layers.UnitNormalization(dtype="float32") if normalize_features else None
+        self.expectation = Expectation()
+        self.head = layers.Dense(HEADS[head].units(len(self.classes)), dtype="float32", name="head")
+        self.activation = layers.Activation(HEADS[head].activation, dtype="float32")
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.entropy_metric = keras.metrics.Mean(name="attention_entropy")
+        self.mass_metrics = [keras.metrics.Mean(name=f"mass_{mpp:g}") for mpp in self.magnifications]
+        self.unreadable_metric = keras.metrics.Sum(name="unreadable") if on_error == "fill" else None
+        self.head.build((None, self.dimension))
+        self.built = True
+
+    def build(self, input_shape: Any = None) -> None:
+        """Everything was built with the model."""
+
+    def compile(self, optimizer: Any = "adam", loss: Any = None, metrics: Any = None, **kwargs: Any) -> None:
+        """As `keras.Model.compile`; loss and metrics default to those of the head."""
+        head = HEADS[self.head_kind]
+        super().compile(
+            optimizer, head.loss if loss is None else loss, metrics=head.metrics() if metrics is None else metrics, **kwargs
+        )
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
+    def attend(self, inputs: Mapping[str, Any], training: bool = False) -> Any:
+        """The attention: `(B, H, W, M)` float32, 0 off tissue."""
+        logits = self.attention(ops.cast(inputs["overview"], "float32"), training=training)
+        return self.joint_softmax(logits, self.cells(inputs["mask"]))
+
+    def cells(self, mask: Any) -> Any:
+        """Which cells may be looked at, `(B, H, W)` bool, from the tissue mask `(B, h, w)`."""
+        return valid_cells(mask, self.lattice.stride, self.min_tissue)
+
+    def draw(
+        self, attention: Any, noise: Any | None = None, training: bool = False, method: str | None = None, n: int = 0
+    ) -> Samples:
+        """Draws patches as `call` does, see `sample`."""
+        method = method or (self.method if training else self.test_method)
+        n = n or (self.n_patches if training else self.test_n_patches)
+        stratify = self.stratify and training
+        return sample(attention, n, method, seed=self.seed_generator, noise=noise, stratify=stratify)
+
+    def read(self, inputs: Mapping[str, Any], index: Any) -> tuple[Any, Any]:
+        """Patches `(B, N, P, P, 3)` uint8 of cells `(B, N, 3)`, and which could be read `(B, N)`."""
+        location, downsample = self.lattice.place(index, inputs["geometry"])
+        return self.reader(inputs["path"], location, downsample)
+
+    def features_of(self, patches: Any, training: bool = False) -> Any:
+        """`(B, N, P, P, 3)` -> `(B, N, D)` float32."""
+        batch, n = ops.shape(patches)[:2]
+        flat = ops.reshape(patches, (-1, self.patch_size, self.patch_size, 3))
+        features = self.feature(ops.cast(flat, "float32"), training=training)
+        features = ops.cast(ops.reshape(features, (batch, n, self.dimension)), "float32")
+        return features if self.normalization is None else self.normalization(features)
+
+    def classify(self, features: Any, weight: Any) -> Any:
+        """Probabilities from features `(B, N, D)` and weights `(B, N)`."""
+        return self.activation(self.head(self.expectation([features, weight])))
+
+    def call(self, inputs: Mapping[str, Any], noise: Any | None = None, training: bool = False) -> Any:
+        if noise is None:
+            noise = inputs.get("noise")
+        attention = self.attend(inputs, training)
+        for regularizer in self.regularizers:
+            attention = regularizer(attention)
+        self._observe(attention)
+        if not training and self.test_method == "exhaustive":
+            return self.classify_exhaustively(inputs, attention)
+        return self.classify_samples(inputs, self.draw(attention, noise, training), training)
+
+    def classify_samples(self, inputs: Mapping[str, Any], samples: Samples, training: bool = False) -> Any:
+        """Reads the drawn patches and returns probabilities `(B, C)`."""
+        patches, valid = self.read(inputs, samples.index)
+        if self.unreadable_metric is not None:
+            self.unreadable_metric.update_state(ops.cast(ops.logical_not(valid), "float32"))
+        weight = ops.where(valid, samples.weight, 0.0)
+        return self.classify(self.features_of(patches, training), weight)
+
+    def classify_exhaustively(self, inputs: Mapping[str, Any], attention: Any) -> Any:
+        """Reads every cell with a > 0, `chunk` patches at a time, and returns probabilities `(B, C)`."""
+        return self.activation(self.head(self._exhaustive_expectation(inputs, attention)))
+
+    def inspect(self, inputs: Mapping[str, Any], **options: Any) -> Inspection:
+        """What the model looks at and why it decides so, see `inspection.inspect`."""
+        return inspect(self, inputs, **options)
+
+    def export(self, path: Any, **_: Any) -> Any:
+        """Writes the two SavedModels, see `export.export_model`, and returns their folders."""
+        from ats_mag.export import export_model  # the export builds on the model
+
+        return export_model(self, path)
+
+    def _observe(self, attention: Any) -> None:
+        attention = ops.stop_gradient(attention)
+        self.entropy_metric.update_state(-ops.sum(attention * ops.log(attention + 1e-9), axis=(1, 2, 3)))
+        mass = ops.sum(attention, axis=(1, 2))
+        for m, metric in enumerate(self.mass_metrics):
+            metric.update_state(mass[:, m])
+
+    def _exhaustive_expectation(self, inputs: Mapping[str, Any], attention: Any) -> Any:
+        """Phi itself, `(B, D)`: every cell with a > 0, the most probable first, `chunk` at a time."""
+        every = sample(attention, None, "exhaustive")
+        cells = ops.max(ops.sum(ops.cast(every.weight > 0, "int32"), axis=1))
+        n = ops.shape(every.weight)[1]
+        short = -n % self.chunk
+        index = ops.pad(every.index, ((0, 0), (0, short), (0, 0)))
+        weight = ops.pad(every.weight, ((0, 0), (0, short)))
+
+        def add_chunk(start: Any, phi: Any) -> tuple[Any, Any]:
+            here = ops.slice(index, (0, start, 0), (ops.shape(index)[0], self.chunk, 3))
+            patches, valid = self.read(inputs, here)
+            w = ops.slice(weight, (0, start), (ops.shape(weight)[0], self.chunk))
+            phi = phi + self.expectation([self.features_of(patches), ops.where(valid, w, 0.0)])
+            return start + self.chunk, phi
+
+        start = ops.zeros((), dtype="int32")
+        phi = ops.zeros((ops.shape(weight)[0], self.dimension), dtype="float32")
+        return ops.while_loop(lambda start, phi: start < cells, add_chunk, (start, phi))[1]
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "classes": self.classes,
+            "magnifications": list(self.magnifications),
+            "patch_size": self.patch_size,
+            "n_patches": self.n_patches,
+            "overview_mpp": self.lattice.overview_mpp,
+            "attention": keras.saving.serialize_keras_object(self.attention),
+            "feature": keras.saving.serialize_keras_object(self.feature),
+            "head": self.head_kind,
+            "method": self.method,
+            "stratify": self.stratify,
+            "test_method": self.test_method,
+            "test_n_patches": self.test_n_patches,
+            "smooth": self.smooth,
+            "regularizers": [keras.regularizers.serialize(layer.regularizer) for layer in self.regularizers],
+            "normalize_features": self.normalize_features,
+            "min_tissue": self.min_tissue,
+            "on_error": self.on_error,
+            "chunk": self.chunk,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> SlideClassifier:
+        config = dict(config)
+        for network in ("attention", "feature"):
+            config[network] = keras.saving.deserialize_keras_object(config[network])
+        config["regularizers"] = [keras.regularizers.get(r) for r in config["regularizers"]]
+        return cls(**config)
+
+
+def _choice(name: str, value: str, allowed: Any) -> str:
+    if value not in allowed:
+        raise ValueError(f"{name} must be one of {', '.join(allowed)}. Received: {name}={value!r}")
+    return value
+
+
+def _positive(name: str, value: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"{name} must be an integer of at least 1. Received: {name}={value!r}")
+    return value
+
+
+def _check_classes(classes: list[str], head: str) -> None:
+    least = 1 if head == "multi_label" else 2
+    if len(classes) < least or len(set(classes)) < len(classes) or (head == "binary" and len(classes) != 2):
+        wanted = "exactly 2" if head == "binary" else f"at least {least}"
+        raise ValueError(f"head={head!r} needs {wanted} classes, each named once. Received: classes={classes!r}")
+
+
+def _check_magnifications(magnifications: tuple[float, ...]) -> None:
+    if not magnifications or len(set(magnifications)) < len(magnifications):
+        raise ValueError(f"magnifications must be one or more different resolutions. Received: {magnifications!r}")
+
+
+def _stride(attention: keras.Model, n_magnifications: int) -> int:
+    side = 1024
+    shape = attention.compute_output_shape((1, side, side, 3))
+    if len(shape) != 4 or shape[3] != n_magnifications or shape[1] != shape[2] or not shape[1] or side % shape[1]:
+        raise ValueError(
+            f"the attention network must be fully convolutional, (B, h, w, 3) -> (B, h/s, w/s, {n_magnifications}), with "
+            f"padding='same' and a stride s that divides {side}. Received: a network that maps (1, {side}, {side}, 3) to "
+            f"{tuple(shape)}"
+        )
+    return side // shape[1]
+
+
+def _dimension(feature: keras.Model, patch_size: int) -> int:
+    shape = feature.compute_output_shape((1, patch_size, patch_size, 3))
+    if len(shape) != 2:
+        raise ValueError(
+            f"the feature network must map (B, {patch_size}, {patch_size}, 3) to (B, D); a network of keras.applications "
+            f"does with include_top=False, pooling='avg'. Received: one that gives {tuple(shape)}"
+        )
+    return shape[1]
