@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import tensorflow as tf
 
+from ats_mag.inference import CARD
 from ats_mag.slides.overview import WHITE, pad_to_multiple, view_slide
 from ats_mag.slides.tissue import tissue_mask
 
@@ -58,8 +60,25 @@ def export_model(model: SlideClassifier, path: str | os.PathLike[str]) -> tuple[
         for name, function, signature in endpoints:
             archive.add_endpoint(name, function, input_signature=signature)
         archive.write_out(str(unfinished), verbose=False)
+        card = unfinished / CARD
+        card.parent.mkdir(exist_ok=True)
+        card.write_text(json.dumps(_card(model), indent=2) + "\n")
         os.replace(unfinished, folder)
     return path, stock
+
+
+def _card(model: SlideClassifier) -> dict[str, Any]:
+    """What a user of the SavedModel must know of it."""
+    return {
+        "classes": model.classes,
+        "head": model.head_kind,
+        "magnifications_um_per_px": list(model.magnifications),
+        "overview_um_per_px": model.lattice.overview_mpp,
+        "stride": model.lattice.stride,
+        "patch_size": model.patch_size,
+        "test_method": model.test_method,
+        "test_n_patches": model.test_n_patches,
+    }
 
 
 def _path_endpoints(model: SlideClassifier) -> list[tuple[str, Any, list[tf.TensorSpec]]]:

@@ -56,7 +56,7 @@ def read_manifest(path: str | os.PathLike[str]) -> pd.DataFrame:
             raise ManifestError(f"manifest {str(path)!r}, line {empty[0] + 2}: the column {name!r} is empty")
     _check_ids(path, table["slide_id"])
     table["mpp"] = _resolutions(path, table)
-    table["split"] = table["split"] if "split" in table else ""
+    table["split"] = table.get("split", "")
     _check_splits(path, table)
     return table
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ from ats_mag.layers.joint_softmax import JointSoftmax
 from ats_mag.layers.read_slide_patches import ReadSlidePatches
 from ats_mag.layers.regularize_attention import RegularizeAttention
 from ats_mag.networks import attention_network, feature_network
-from ats_mag.regularizers import PACKAGE, MagnificationEntropy, MultinomialEntropy
+from ats_mag.regularizers import PACKAGE, MagnificationEntropy, PlaceEntropy
 from ats_mag.sampling import METHODS, STOCHASTIC_METHODS, Samples, sample
 from ats_mag.slides.tissue import valid_cells
 from ats_mag.units import parse_mpp
@@ -39,11 +40,16 @@ class SlideClassifier(keras.Model):
         head: `single_label` (integer labels), `multi_label` (0/1 vectors) or `binary` (0/1).
         method: how to draw while training: `sequential`, `priority` or `replacement`.
         stratify: draw N / M patches at each magnification while training, see `sample`.
+        explore_steps: training steps in which patches are drawn uniformly from the tissue and only the features learn.
+            Attention that is free before any cue is known settles where features vary least, away from the cues.
+        auxiliary: weight of one loss per magnification, from the expectation within that magnification and a head of its
+            own, while training with `stratify`. It keeps a magnification learning whose cue is harder than another's;
+            without it the attention collapses onto the magnification whose cue is learnt first.
         test_method: how to draw otherwise: `topk`, `exhaustive`, or one of the above.
         test_n_patches: N otherwise. None: `n_patches`.
         smooth: see `JointSoftmax`.
-        regularizers: of the attention. None: `MultinomialEntropy` and `MagnificationEntropy` at strengths that keep the
-            attention from collapsing onto one magnification.
+        regularizers: of the attention. None: `PlaceEntropy` and `MagnificationEntropy` at strengths that keep the
+            attention from collapsing onto one magnification. `ScheduleStrength` lets it sharpen later.
         normalize_features: whether features are scaled to unit L2 norm, for which sampling from the attention has the
             least variance (Katharopoulos & Fleuret 2019, section 3.2).
         min_tissue: share of a cell that must be tissue for the cell to be looked at.
@@ -77,6 +83,8 @@ class SlideClassifier(keras.Model):
         head: str = "single_label",
         method: str = "sequential",
         stratify: bool = True,
+        explore_steps: int = 200,
+        auxiliary: float = 0.5,
         test_method: str = "topk",
         test_n_patches: int | None = None,
         smooth: float = 0.0,
@@ -104,6 +112,8 @@ class SlideClassifier(keras.Model):
         self.stratify = stratify
         self.min_tissue = min_tissue
         self.on_error = on_error
+        self.explore_steps = explore_steps
+        self.auxiliary = auxiliary
         self.smooth = smooth
         self.normalize_features = normalize_features
         self.seed = seed
@@ -128,18 +138,31 @@ class SlideClassifier(keras.Model):
 
         self.joint_softmax = JointSoftmax(smooth)
         if regularizers is None:
-            regularizers = [MultinomialEntropy(0.01), MagnificationEntropy(0.3)]
+            regularizers = [PlaceEntropy(0.03), MagnificationEntropy(0.3)]
         self.regularizers = [RegularizeAttention(r) for r in regularizers]
         self.reader = ReadSlidePatches(self.patch_size, on_error)
         self.normalization = layers.UnitNormalization(dtype="float32") if normalize_features else None
         self.expectation = Expectation()
         self.head = layers.Dense(HEADS[head].units(len(self.classes)), dtype="float32", name="head")
         self.activation = layers.Activation(HEADS[head].activation, dtype="float32")
+        self.auxiliary_heads = []
+        if stratify and auxiliary and n_magnifications > 1:
+            self.auxiliary_heads = [
+                layers.Dense(HEADS[head].units(len(self.classes)), dtype="float32", name=f"auxiliary_head_{m}")
+                for m in range(n_magnifications)
+            ]
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.entropy_metric = keras.metrics.Mean(name="attention_entropy")
         self.mass_metrics = [keras.metrics.Mean(name=f"mass_{mpp:g}") for mpp in self.magnifications]
         self.unreadable_metric = keras.metrics.Sum(name="unreadable") if on_error == "fill" else None
-        self.head.build((None, self.dimension))
+        self.step = self.add_weight(
+            shape=(), dtype="int32", initializer="zeros", trainable=False, aggregation="only_first_replica", name="step"
+        )
+        self._auxiliary_predictions = (
+            threading.local()
+        )  # each replica of a distribution strategy runs in its own thread
+        for dense in (self.head, *self.auxiliary_heads):
+            dense.build((None, self.dimension))
         self.built = True
 
     def build(self, input_shape: Any = None) -> None:
@@ -149,7 +172,10 @@ class SlideClassifier(keras.Model):
         """As `keras.Model.compile`; loss and metrics default to those of the head."""
         head = HEADS[self.head_kind]
         super().compile(
-            optimizer, head.loss if loss is None else loss, metrics=head.metrics() if metrics is None else metrics, **kwargs
+            optimizer,
+            head.loss if loss is None else loss,
+            metrics=head.metrics() if metrics is None else metrics,
+            **kwargs,
         )
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
@@ -198,17 +224,52 @@ class SlideClassifier(keras.Model):
         for regularizer in self.regularizers:
             attention = regularizer(attention)
         self._observe(attention)
+        if training and self.explore_steps:
+            attention = self._explore(attention, inputs["mask"])
         if not training and self.test_method == "exhaustive":
             return self.classify_exhaustively(inputs, attention)
-        return self.classify_samples(inputs, self.draw(attention, noise, training), training)
+        samples = self.draw(attention, noise, training)
+        features, weight = self._read_features(inputs, samples, training)
+        if training and self.auxiliary_heads:
+            self._auxiliary_predictions.values = self._predict_per_magnification(features, weight, samples, attention)
+        return self.classify(features, weight)
 
-    def classify_samples(self, inputs: Mapping[str, Any], samples: Samples, training: bool = False) -> Any:
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
+        loss = super().compute_loss(x, y, y_pred, sample_weight, training)
+        if training and self.auxiliary_heads:
+            task = keras.losses.get(self.loss)
+            values = [task(y, p, sample_weight) for p in self._auxiliary_predictions.values]
+            loss = loss + self.auxiliary * sum(values)
+        return loss
+
+    def classify_samples(self, inputs: Mapping[str, Any], samples: Samples) -> Any:
         """Reads the drawn patches and returns probabilities `(B, C)`."""
+        return self.classify(*self._read_features(inputs, samples, training=False))
+
+    def _read_features(self, inputs: Mapping[str, Any], samples: Samples, training: bool) -> tuple[Any, Any]:
+        """Features `(B, N, D)` of the drawn patches and their weights, 0 where a patch could not be read."""
         patches, valid = self.read(inputs, samples.index)
         if self.unreadable_metric is not None:
             self.unreadable_metric.update_state(ops.cast(ops.logical_not(valid), "float32"))
-        weight = ops.where(valid, samples.weight, 0.0)
-        return self.classify(self.features_of(patches, training), weight)
+        return self.features_of(patches, training), ops.where(valid, samples.weight, 0.0)
+
+    def _explore(self, attention: Any, mask: Any) -> Any:
+        """The uniform attention over the valid cells during the first `explore_steps` training steps."""
+        exploring = ops.cast(self.step < self.explore_steps, "float32")
+        self.step.assign_add(1)
+        uniform = self.joint_softmax(ops.zeros_like(attention), self.cells(mask))
+        return exploring * uniform + (1 - exploring) * attention
+
+    def _predict_per_magnification(self, features: Any, weight: Any, samples: Samples, attention: Any) -> list[Any]:
+        """Probabilities from the expectation within each magnification: M times `(B, C)`."""
+        mass = ops.maximum(ops.sum(attention, axis=(1, 2)), 1e-9)
+        predictions = []
+        for m, head in enumerate(self.auxiliary_heads):
+            within = ops.where(samples.index[..., 2] == m, weight / mass[:, m : m + 1], 0.0)
+            predictions.append(self.activation(head(self.expectation([features, within]))))
+        return predictions
 
     def classify_exhaustively(self, inputs: Mapping[str, Any], attention: Any) -> Any:
         """Reads every cell with a > 0, `chunk` patches at a time, and returns probabilities `(B, C)`."""
@@ -264,6 +325,8 @@ class SlideClassifier(keras.Model):
             "head": self.head_kind,
             "method": self.method,
             "stratify": self.stratify,
+            "explore_steps": self.explore_steps,
+            "auxiliary": self.auxiliary,
             "test_method": self.test_method,
             "test_n_patches": self.test_n_patches,
             "smooth": self.smooth,

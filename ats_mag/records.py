@@ -81,7 +81,10 @@ def read_texts(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise RecordError(
             f"record {os.fspath(path)!r} has schema version {found}, this release of ats_mag reads version {SCHEMA}: {mend}"
         )
-    texts = {name: example[name].bytes_list.value[0].decode() for name in ("slide_id", "patient_id", "path", "label", "split")}
+    texts = {
+        name: example[name].bytes_list.value[0].decode()
+        for name in ("slide_id", "patient_id", "path", "label", "split")
+    }
     geometry = np.array(example["geometry"].int64_list.value)
     return {**texts, "overview_mpp": example["overview_mpp"].float_list.value[0], "geometry": geometry}
 
@@ -175,7 +178,7 @@ def encode_label(label: str, classes: Sequence[str], multi_label: bool = False, 
             "correct the manifest and prepare the slide again, or train with this class"
         )
     numbers = [list(classes).index(name) for name in names]
-    return np.isin(np.arange(len(classes)), numbers).astype("float32") if multi_label else np.int32(numbers[0])
+    return np.isin(np.arange(len(classes)), numbers).astype("float32") if multi_label else np.array(numbers[0], "int32")
 
 
 def _load_view(file: tf.Tensor, slide_root: str, length: int, multiple: int) -> dict[str, tf.Tensor]:
@@ -201,5 +204,3 @@ def _join(root: str, path: tf.Tensor) -> tf.Tensor:
 def _path_length(records: Iterable[dict[str, Any]], slide_root: str | os.PathLike[str]) -> int:
     longest = max(len(os.fsencode(os.path.join(slide_root, r["path"]))) for r in records)
     return -(-(longest + 1) // PATH_CODES_MULTIPLE) * PATH_CODES_MULTIPLE
-
-

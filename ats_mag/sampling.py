@@ -33,8 +33,8 @@ class Samples(NamedTuple):
         index: `(B, N, len(space))` int32, the cell of each draw.
         attention: `(B, N)`, the probability of each drawn cell.
         weight: `(B, N)`, its differentiable weight; exactly 0 for surplus draws of a slide with fewer than N cells.
-        threshold: `(B, 1)`, the log-probability threshold of `priority`, else None; `(B, M)`, one per stratum, where the
-            draws are stratified.
+        threshold: `(B, 1)`, the log-probability threshold of `priority`, else None; `(B, M)`, one per stratum, where
+            the draws are stratified.
     """
 
     index: Any
@@ -102,9 +102,7 @@ def sample(
     return Samples(_unravel(cell, ops.shape(attention)[1:]), drawn, weight, threshold)
 
 
-def sample_weights(
-    attention_of_samples: Any, method: str, threshold: Any | None = None, normalize: bool = True
-) -> Any:
+def sample_weights(attention_of_samples: Any, method: str, threshold: Any | None = None, normalize: bool = True) -> Any:
     """The differentiable weight of each draw.
 
     With a the probability of the drawn cell, N the number of draws and sg() a stop of the gradient:
@@ -159,7 +157,7 @@ def as_float(x: Any) -> Any:
 
 
 def _sample_strata(
-    attention: Any, n_samples: int | None, method: str, seed: Any, noise: Any | None, normalize: bool
+    attention: Any, n_samples: Any, method: str, seed: Any, noise: Any | None, normalize: bool
 ) -> Samples:
     n_strata = attention.shape[-1]
     _check_arguments(n_samples, None, method, noise)
@@ -176,19 +174,24 @@ def _sample_strata(
     for stratum in range(n_strata):
         n = n_samples // n_strata + (stratum < n_samples % n_strata)
         here = mass[:, stratum]
-        divisor = ops.reshape(ops.maximum(here, _SMALLEST_NORMAL), (-1, *[1] * (len(attention.shape) - 2)))
+        # Scaled by a constant first: the gradient of a division by a differentiable tiny mass would overflow.
+        scale = ops.stop_gradient(ops.maximum(here, _SMALLEST_NORMAL))
+        within = attention[..., stratum] / ops.reshape(scale, (-1, *[1] * (len(attention.shape) - 2)))
+        total = ops.sum(within, axis=tuple(range(1, len(within.shape))), keepdims=True)
+        within = within / ops.where(total > 0, total, ops.ones_like(total))
         if noise is None:
             noise_here = None
         else:
             noise_here = noise[:, first : first + n] if noise_of_cells is None else noise_of_cells[..., stratum]
-        part = sample(attention[..., stratum] / divisor, n, method, seed, noise_here, normalize)
+        own_seed = seed + stratum if isinstance(seed, int) else seed  # a number draws the same wherever it is used
+        part = sample(within, n, method, own_seed, noise_here, normalize)
         index = ops.concatenate([part.index, ops.full_like(part.index[..., :1], stratum)], axis=-1)
         here = here[:, None]
         parts.append(Samples(index, part.attention * here, part.weight * here, part.threshold))
         first += n
     joined = [ops.concatenate([part[i] for part in parts], axis=1) for i in range(3)]
     threshold = ops.concatenate([p.threshold for p in parts], axis=1) if method == "priority" else None
-    return Samples(*joined, threshold)
+    return Samples(joined[0], joined[1], joined[2], threshold)
 
 
 def _normalized(u: Any) -> Any:
@@ -197,7 +200,7 @@ def _normalized(u: Any) -> Any:
     return u / ops.where(total > 0, total, ops.ones_like(total))
 
 
-def _gumbel_top(flat: Any, noise: Any, n: int, n_cells: int | None) -> tuple[Any, Any]:
+def _gumbel_top(flat: Any, noise: Any, n: Any, n_cells: int | None) -> tuple[Any, Any]:
     """The N cells of the largest perturbed log-probability, and the (N+1)-th largest itself."""
     noise = ops.clip(noise, _SMALLEST_NORMAL, _LARGEST_UNIFORM)
     possible = flat > 0

@@ -9,6 +9,7 @@ import keras
 
 # Importing registers every class of the package that a saved model may hold.
 from ats_mag.layers import expectation, joint_softmax, read_slide_patches, regularize_attention, sample_patches
+
 from ats_mag import models, networks, regularizers  # isort: skip
 
 __all__ = ["load_model"]

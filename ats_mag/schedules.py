@@ -6,7 +6,9 @@ from typing import Any
 
 import keras
 
-from ats_mag.regularizers import MagnificationEntropy, MultinomialEntropy
+from ats_mag.regularizers import MagnificationEntropy, MultinomialEntropy, PlaceEntropy
+
+_KINDS = (MultinomialEntropy, MagnificationEntropy, PlaceEntropy)
 
 
 class ScheduleStrength(keras.callbacks.Callback):
@@ -18,16 +20,16 @@ class ScheduleStrength(keras.callbacks.Callback):
     Args:
         schedule: from the number of batches trained so far to the strength, e.g. one of
             `keras.optimizers.schedules`.
-        kind: the class of the regularisers to set, `MultinomialEntropy` or `MagnificationEntropy`.
+        kind: the class of the regularisers to set: `MultinomialEntropy`, `MagnificationEntropy` or `PlaceEntropy`.
 
     Raises:
         ValueError: when training begins, if the model has no such regulariser.
     """
 
-    def __init__(self, schedule: Any, kind: type = MultinomialEntropy) -> None:
+    def __init__(self, schedule: Any, kind: type = PlaceEntropy) -> None:
         super().__init__()
-        if kind not in (MultinomialEntropy, MagnificationEntropy):
-            raise ValueError(f"kind must be MultinomialEntropy or MagnificationEntropy. Received: kind={kind!r}")
+        if kind not in _KINDS:
+            raise ValueError(f"kind must be one of {', '.join(k.__name__ for k in _KINDS)}. Received: kind={kind!r}")
         self.schedule = schedule
         self.kind = kind
         self.step = 0

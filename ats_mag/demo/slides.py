@@ -1,32 +1,36 @@
 """Made slides whose class is written at one magnification only.
 
 Every slide is real stained tissue (the immunohistochemistry image inside scikit-image, cut and turned at random) with
-two kinds of tinted places that show on the overview. What a place holds does not show there:
+two kinds of tinted places, which show on the overview and are the same in every class:
 
-- a *fine* place may carry a texture of stripes one pixel wide at 0.5 um/px, which any coarser view averages away;
-- a *coarse* place always carries pairs of a red and a blue spot. Which of the two lies on the left is the cue. The
-  spots are farther apart than a patch at 0.5 um/px is wide, so that such a patch sees one of them at most, and the
-  overview averages both into the tint.
+- a *fine* place may carry a chequerboard of 2 pixels at 0.5 um/px. Any coarser view averages it away.
+- a *coarse* place may carry stripes of 2 pixels at 2.0 um/px. They are painted into that level of the pyramid alone, so
+  that they exist at no other resolution. A real scanner's levels agree with each other; these differ on purpose, to
+  make sure that the only way to see a cue is to look at its magnification.
 
-Class `fine`: the stripes are there, the pairs are blue-red. Class `coarse`: no stripes, the pairs are red-blue. Class
-`none`: no stripes, blue-red. So every class has the same places, and neither magnification alone tells all three apart.
+Class `fine` has the chequerboards, class `coarse` the stripes, class `none` neither: no magnification alone tells all
+three apart, and the overview tells nothing.
 """
 
 from __future__ import annotations
 
 import functools
+import os
 from dataclasses import dataclass
 
 import numpy as np
 from skimage import data, draw
 
+from ats_mag.slides.pyramid import write_pyramid
+
 CLASSES = ("none", "fine", "coarse")
 MPP = 0.5
 SIDE = 2048
 PLACE_RADIUS = 112  # level-0 pixels
-FINE_CONTRAST = 40
-COARSE_CONTRAST = 20
-GRAIN = 90
+DOWNSAMPLES = (1, 4, 32)
+COARSE_DOWNSAMPLE = 4  # its level is at 2.0 um/px
+CONTRAST = 40
+PLACES = {"fine": 5, "coarse": 5}
 BACKGROUND = 243
 
 
@@ -40,11 +44,23 @@ class Place:
     radius: int = PLACE_RADIUS
 
 
-def make_slide(label: str, rng: np.random.Generator, places_per_kind: int = 5) -> tuple[np.ndarray, list[Place]]:
-    """One slide: `(SIDE, SIDE, 3)` uint8 at `MPP` um/px, and its places."""
+def write_slide(path: str | os.PathLike[str], label: str, rng: np.random.Generator) -> list[Place]:
+    """Makes one slide of class `label`, a pyramid of `DOWNSAMPLES`, and returns its places."""
+    image, places = make_level0(label, rng)
+
+    def edit_level(downsample: int, level: np.ndarray) -> None:
+        if label == "coarse" and downsample == COARSE_DOWNSAMPLE:
+            paint_coarse_cue(level, places)
+
+    write_pyramid(path, image, MPP, DOWNSAMPLES, quality=85, subsampling=(1, 1), edit_level=edit_level)
+    return places
+
+
+def make_level0(label: str, rng: np.random.Generator) -> tuple[np.ndarray, list[Place]]:
+    """Level 0: `(SIDE, SIDE, 3)` uint8 at `MPP` um/px, and the slide's places."""
     image = _tissue(rng)
     inside = _outline(rng)
-    places = _choose_places(inside, rng, places_per_kind)
+    places = _choose_places(inside, rng)
     for place in places:
         _paint(image, place, label, rng)
     for channel, gain in enumerate(rng.uniform(0.95, 1.05, size=3)):
@@ -52,6 +68,17 @@ def make_slide(label: str, rng: np.random.Generator, places_per_kind: int = 5) -
         image[..., channel] = shades[image[..., channel]]
     image[~inside] = BACKGROUND
     return image, places
+
+
+def paint_coarse_cue(level: np.ndarray, places: list[Place]) -> None:
+    """Paints the stripes into the pyramid's level of `COARSE_DOWNSAMPLE`, in place."""
+    for place in places:
+        if place.kind == "coarse":
+            x, y, r = (v // COARSE_DOWNSAMPLE for v in (place.x, place.y, place.radius))
+            window = level[y - r : y + r, x - r : x + r]
+            rows, columns = np.indices((2 * r, 2 * r))
+            stripes = ((rows + columns) // 2 % 2) * 2.0 - 1.0
+            _add(window, CONTRAST * stripes, r)
 
 
 @functools.cache
@@ -76,21 +103,23 @@ def _tissue(rng: np.random.Generator) -> np.ndarray:
 def _outline(rng: np.random.Generator) -> np.ndarray:
     """A rounded, irregular piece of tissue: true inside."""
     angle = np.linspace(0, 2 * np.pi, 48, endpoint=False)
-    radius = SIDE * 0.43 * (1 + 0.08 * np.sin(2 * angle + rng.uniform(0, 6)) + 0.05 * np.sin(3 * angle + rng.uniform(0, 6)))
+    radius = (
+        SIDE * 0.43 * (1 + 0.08 * np.sin(2 * angle + rng.uniform(0, 6)) + 0.05 * np.sin(3 * angle + rng.uniform(0, 6)))
+    )
     small = draw.polygon2mask(
         (SIDE // 8, SIDE // 8), np.stack([SIDE / 2 + radius * np.sin(angle), SIDE / 2 + radius * np.cos(angle)], 1) / 8
     )
     return np.repeat(np.repeat(small, 8, axis=0), 8, axis=1)
 
 
-def _choose_places(inside: np.ndarray, rng: np.random.Generator, per_kind: int) -> list[Place]:
+def _choose_places(inside: np.ndarray, rng: np.random.Generator) -> list[Place]:
     places: list[Place] = []
-    while len(places) < 2 * per_kind:
+    while len(places) < sum(PLACES.values()):
         x, y = (int(v) for v in rng.integers(2 * PLACE_RADIUS, SIDE - 2 * PLACE_RADIUS, size=2))
         corners = [(y + dy, x + dx) for dy in (-PLACE_RADIUS, PLACE_RADIUS) for dx in (-PLACE_RADIUS, PLACE_RADIUS)]
-        apart = all((x - p.x) ** 2 + (y - p.y) ** 2 > (2.4 * PLACE_RADIUS) ** 2 for p in places)
+        apart = all((x - p.x) ** 2 + (y - p.y) ** 2 > (2.1 * PLACE_RADIUS) ** 2 for p in places)
         if apart and all(inside[c] for c in corners):
-            places.append(Place("fine" if len(places) < per_kind else "coarse", x, y))
+            places.append(Place("fine" if len(places) < PLACES["fine"] else "coarse", x, y))
     return places
 
 
@@ -100,23 +129,15 @@ _TINT = {"fine": np.array([196, 150, 120], "float32"), "coarse": np.array([150, 
 def _paint(image: np.ndarray, place: Place, label: str, rng: np.random.Generator) -> None:
     r = place.radius
     window = image[place.y - r : place.y + r, place.x - r : place.x + r]
-    yy, xx = np.mgrid[-r:r, -r:r].astype("float32") + 0.5
-    tint = _TINT[place.kind] + rng.normal(0, 6, size=3).astype("float32")
-    # A random slope of the tint drowns what little of the pairs' order is left on the overview.
-    slope = rng.normal(0, 8, size=(2, 3)).astype("float32")
-    painted = 0.25 * window + 0.75 * tint + (xx[..., None] * slope[0] + yy[..., None] * slope[1]) / r
-    if place.kind == "fine":
-        if label == "fine":
-            painted += FINE_CONTRAST * _checks(r, 2)[..., None]
-    else:
-        if label == "coarse":
-            painted += COARSE_CONTRAST * _checks(r, 16)[..., None]
-        painted += GRAIN * rng.choice(np.array([-1, 1], "float32"), size=(2 * r, 2 * r, 1))
-    inside = np.clip((r - np.hypot(xx, yy)) / 8, 0, 1)[..., None]
-    window[:] = np.clip(np.rint(window + inside * (painted - window)), 0, 255).astype("uint8")
+    _add(window, 0.75 * (_TINT[place.kind] + rng.normal(0, 6, size=3) - window), r)
+    if place.kind == "fine" and label == "fine":
+        rows, columns = np.indices((2 * r, 2 * r)) // 2
+        _add(window, CONTRAST * (((rows + columns) % 2) * 2.0 - 1.0), r)
 
 
-def _checks(r: int, side: int) -> np.ndarray:
-    """A chequerboard of +1 and -1 with fields of `side` pixels: `(2r, 2r)`."""
-    rows, columns = np.indices((2 * r, 2 * r)) // side
-    return ((rows + columns) % 2) * 2.0 - 1.0
+def _add(window: np.ndarray, change: np.ndarray, radius: int) -> None:
+    """Adds `change` to the disc inside a square window, with a soft edge."""
+    rows, columns = np.indices(window.shape[:2]) + 0.5 - radius
+    inside = np.clip((radius - np.hypot(rows, columns)) / (radius / 14), 0, 1)[..., None]
+    change = change if change.ndim == 3 else change[..., None]
+    window[:] = np.clip(np.rint(window + inside * change), 0, 255).astype("uint8")

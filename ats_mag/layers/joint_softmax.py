@@ -36,6 +36,11 @@ class JointSoftmax(keras.layers.Layer):
         if not 0 <= smooth < 1:
             raise ValueError(f"smooth must lie in [0, 1). Received: smooth={smooth!r}")
         self.smooth = smooth
+        # `mask` is an argument like any other here, but Keras warns of it unless told that masking is known.
+        self.supports_masking = True
+
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> None:
+        """None: the cells' mask is no mask of the attention for the layers after this one."""
 
     def call(self, logits: Any, mask: Any | None = None) -> Any:
         if len(logits.shape) != 4:

@@ -52,4 +52,6 @@ def pad_to_multiple(image: Any, multiple: int, value: int) -> Any:
     paddings = tf.concat(
         [tf.stack([tf.zeros(2, tf.int32), short], axis=1), tf.zeros((image.shape.rank - 2, 2), tf.int32)], axis=0
     )
-    return tf.pad(image, paddings, constant_values=tf.cast(value, image.dtype) if image.dtype != tf.bool else bool(value))
+    return tf.pad(
+        image, paddings, constant_values=tf.cast(value, image.dtype) if image.dtype != tf.bool else bool(value)
+    )

@@ -24,6 +24,7 @@ def write_pyramid(
     quality: int = 90,
     subsampling: tuple[int, int] = (2, 2),
     shape: tuple[int, int] | None = None,
+    edit_level: Callable[[int, np.ndarray], None] | None = None,
 ) -> Path:
     """Writes an image as a slide, which OpenSlide opens as "generic-tiff" with its resolution.
 
@@ -43,6 +44,8 @@ def write_pyramid(
         quality: of JPEG, 1 to 100.
         subsampling: of JPEG's colours, horizontally and vertically: (1, 1) or (2, 2).
         shape: (H, W), needed with a function.
+        edit_level: called with the downsample and the pixels of each lower level before it is written; may change them
+            in place. For made slides whose levels differ in what they show.
 
     Returns:
         The path.
@@ -71,6 +74,8 @@ def write_pyramid(
                     tiles = _collect(_tiles(source, height, width, tile), lower, width, tile)
                 else:
                     size = lower[downsample].shape[:2]
+                    if edit_level is not None:
+                        edit_level(downsample, lower[downsample])
                     tiles = _tiles(_tile_source(lower[downsample], None, tile)[0], *size, tile)
                 tiff.write(
                     tiles,

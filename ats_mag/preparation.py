@@ -61,7 +61,8 @@ def prepare(
     overview_mpp = parse_mpp(overview_mpp)
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    rows = manifest[["slide_id", "patient_id", "path", "label", "split", "mpp"]].to_dict("records")
+    columns = ["slide_id", "patient_id", "path", "label", "split", "mpp"]
+    rows: list[Any] = manifest[columns].to_dict("records")
     jobs = [(row, str(slide_root), str(out), overview_mpp, empty_mask) for row in rows]
     workers = min(workers or os.cpu_count() or 1, len(jobs))
     # Not forked: TensorFlow's threads do not survive a fork.
@@ -74,6 +75,8 @@ def prepare(
 def _quiet_worker() -> None:
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     os.environ.setdefault("ATS_MAG_THREADS", "1")  # the processes are the parallelism
+    with open(os.devnull, "w") as devnull:
+        os.dup2(devnull.fileno(), 2)  # what TensorFlow logs when it is imported; errors come back as values
 
 
 def _prepare_one(job: tuple[dict[str, Any], str, str, float, str]) -> Prepared:
@@ -114,4 +117,6 @@ def _is_done(file: Path, texts: dict[str, str], overview_mpp: float, slide_mpp: 
     except RecordError:
         return False
     same_mpp = slide_mpp != slide_mpp or abs(found["geometry"][4] * MPP_UNIT - slide_mpp) < MPP_UNIT
-    return same_mpp and abs(found["overview_mpp"] - overview_mpp) < 1e-4 and all(found[k] == v for k, v in texts.items())
+    return (
+        same_mpp and abs(found["overview_mpp"] - overview_mpp) < 1e-4 and all(found[k] == v for k, v in texts.items())
+    )

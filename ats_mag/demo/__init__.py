@@ -1,0 +1,1 @@
+"""The main job on slides that it makes itself."""

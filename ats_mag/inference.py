@@ -1,0 +1,123 @@
+"""Predicting slides by path, with a `.keras` model or an exported SavedModel."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+CARD = "assets.extra/ats_mag.json"
+
+
+class Predictor:
+    """Class probabilities of slides, one at a time.
+
+    Args:
+        path: a `.keras` file of a `SlideClassifier`, or the folder of an exported SavedModel.
+
+    Attributes:
+        classes: names of the classes.
+
+    Raises:
+        FileNotFoundError, ValueError: no model is there, or one of another kind.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        path = Path(path)
+        if not path.exists():
+            raise FileNotFoundError(f"model {str(path)!r} does not exist")
+        self.classes, self._predict = _open_export(path) if path.is_dir() else _open_keras(path)
+
+    def __call__(self, slide: str | os.PathLike[str], slide_mpp: float | None = None) -> np.ndarray:
+        """Probabilities `(C,)` of one slide.
+
+        Args:
+            slide: the file.
+            slide_mpp: um/px of level 0. None: the file's own.
+
+        Raises:
+            FileNotFoundError, SlideError, ValueError: the slide cannot be read, has no known resolution or no tissue.
+        """
+        from ats_mag.slides.properties import plain_errors
+
+        with plain_errors():
+            return self._predict(os.fspath(slide), float("nan") if slide_mpp is None else slide_mpp)
+
+    def over(self, slides: Sequence[str | os.PathLike[str]], slide_mpp: float | None = None) -> Iterator[np.ndarray]:
+        """The probabilities of each slide in turn."""
+        return (self(slide, slide_mpp) for slide in slides)
+
+
+def slide_inputs(
+    paths: Sequence[str], overview_mpp: float, stride: int, slide_mpp: float = float("nan")
+) -> dict[str, Any]:
+    """The inputs of a `SlideClassifier` for slides given by path, without records: a batch of all of them.
+
+    Raises:
+        ValueError: a slide without tissue.
+        tf.errors.OpError: see `view_slide`.
+    """
+    from ats_mag.slides.overview import WHITE, pad_to_multiple, view_slide
+    from ats_mag.slides.reader import encode_paths
+
+    views = [view_slide(path, overview_mpp, slide_mpp) for path in paths]
+    for path, view in zip(paths, views, strict=True):
+        if not view.mask.numpy().any():
+            raise ValueError(f"no tissue was found on slide {path!r}: nothing can be predicted of it")
+    images = [pad_to_multiple(view.image, stride, WHITE).numpy() for view in views]
+    masks = [pad_to_multiple(view.mask, stride, 0).numpy() for view in views]
+    height, width = (max(image.shape[axis] for image in images) for axis in (0, 1))
+
+    def padded(arrays: list[np.ndarray], value: int) -> np.ndarray:
+        margins = [((0, height - a.shape[0]), (0, width - a.shape[1]), *[(0, 0)] * (a.ndim - 2)) for a in arrays]
+        return np.stack([np.pad(a, m, constant_values=value) for a, m in zip(arrays, margins, strict=True)])
+
+    return {
+        "overview": padded(images, WHITE),
+        "mask": padded(masks, 0),
+        "path": encode_paths(paths),
+        "geometry": np.stack([view.geometry.numpy() for view in views]),
+    }
+
+
+def _open_keras(path: Path) -> tuple[list[str], Callable[[str, float], np.ndarray]]:
+    from ats_mag.models import SlideClassifier
+    from ats_mag.saving import load_model
+    from ats_mag.training import class_probabilities
+
+    model = load_model(path, compile=False)
+    if not isinstance(model, SlideClassifier):
+        raise ValueError(f"{str(path)!r} holds a {type(model).__name__}, not a SlideClassifier")
+
+    def predict(slide: str, slide_mpp: float) -> np.ndarray:
+        inputs = slide_inputs([slide], model.lattice.overview_mpp, model.lattice.stride, slide_mpp)
+        return class_probabilities(model.head_kind, np.asarray(model(inputs)))[0]
+
+    return model.classes, predict
+
+
+def _open_export(path: Path) -> tuple[list[str], Callable[[str, float], np.ndarray]]:
+    import tensorflow as tf
+
+    from ats_mag.slides.reader import load_op
+    from ats_mag.training import class_probabilities
+
+    try:
+        card = json.loads((path / CARD).read_text())
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"{str(path)!r} is no model that `ats-mag export` wrote: {CARD} is missing or damaged"
+        ) from error
+    load_op()
+    module = tf.saved_model.load(str(path))
+    serve = module.signatures["serving_default"]
+
+    def predict(slide: str, slide_mpp: float, _owner: Any = module) -> np.ndarray:
+        outputs = serve(path=tf.constant(os.fsencode(slide)), slide_mpp=tf.constant(slide_mpp, tf.float64))
+        return class_probabilities(card["head"], outputs["probabilities"].numpy())[0]
+
+    return card["classes"], predict
