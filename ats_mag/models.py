@@ -39,7 +39,7 @@ class SlideClassifier(keras.Model):
         feature: a Keras model `(B, P, P, 3)` in 0..255 -> `(B, D)`. None: `feature_network`.
         head: `single_label` (integer labels), `multi_label` (0/1 vectors) or `binary` (0/1).
         method: how to draw while training: `sequential`, `priority` or `replacement`.
-        stratify: draw N / M patches at each magnification while training, see `sample`.
+        stratify: draw N / M patches at each magnification, see `sample`.
         explore_steps: training steps in which patches are drawn uniformly from the tissue and only the features learn.
             Attention that is free before any cue is known settles where features vary least, away from the cues.
         auxiliary: weight of one loss per magnification, from the expectation within that magnification and a head of its
@@ -59,7 +59,8 @@ class SlideClassifier(keras.Model):
         attention_weights, feature_weights: files of weights that the networks start from.
 
     Call arguments:
-        inputs: a dict of `overview` `(B, h, w, 3)` uint8, `mask` `(B, h, w)` bool (tissue), `path` `(B, L)` int32 (see
+        inputs: a dict of `overview` `(B, h, w, 3)` uint8, `mask` `(B, h, w)` tissue as
+            bool or 0/1, `path` `(B, L)` int32 (see
             `slides.reader.encode_paths`), `geometry` `(B, 5)` integers (see `lattice.GEOMETRY_FIELDS`), and optionally
             `noise`, see the next argument.
         noise: uniform numbers that replace the draw, see `sample`.
@@ -119,10 +120,10 @@ class SlideClassifier(keras.Model):
         self.seed = seed
         _check_classes(self.classes, head)
         _check_magnifications(self.magnifications)
-        if stratify and self.n_patches < len(self.magnifications):
+        if stratify and min(self.n_patches, self.test_n_patches) < len(self.magnifications):
             raise ValueError(
-                f"stratify=True needs n_patches of at least the {len(self.magnifications)} magnifications. "
-                f"Received: n_patches={n_patches}"
+                f"stratify=True needs n_patches and test_n_patches of at least the {len(self.magnifications)} magnifications. "
+                f"Received: n_patches={n_patches}, test_n_patches={test_n_patches}"
             )
 
         n_magnifications = len(self.magnifications)
@@ -197,8 +198,8 @@ class SlideClassifier(keras.Model):
         """Draws patches as `call` does, see `sample`."""
         method = method or (self.method if training else self.test_method)
         n = n or (self.n_patches if training else self.test_n_patches)
-        stratify = self.stratify and training
-        return sample(attention, n, method, seed=self.seed_generator, noise=noise, stratify=stratify)
+        noise = noise if method in STOCHASTIC_METHODS else None  # a batch may carry noise for training only
+        return sample(attention, n, method, seed=self.seed_generator, noise=noise, stratify=self.stratify)
 
     def read(self, inputs: Mapping[str, Any], index: Any) -> tuple[Any, Any]:
         """Patches `(B, N, P, P, 3)` uint8 of cells `(B, N, 3)`, and which could be read `(B, N)`."""
@@ -240,6 +241,7 @@ class SlideClassifier(keras.Model):
         loss = super().compute_loss(x, y, y_pred, sample_weight, training)
         if training and self.auxiliary_heads:
             task = keras.losses.get(self.loss)
+            task = task if isinstance(task, keras.losses.Loss) else _MeanLoss(task)
             values = [task(y, p, sample_weight) for p in self._auxiliary_predictions.values]
             loss = loss + self.auxiliary * sum(values)
         return loss
@@ -345,6 +347,17 @@ class SlideClassifier(keras.Model):
             config[network] = keras.saving.deserialize_keras_object(config[network])
         config["regularizers"] = [keras.regularizers.get(r) for r in config["regularizers"]]
         return cls(**config)
+
+
+class _MeanLoss(keras.losses.Loss):
+    """A loss function as a loss: its mean over the batch, scaled as distribution strategies need."""
+
+    def __init__(self, function: Any) -> None:
+        super().__init__(name="auxiliary_loss")
+        self.function = function
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        return self.function(y_true, y_pred)
 
 
 def _choice(name: str, value: str, allowed: Any) -> str:

@@ -158,7 +158,7 @@ def dataset(
         return (view, *label) if label else view
 
     loaded = inputs.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    white = {"overview": tf.constant(WHITE, tf.uint8), "mask": False}
+    white = {"overview": tf.constant(WHITE, tf.uint8), "mask": tf.constant(0, tf.uint8)}
     white |= {"path": tf.constant(0, tf.int32), "geometry": tf.constant(0, tf.int64)}
     padding: Any = white if classes is None else (white, tf.constant(0, labels.dtype))
     return loaded.padded_batch(batch_size, padding_values=padding).prefetch(tf.data.AUTOTUNE)
@@ -185,7 +185,8 @@ def _load_view(file: tf.Tensor, slide_root: str, length: int, multiple: int) -> 
     record = tf.data.TFRecordDataset(file).get_single_element()
     example = tf.io.parse_single_example(record, _FEATURES)
     overview = tf.ensure_shape(tf.io.decode_png(example["overview"], channels=3), (None, None, 3))
-    mask = tf.io.decode_png(example["mask"], channels=1)[..., 0] > 0
+    # Not bool: Keras averages a batch to build a model under a distribution strategy.
+    mask = tf.cast(tf.io.decode_png(example["mask"], channels=1)[..., 0] > 0, tf.uint8)
     path = tf.io.decode_raw(_join(slide_root, example["path"]), tf.uint8)
     path = tf.cast(tf.pad(path, [[0, length - tf.shape(path)[0]]]), tf.int32)
     return {

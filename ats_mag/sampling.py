@@ -74,7 +74,7 @@ def sample(
             than strata.
     """
     attention = as_float(attention)
-    if stratify and method in STOCHASTIC_METHODS and attention.shape[-1] > 1:
+    if stratify and method != "exhaustive" and attention.shape[-1] > 1:
         return _sample_strata(attention, n_samples, method, seed, noise, normalize)
     space = tuple(attention.shape[1:])
     if not space:
@@ -211,7 +211,7 @@ def _gumbel_top(flat: Any, noise: Any, n: Any, n_cells: int | None) -> tuple[Any
     if n_cells is None:  # perhaps no more than n: a last entry that cannot be drawn stands in for the (n+1)-th
         perturbed = ops.pad(perturbed, [(0, 0), (0, 1)], constant_values=-math.inf)
     values, cells = ops.top_k(perturbed, n + 1)
-    return cells[:, :n], values[:, n:]
+    return ops.minimum(cells[:, :n], ops.shape(flat)[1] - 1), values[:, n:]
 
 
 def _inverse_cdf(flat: Any, noise: Any, n_cells: int | None) -> Any:

@@ -133,7 +133,9 @@ def train(
     if validation_split is not None:
         validation = dataset(find_records(records, validation_split), slide_root, classes, **options)
     with plain_errors():
-        history = model.fit(data, validation_data=validation, epochs=settings.epochs, verbose=0, callbacks=callbacks)
+        history = model.fit(
+            data, validation_data=validation, epochs=settings.epochs, shuffle=False, verbose=0, callbacks=callbacks
+        )
     out.mkdir(parents=True, exist_ok=True)
     unfinished = out / ".model.tmp.keras"
     model.save(unfinished)

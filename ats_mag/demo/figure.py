@@ -15,7 +15,7 @@ from ats_mag.inspection import Inspection
 from ats_mag.lattice import MPP_UNIT, Lattice
 
 _COLOURS = ("tab:orange", "tab:blue", "tab:green", "tab:red")
-_SHOWN_PATCHES = 8
+_SHOWN_PATCHES = 4  # of each magnification
 
 
 def draw_figure(
@@ -78,12 +78,12 @@ def _draw_overview(axes: Any, row: int, inspection: Inspection, inputs: Any, lat
 
 
 def _draw_patches(figure: Figure, cell: Any, row: int, inspection: Inspection, lattice: Lattice) -> None:
-    order = np.argsort(-inspection.weight[row])[:_SHOWN_PATCHES]
-    grid = cell.subgridspec(2, _SHOWN_PATCHES // 2)
-    for k, i in enumerate(order):
-        axes = figure.add_subplot(grid[k // (_SHOWN_PATCHES // 2), k % (_SHOWN_PATCHES // 2)])
-        axes.imshow(inspection.patches[row, i])
-        m = inspection.index[row, i, 2]
-        text = f"{lattice.magnifications[m]:g} um/px\nweight {inspection.weight[row, i]:.2f}"
-        axes.set_title(text, fontsize=7, color=_COLOURS[m])
-        axes.set_axis_off()
+    """The heaviest patches of each magnification, a line per magnification."""
+    grid = cell.subgridspec(len(lattice.magnifications), _SHOWN_PATCHES)
+    for m, mpp in enumerate(lattice.magnifications):
+        here = np.flatnonzero(inspection.index[row, :, 2] == m)
+        for k, i in enumerate(here[np.argsort(-inspection.weight[row, here])][:_SHOWN_PATCHES]):
+            axes = figure.add_subplot(grid[m, k])
+            axes.imshow(inspection.patches[row, i])
+            axes.set_title(f"{mpp:g} um/px\nweight {inspection.weight[row, i]:.2f}", fontsize=7, color=_COLOURS[m])
+            axes.set_axis_off()

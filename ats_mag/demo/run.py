@@ -152,7 +152,9 @@ def _build(seed: int, uniform: bool = False) -> SlideClassifier:
 
 def _fit(model: SlideClassifier, data: tf.data.Dataset, epochs: int, console: Console) -> SlideClassifier:
     sharpen = keras.optimizers.schedules.PiecewiseConstantDecay([500, 650], [0.03, 0.01, 0.0])
-    model.fit(data, epochs=epochs, verbose=0, callbacks=[ScheduleStrength(sharpen), FitProgress(console)])
+    model.fit(
+        data, epochs=epochs, shuffle=False, verbose=0, callbacks=[ScheduleStrength(sharpen), FitProgress(console)]
+    )
     return model
 
 
@@ -170,7 +172,7 @@ def _overview_accuracy(
     network = keras.Model(inputs, keras.layers.Dense(len(CLASSES), activation="softmax")(x))
     network.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     callbacks = [FitProgress(console)]
-    network.fit(data.map(lambda x, y: (x["overview"], y)), epochs=epochs, verbose=0, callbacks=callbacks)
+    network.fit(data.map(lambda x, y: (x["overview"], y)), epochs=epochs, shuffle=False, verbose=0, callbacks=callbacks)
     test = dataset(test_records, slide_root, CLASSES)
     return float(network.evaluate(test.map(lambda x, y: (x["overview"], y)), verbose=0, return_dict=True)["accuracy"])
 

@@ -44,6 +44,8 @@ class ReadSlidePatches(keras.layers.Layer):
                 "reading slides inside a model needs Keras' TensorFlow backend: set KERAS_BACKEND=tensorflow. "
                 f"Received: {keras.backend.backend()}"
             )
+        if keras.backend.standardize_dtype(path.dtype) != "string":
+            path = keras.ops.cast(path, "int32")  # Keras builds a model under a distribution strategy with batch means
         size = (self.patch_size, self.patch_size)
         if self.on_error == "fill":
             return read_patches(path, location, downsample, size, on_error="fill")

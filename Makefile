@@ -1,0 +1,40 @@
+# Two commands do all set-up on a fresh machine: `make demo` runs the main job, `make test` passes the tests.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+SOURCES = pyproject.toml setup.py $(wildcard ats_mag/slides/op/*.cc ats_mag/slides/op/*.h)
+
+.PHONY: demo test test-jax lint clean
+
+demo: $(VENV)/.installed
+	$(BIN)/ats-mag demo --out demo-run
+
+test: $(VENV)/.installed
+	$(BIN)/python -m pytest -q -n 2
+
+# The mathematics on Keras' JAX backend.
+test-jax: $(VENV)/.installed-jax
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -q tests/test_*.py tests/layers
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+$(VENV)/.installed: $(SOURCES)
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ats_mag needs Python 3.11 or newer: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV) || { echo "Python's venv is missing (Debian: apt install python3-venv)"; rm -rf $(VENV); exit 1; }
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	touch $@
+
+$(VENV)/.installed-jax: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet 'jax>=0.4.34'
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) demo-run build *.egg-info ats_mag/slides/op/*.so

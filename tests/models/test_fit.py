@@ -1,0 +1,133 @@
+"""The same model trains in every mode of Keras, and to the same losses."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+
+def losses(model, inputs, labels, batch_size=6, epochs=3):
+    return model.fit(inputs, labels, batch_size=batch_size, epochs=epochs, shuffle=False, verbose=0).history["loss"]
+
+
+def test_eager_and_graph_agree_and_learn(build, noisy):
+    inputs, labels = noisy
+    graph = losses(build(), inputs, labels)
+    eager = losses(build(run_eagerly=True), inputs, labels)
+    np.testing.assert_allclose(graph, eager, rtol=1e-4)
+    assert graph[-1] < graph[0]
+
+
+def test_jit_compile_is_declined_not_broken(build, noisy):
+    inputs, labels = noisy
+    with pytest.warns(UserWarning, match="jit_compile"):
+        model = build(jit_compile=True)
+    np.testing.assert_allclose(losses(model, inputs, labels), losses(build(), inputs, labels), rtol=1e-4)
+
+
+def test_mirrored_strategy_gives_the_losses_of_one_device(build, noisy):
+    inputs, labels = noisy
+    alone = losses(build(), inputs, labels)
+    cpus = tf.config.list_logical_devices("CPU")
+    if len(cpus) < 2:
+        pytest.fail("the tests' set-up makes two virtual CPUs")
+    strategy = tf.distribute.MirroredStrategy([cpu.name for cpu in cpus[:2]])
+    with strategy.scope():
+        model = build()
+    data = tf.data.Dataset.from_tensor_slices((inputs, labels)).batch(6)
+    mirrored = model.fit(data, epochs=3, shuffle=False, verbose=0).history["loss"]
+    np.testing.assert_allclose(mirrored, alone, rtol=1e-4)
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_mixed_precision(build, noisy, policy):
+    inputs, labels = noisy
+    keras.mixed_precision.set_global_policy(policy)
+    try:
+        model = build()
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    assert model.feature.layers[-4].compute_dtype == policy.removeprefix("mixed_")
+    history = losses(model, inputs, labels)
+    assert np.isfinite(history).all()
+    np.testing.assert_allclose(history[0], losses(build(), inputs, labels)[0], rtol=2e-2)
+    assert model.predict(inputs, verbose=0).dtype == np.float32
+
+
+def test_exploration_draws_uniformly_then_ends(build, noisy):
+    inputs, labels = noisy
+    model = build(explore_steps=2)
+    attention = model.attention.get_weights()
+    losses(model, inputs, labels, epochs=2)
+    model.regularizers.clear()
+    assert int(model.step) == 2
+    before = model.attention.get_weights()
+    losses(model, inputs, labels, epochs=1)
+    assert any((a != b).any() for a, b in zip(before, model.attention.get_weights(), strict=True))
+    assert len(attention) == len(before)
+
+
+def test_exploration_sends_the_task_no_gradient_to_the_attention(build, noisy):
+    inputs, labels = noisy
+    model = build(explore_steps=1, regularizers=[])
+    before = model.attention.get_weights()
+    losses(model, inputs, labels, epochs=1)
+    for a, b in zip(before, model.attention.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_auxiliary_loss_is_added_once_per_magnification(build, noisy):
+    inputs, labels = noisy
+    plain, double = (build(auxiliary=a) for a in (0.5, 1.0))
+    inputs = {name: tf.convert_to_tensor(value) for name, value in inputs.items()}
+
+    def values(model):
+        probabilities = model(inputs, training=True)
+        task = keras.losses.sparse_categorical_crossentropy(labels, probabilities)
+        auxiliary = [
+            keras.losses.sparse_categorical_crossentropy(labels, p) for p in model._auxiliary_predictions.values
+        ]
+        regularisation = sum(model.losses)
+        return (
+            model.compute_loss(inputs, labels, probabilities),
+            np.mean(task),
+            np.mean(auxiliary, axis=1),
+            regularisation,
+        )
+
+    for model, weight in ((plain, 0.5), (double, 1.0)):
+        loss, task, auxiliary, regularisation = values(model)
+        assert len(auxiliary) == 2
+        np.testing.assert_allclose(loss, task + weight * sum(auxiliary) + regularisation, rtol=1e-5)
+
+
+def test_metrics_of_the_attention_are_reported(build, noisy):
+    inputs, labels = noisy
+    history = build().fit(inputs, labels, verbose=0).history
+    assert history["mass_0.5"][0] + history["mass_2"][0] == pytest.approx(1, abs=1e-5)
+    assert history["attention_entropy"][0] > 0
+
+
+@pytest.mark.parametrize(("head", "classes"), [("binary", ["a", "b"]), ("multi_label", ["a", "b", "c"])])
+def test_other_heads(build, noisy, head, classes):
+    inputs, labels = noisy
+    labels = (labels % 2)[:, None] if head == "binary" else np.eye(3, dtype="float32")[labels]
+    model = build(classes, head=head)
+    assert np.isfinite(losses(model, inputs, labels)).all()
+    assert model.predict(inputs, verbose=0).shape == (6, 1 if head == "binary" else 3)
+
+
+def test_unreadable_slides_have_weight_zero_and_are_counted(build, noisy, tmp_path):
+    from ats_mag.slides.reader import encode_paths
+
+    inputs, labels = noisy
+    path = inputs["path"].copy()
+    missing = encode_paths([str(tmp_path / "missing.tif")])[0]
+    path[1] = 0
+    path[1, : min(len(missing), path.shape[1])] = missing[: path.shape[1]]
+    model = build(on_error="fill")
+    logs = model.fit({**inputs, "path": path}, labels, batch_size=6, verbose=0).history
+    assert logs["unreadable"] == [6]
+    looked = model.inspect({**inputs, "path": path}, method="topk")
+    assert (looked.weight[1] == 0).all()
+    assert (looked.weight[0] > 0).all()
