@@ -7,10 +7,11 @@ __version__ = "0.1.0"
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "attention_sampling": ["attention_sampling"],
+        "in_memory": ["attention_sampling"],
         "lattice": ["Lattice"],
         "layers.expectation": ["Expectation"],
         "layers.joint_softmax": ["JointSoftmax"],
+        "layers.l2_normalize": ["L2Normalize"],
         "layers.read_slide_patches": ["ReadSlidePatches"],
         "layers.regularize_attention": ["RegularizeAttention"],
         "layers.sample_patches": ["SamplePatches"],

@@ -14,6 +14,7 @@ from ats_mag.inspection import Inspection, inspect
 from ats_mag.lattice import Lattice
 from ats_mag.layers.expectation import Expectation
 from ats_mag.layers.joint_softmax import JointSoftmax
+from ats_mag.layers.l2_normalize import L2Normalize
 from ats_mag.layers.read_slide_patches import ReadSlidePatches
 from ats_mag.layers.regularize_attention import RegularizeAttention
 from ats_mag.networks import attention_network, feature_network
@@ -142,7 +143,7 @@ class SlideClassifier(keras.Model):
             regularizers = [PlaceEntropy(0.03), MagnificationEntropy(0.3)]
         self.regularizers = [RegularizeAttention(r) for r in regularizers]
         self.reader = ReadSlidePatches(self.patch_size, on_error)
-        self.normalization = layers.UnitNormalization(dtype="float32") if normalize_features else None
+        self.normalization = L2Normalize() if normalize_features else None
         self.expectation = Expectation()
         self.head = layers.Dense(HEADS[head].units(len(self.classes)), dtype="float32", name="head")
         self.activation = layers.Activation(HEADS[head].activation, dtype="float32")

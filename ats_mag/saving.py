@@ -8,7 +8,14 @@ from typing import Any
 import keras
 
 # Importing registers every class of the package that a saved model may hold.
-from ats_mag.layers import expectation, joint_softmax, read_slide_patches, regularize_attention, sample_patches
+from ats_mag.layers import (
+    expectation,
+    joint_softmax,
+    l2_normalize,
+    read_slide_patches,
+    regularize_attention,
+    sample_patches,
+)
 
 from ats_mag import models, networks, regularizers  # isort: skip
 
@@ -17,6 +24,7 @@ __all__ = ["load_model"]
 _REGISTERED = (
     expectation,
     joint_softmax,
+    l2_normalize,
     models,
     networks,
     read_slide_patches,

@@ -103,7 +103,7 @@ def _otsu(values: tf.Tensor) -> tf.Tensor:
     above = tf.cumsum(counts, reverse=True)[1:]
     mean_below = tf.math.divide_no_nan(tf.cumsum(weighted)[:-1], tf.cast(below, tf.float64))
     mean_above = tf.math.divide_no_nan(tf.cumsum(weighted, reverse=True)[1:], tf.cast(above, tf.float64))
-    variance = tf.cast(below * above, tf.float64) * (mean_below - mean_above) ** 2
+    variance = tf.cast(below * above, tf.float64) * tf.square(mean_below - mean_above)  # `**` rounds lane by lane
     # A constant image has no threshold: nothing lies above its only value.
     return tf.maximum(tf.argmax(variance, output_type=tf.int32), tf.reduce_min(values))
 

@@ -1,0 +1,36 @@
+"""Gradients and double precision on whichever backend Keras runs."""
+
+import contextlib
+
+import keras
+import numpy as np
+
+if keras.backend.backend() == "jax":
+    import jax
+else:
+    import tensorflow as tf
+
+
+def double_precision():
+    """Context in which float64 arrays stay float64; JAX makes them float32 elsewhere."""
+    return jax.enable_x64(True) if keras.backend.backend() == "jax" else contextlib.nullcontext()
+
+
+def value_and_gradients(function, *arrays):
+    """Value of a scalar function and its gradients by every argument, as NumPy arrays."""
+    if keras.backend.backend() == "jax":
+        differentiated = jax.jit(jax.value_and_grad(function, argnums=tuple(range(len(arrays)))))
+        value, gradients = differentiated(*map(jax.numpy.asarray, arrays))
+    else:
+        tensors = [tf.convert_to_tensor(array) for array in arrays]
+        with tf.GradientTape() as tape:
+            tape.watch(tensors)
+            value = function(*tensors)
+        gradients = tape.gradient(value, tensors, unconnected_gradients="zero")
+        gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
+    return np.asarray(value), [np.asarray(gradient) for gradient in gradients]
+
+
+def compiled(function):
+    """The function compiled by XLA."""
+    return jax.jit(function) if keras.backend.backend() == "jax" else tf.function(function, jit_compile=True)

@@ -1,0 +1,53 @@
+"""What all tests share. The tests of the mathematics also pass with `KERAS_BACKEND=jax`."""
+
+import os
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+GOLDEN = Path(os.environ.get("ATS_MAG_GOLDEN", ROOT.parent / "shared" / "golden"))
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "needs_tensorflow: uses TensorFlow itself, not only Keras")
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        # Two devices for the distribution strategies; must precede the first use of a device.
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+
+
+def pytest_collection_modifyitems(items):
+    if keras.backend.backend() == "tensorflow":
+        return
+    skip = pytest.mark.skip(reason="needs Keras' TensorFlow backend")
+    for item in items:
+        if item.get_closest_marker("needs_tensorflow"):
+            item.add_marker(skip)
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    keras.utils.set_random_seed(0)
+
+
+@pytest.fixture(scope="session")
+def golden():
+    """Loads a file of vectors that attention-sampling 0.2 computed: `golden(name)` -> `{case: {key: array}}`."""
+
+    def load(name):
+        path = GOLDEN / f"{name}.npz"
+        if not path.exists():
+            pytest.skip(f"no {path}")
+        cases = {}
+        with np.load(path) as arrays:
+            for key in arrays.files:
+                case, _, leaf = key.rpartition("/")
+                cases.setdefault(case, {})[leaf] = arrays[key]
+        return cases
+
+    return load
