@@ -161,6 +161,10 @@ def train(
     head: Annotated[str, typer.Option(help="single_label, multi_label or binary.")] = "single_label",
     method: Annotated[str, typer.Option(help="sequential, priority or replacement.")] = "sequential",
     test_method: Annotated[str, typer.Option(help="topk, exhaustive, or one of the above.")] = "topk",
+    explore_steps: Annotated[
+        int | None,
+        typer.Option(help="First steps, in which patches are drawn uniformly; default: a quarter, at most 200."),
+    ] = None,
     feature: Annotated[str, typer.Option(help="small, or a network of keras.applications.")] = "small",
     feature_weights: Annotated[str | None, typer.Option(help="Weights that the feature network starts from.")] = None,
     epochs: int = 50,

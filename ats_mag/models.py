@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -179,6 +180,18 @@ class SlideClassifier(keras.Model):
             metrics=head.metrics() if metrics is None else metrics,
             **kwargs,
         )
+
+    def fit(self, *args: Any, **kwargs: Any) -> Any:
+        """As `keras.Model.fit`; warns where training ended before `explore_steps`, when no attention was learnt yet."""
+        history = super().fit(*args, **kwargs)
+        steps = int(ops.convert_to_numpy(self.step))
+        if self.explore_steps and steps <= self.explore_steps:
+            warnings.warn(
+                f"training ended after {steps} steps, all of which drew patches uniformly (explore_steps="
+                f"{self.explore_steps}): no attention was learnt. Train longer, or lower explore_steps",
+                stacklevel=2,
+            )
+        return history
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         self.compile(**keras.saving.deserialize_keras_object(config))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 if TYPE_CHECKING:
     from ats_mag.models import SlideClassifier
@@ -23,6 +23,7 @@ class TrainSettings(BaseModel):
         patch_size: patch side, pixels.
         n_patches: patches per slide and step.
         stride: overview pixels per cell of the attention map; a power of 2.
+        explore_steps: see `SlideClassifier`. None: a quarter of all steps, 200 at most.
         feature: `small`, or the name of a network of `keras.applications`.
         feature_weights: file of weights that the feature network starts from.
     """
@@ -35,6 +36,7 @@ class TrainSettings(BaseModel):
     stride: PositiveInt = 8
     head: Literal["single_label", "multi_label", "binary"] = "single_label"
     method: Literal["sequential", "priority", "replacement"] = "sequential"
+    explore_steps: NonNegativeInt | None = None
     test_method: Literal["sequential", "priority", "replacement", "topk", "exhaustive"] = "topk"
     feature: str = "small"
     feature_weights: str | None = None
@@ -52,8 +54,8 @@ def class_names(records: list[dict[str, Any]], multi_label: bool = False) -> lis
     return sorted(labels)
 
 
-def build_model(settings: TrainSettings, classes: list[str], overview_mpp: float) -> SlideClassifier:
-    """A new, compiled model."""
+def build_model(settings: TrainSettings, classes: list[str], overview_mpp: float, steps: int) -> SlideClassifier:
+    """A new, compiled model, to be trained for so many steps."""
     import keras
 
     from ats_mag.models import SlideClassifier
@@ -75,6 +77,7 @@ def build_model(settings: TrainSettings, classes: list[str], overview_mpp: float
         feature=feature,
         head=settings.head,
         method=settings.method,
+        explore_steps=min(200, steps // 4) if settings.explore_steps is None else settings.explore_steps,
         test_method=settings.test_method,
         on_error=settings.on_error,
         seed=settings.seed,
@@ -110,6 +113,7 @@ def train(
     import keras
 
     from ats_mag.records import dataset, find_records
+    from ats_mag.schedules import ScheduleStrength
     from ats_mag.slides.properties import plain_errors
 
     out = Path(out)
@@ -121,7 +125,8 @@ def train(
     keras.utils.set_random_seed(settings.seed)
     if settings.mixed_precision:
         keras.mixed_precision.set_global_policy("mixed_float16")
-    model = build_model(settings, classes, found[0]["overview_mpp"])
+    steps = settings.epochs * -(-len(found) // settings.batch_size)
+    model = build_model(settings, classes, found[0]["overview_mpp"], steps)
     _check_lattices(found, model)
     options: dict[str, Any] = {
         "batch_size": settings.batch_size,
@@ -132,6 +137,10 @@ def train(
     validation = None
     if validation_split is not None:
         validation = dataset(find_records(records, validation_split), slide_root, classes, **options)
+    # Explore first, then let the attention sharpen.
+    boundaries = [steps * 6 // 10, steps * 8 // 10]
+    sharpen = keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, [0.03, 0.01, 0.0])
+    callbacks = [ScheduleStrength(sharpen), *(callbacks or [])]
     with plain_errors():
         history = model.fit(
             data, validation_data=validation, epochs=settings.epochs, shuffle=False, verbose=0, callbacks=callbacks

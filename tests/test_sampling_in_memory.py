@@ -7,6 +7,7 @@ from keras import layers, ops
 
 from ats_mag.in_memory import attention_sampling
 from ats_mag.layers.joint_softmax import JointSoftmax
+from ats_mag.layers.l2_normalize import L2Normalize
 from ats_mag.regularizers import MagnificationEntropy, MultinomialEntropy
 
 RNG = np.random.default_rng(0)

@@ -23,10 +23,10 @@ def test_keras_round_trip(build, batch, tmp_path):
 
 
 def test_load_model_names_what_is_missing(tmp_path):
-    with pytest.raises(FileNotFoundError, match="nothing.keras"):
+    with pytest.raises(FileNotFoundError, match=r"nothing\.keras"):
         ats_mag.load_model(tmp_path / "nothing.keras")
     (tmp_path / "junk.keras").write_text("no model")
-    with pytest.raises(ValueError, match="junk.keras"):
+    with pytest.raises(ValueError, match=r"junk\.keras"):
         ats_mag.load_model(tmp_path / "junk.keras")
 
 

@@ -117,7 +117,7 @@ def test_bad_manifests(tmp_path, rows, message):
 def test_more_bad_manifests(tmp_path):
     with pytest.raises(ManifestError, match="does not exist"):
         read_manifest(tmp_path / "none.csv")
-    with pytest.raises(ManifestError, match="lacks the column.s. label"):
+    with pytest.raises(ManifestError, match=r"lacks the column\(s\) label"):
         read_manifest(table(tmp_path, [("s", "p", "x")], ("slide_id", "patient_id", "path")))
     rows = [("s", "p", "x", "a", "0"), ("t", "q", "x", "a", "0.5")]
     with pytest.raises(ManifestError, match="line 2: slide 's' has a bad mpp"):

@@ -1,0 +1,70 @@
+"""Writes the README's measured tables from the result files, between `<!-- table NAME -->` and `<!-- end -->`."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "experiments" / "results"
+
+
+def demo() -> str:
+    runs = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("demo-seed*.json"))]
+    head = ["", *(f"seed {run['seed']}" for run in runs)]
+    rows = [
+        [f"test accuracy, {name}", *(f"{run['test_accuracy'][name]:.3f}" for run in runs)]
+        for name in runs[0]["test_accuracy"]
+    ]
+    for kind in ("fine", "coarse"):
+        places = [run["attention_on_places"][kind] for run in runs]
+        rows.append([f"attention on {kind} places", *(f"{p['attention']:.2f}" for p in places)])
+        rows.append(["... of it at their magnification", *(f"{p['share_on_its_magnification']:.2f}" for p in places)])
+    rows.append(["bytes per record", *(f"{run['record_bytes_per_slide']:.0f}" for run in runs)])
+    return table(head, rows)
+
+
+def estimators() -> str:
+    regimes = json.loads((RESULTS / "estimators.json").read_text())["regimes"]
+    methods = ["attention-sampling 0.2", "sequential", "replacement", "priority"]
+    rows = []
+    for regime in regimes:
+        cells = [
+            f"{m['relative_variance']:.3g} / {m['relative_bias']:.2f} ± {m['monte_carlo_error_of_bias']:.2f}"
+            for m in (regime["methods"][name] for name in methods)
+        ]
+        rows.append([f"{regime['top_10_mass']:.2f}", *cells])
+    return table(["top-10 mass", *methods], rows)
+
+
+def crc_tiles() -> str:
+    path = RESULTS / "crc_tiles.json"
+    if not path.exists():
+        return "Not run yet."
+    found: dict[str, Any] = json.loads(path.read_text())
+    rows = [[name, f"{m['auc']:.3f}", f"{m['low']:.3f} to {m['high']:.3f}"] for name, m in found["test_auc"].items()]
+    return table(["", "test AUC", "95 % interval"], rows)
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+TABLES: dict[str, Callable[[], str]] = {"demo": demo, "estimators": estimators, "crc-tiles": crc_tiles}
+
+
+def main() -> None:
+    readme = ROOT / "README.md"
+
+    def fill(match: re.Match[str]) -> str:
+        return f"<!-- table {match[1]} -->\n{TABLES[match[1]]()}\n<!-- end -->"
+
+    readme.write_text(re.sub(r"<!-- table ([\w-]+) -->\n.*?<!-- end -->", fill, readme.read_text(), flags=re.DOTALL))
+
+
+if __name__ == "__main__":
+    main()
