@@ -69,6 +69,7 @@ def _escape(text: str) -> str:
 @app.command()
 def doctor() -> None:
     """Shows the versions and whether the slide reader, its threads and a GPU are there."""
+    _load_tensorflow()
     from ats_mag.doctor import findings
 
     table = Table(show_header=False, box=None)
