@@ -14,7 +14,7 @@ test: $(VENV)/.installed
 
 # The mathematics on Keras' JAX backend.
 test-jax: $(VENV)/.installed-jax
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -q tests/test_*.py tests/layers
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -q -n 2 tests/test_*.py tests/layers
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
