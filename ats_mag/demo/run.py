@@ -92,8 +92,8 @@ def run(
         return value
 
     data = dataset(train_records, out / "slides", CLASSES, BATCH_SIZE, shuffle=True, seed=seed)
-    model = timed("joint attention sampling", lambda: _fit(_build(seed), data, epochs, console))
-    uniform = timed("uniform sampling", lambda: _fit(_build(seed, uniform=True), data, epochs, console))
+    model = timed("joint attention sampling", lambda: _fit(_build(seed, steps), data, epochs, steps, console))
+    uniform = timed("uniform sampling", lambda: _fit(_build(seed, steps, uniform=True), data, epochs, steps, console))
     overview_accuracy = timed(
         "overview alone", lambda: _overview_accuracy(data, test_records, out / "slides", epochs, seed, console)
     )
@@ -129,7 +129,7 @@ def run(
     return found
 
 
-def _build(seed: int, uniform: bool = False) -> SlideClassifier:
+def _build(seed: int, steps: int, uniform: bool = False) -> SlideClassifier:
     keras.utils.set_random_seed(seed)
     attention = attention_network(len(MAGNIFICATIONS), STRIDE)
     if uniform:  # its last layer starts at 0, so frozen it is uniform over the tissue
@@ -143,6 +143,7 @@ def _build(seed: int, uniform: bool = False) -> SlideClassifier:
         attention=attention,
         feature=feature_network(PATCH_SIZE),
         method="priority",
+        explore_steps=min(200, steps // 4),
         test_method="sequential" if uniform else "topk",
         seed=seed,
     )
@@ -150,8 +151,9 @@ def _build(seed: int, uniform: bool = False) -> SlideClassifier:
     return model
 
 
-def _fit(model: SlideClassifier, data: tf.data.Dataset, epochs: int, console: Console) -> SlideClassifier:
-    sharpen = keras.optimizers.schedules.PiecewiseConstantDecay([500, 650], [0.03, 0.01, 0.0])
+def _fit(model: SlideClassifier, data: tf.data.Dataset, epochs: int, steps: int, console: Console) -> SlideClassifier:
+    boundaries = [steps * 5 // 8, steps * 13 // 16]
+    sharpen = keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, [0.03, 0.01, 0.0])
     model.fit(
         data, epochs=epochs, shuffle=False, verbose=0, callbacks=[ScheduleStrength(sharpen), FitProgress(console)]
     )
