@@ -40,13 +40,24 @@ def estimators() -> str:
     return table(["top-10 mass", *methods], rows)
 
 
+CONTESTANTS = {
+    "model": "joint attention sampling",
+    "start": "the same, attention frozen as it starts",
+    "uniform": "the same, uniform over the tissue",
+    "overview": "overview alone",
+    "colour": "colour statistics",
+}
+
+
 def crc_tiles() -> str:
-    path = RESULTS / "crc_tiles.json"
-    if not path.exists():
-        return "Not run yet."
-    found: dict[str, Any] = json.loads(path.read_text())
-    rows = [[name, f"{m['auc']:.3f}", f"{m['low']:.3f} to {m['high']:.3f}"] for name, m in found["test_auc"].items()]
-    return table(["", "test AUC", "95 % interval"], rows)
+    found: dict[str, Any] = json.loads((RESULTS / "crc_tiles.json").read_text())
+    rows = []
+    for name, words in CONTESTANTS.items():
+        auc, more = found["test_auc"][name], found["results"][name]
+        places = f"{more['attention_on_places']:.3f}" if "attention_on_places" in more else ""
+        read = f"{100 * more['read_per_step']['mean']:.1f} %" if "read_per_step" in more else ""
+        rows.append([words, f"{auc['auc']:.3f} ({auc['low']:.3f} to {auc['high']:.3f})", places, read])
+    return table(["", "test AUC (95 % interval)", "attention on the places", "tissue read per step"], rows)
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
