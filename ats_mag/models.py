@@ -254,6 +254,8 @@ class SlideClassifier(keras.Model):
     ) -> Any:
         loss = super().compute_loss(x, y, y_pred, sample_weight, training)
         if training and self.auxiliary_heads:
+            if self.head_kind == "binary":
+                y = ops.reshape(y, (-1, 1))  # as Keras does with the labels of its own loss
             task = keras.losses.get(self.loss)
             task = task if isinstance(task, keras.losses.Loss) else _MeanLoss(task)
             values = [task(y, p, sample_weight) for p in self._auxiliary_predictions.values]

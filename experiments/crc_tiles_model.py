@@ -46,7 +46,7 @@ class Settings(BaseModel):
     learning_rate: float = 1e-3
     entropy: float = 0.002
     magnification_entropy: float = 0.1
-    stand_out: float = 2.5
+    stand_out: float = 1.0
     explore_steps: int = 0
     auxiliary: float = 0.5
     overview_steps: int = 500
@@ -159,3 +159,7 @@ class _After(keras.optimizers.schedules.LearningRateSchedule):
 
     def get_config(self) -> dict[str, Any]:
         return {"schedule": keras.optimizers.schedules.serialize(self.schedule), "start": self.start}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> _After:
+        return cls(keras.optimizers.schedules.deserialize(config["schedule"]), config["start"])
