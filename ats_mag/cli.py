@@ -45,7 +45,9 @@ def _load_tensorflow() -> None:
     with open(os.devnull, "w") as devnull:
         os.dup2(devnull.fileno(), 2)
     try:
-        import tensorflow  # noqa: F401
+        import tensorflow as tf
+
+        tf.constant(0)  # the devices are looked for at the first use
     finally:
         os.dup2(kept, 2)
         os.close(kept)
