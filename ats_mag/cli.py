@@ -28,7 +28,8 @@ OverviewMpp = Annotated[str, typer.Option(help='Resolution of the overviews, um/
 
 def main() -> None:
     """Runs the command line; what is wrong with the input is one message, not a traceback."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if not os.environ.get("ATS_MAG_TRACEBACK"):
+        _hush_libraries()
     try:
         app()
     except (ValueError, OSError, RuntimeError, MemoryError, ImportError) as error:
@@ -38,19 +39,15 @@ def main() -> None:
         sys.exit(1)
 
 
-def _load_tensorflow() -> None:
-    """Imports TensorFlow without the lines that it logs to standard error whatever its log level."""
+def _hush_libraries() -> None:
+    """Sends what compiled libraries log to standard error nowhere; Python's own messages still get there.
+
+    TensorFlow logs its start and every failed op whatever its log level. `ATS_MAG_TRACEBACK=1` shows it all.
+    """
     sys.stderr.flush()
-    kept = os.dup(2)
+    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
     with open(os.devnull, "w") as devnull:
         os.dup2(devnull.fileno(), 2)
-    try:
-        import tensorflow as tf
-
-        tf.constant(0)  # the devices are looked for at the first use
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
 
 
 def _message(error: BaseException) -> str:
@@ -71,7 +68,6 @@ def _escape(text: str) -> str:
 @app.command()
 def doctor() -> None:
     """Shows the versions and whether the slide reader, its threads and a GPU are there."""
-    _load_tensorflow()
     from ats_mag.doctor import findings
 
     table = Table(show_header=False, box=None)
@@ -92,7 +88,6 @@ def info(
     ] = None,
 ) -> None:
     """Shows what a slide file says of itself."""
-    _load_tensorflow()
     from ats_mag.slides.properties import slide_info
     from ats_mag.units import format_mpp, parse_mpp
 
@@ -125,7 +120,6 @@ def prepare(
     ] = "error",
 ) -> None:
     """Writes one record per slide: overview, tissue mask, geometry and label, but no patches."""
-    _load_tensorflow()
     from rich.progress import track
 
     from ats_mag.manifest import read_manifest
@@ -182,7 +176,6 @@ def train(
     for name in ("records", "out", "slide_root", "split", "validation_split"):
         values.pop(name)
     values["magnifications"] = values.pop("magnification")
-    _load_tensorflow()
     from ats_mag.training import TrainSettings
     from ats_mag.training import train as run
 
@@ -202,7 +195,6 @@ def evaluate(
     out: Annotated[Path | None, typer.Option(help="CSV of the predictions to write.")] = None,
 ) -> None:
     """Measures a model on prepared records."""
-    _load_tensorflow()
     from ats_mag.records import find_records
     from ats_mag.saving import load_model
     from ats_mag.training import evaluate as run
@@ -227,7 +219,6 @@ def predict(
     out: Annotated[Path | None, typer.Option(help="CSV to write; default: standard output.")] = None,
 ) -> None:
     """Predicts slides by path: one row of class probabilities per slide."""
-    _load_tensorflow()
     import pandas as pd
 
     from ats_mag.inference import Predictor
@@ -249,7 +240,6 @@ def export(
     out: Annotated[Path, typer.Argument(help="Folder of the SavedModel; a second one goes to OUT-stock.")],
 ) -> None:
     """Writes two SavedModels: by slide path, and without the op for a stock server."""
-    _load_tensorflow()
     from ats_mag.saving import load_model
 
     for folder in load_model(model, compile=False).export(out):
@@ -262,7 +252,6 @@ def demo(
     seed: Annotated[int, typer.Option(help="Of slides and training.")] = 0,
 ) -> None:
     """Makes slides, trains on them, exports, reloads, and draws what the model looked at."""
-    _load_tensorflow()
     from ats_mag.demo.run import run
 
     run(out, seed, console)
