@@ -10,6 +10,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
+from ats_mag.arguments import check_classes, check_magnifications, choice, dimension_of, positive, stride_of
 from ats_mag.heads import HEADS
 from ats_mag.inspection import Inspection, inspect
 from ats_mag.lattice import Lattice
@@ -105,13 +106,13 @@ class SlideClassifier(keras.Model):
         super().__init__(**kwargs)
         self.classes = [str(i) for i in range(classes)] if isinstance(classes, int) else [str(c) for c in classes]
         self.magnifications = tuple(parse_mpp(m) for m in magnifications)
-        self.head_kind = _choice("head", head, HEADS)
-        self.method = _choice("method", method, STOCHASTIC_METHODS)
-        self.test_method = _choice("test_method", test_method, METHODS)
-        self.n_patches = _positive("n_patches", n_patches)
-        self.test_n_patches = _positive("test_n_patches", test_n_patches or n_patches)
-        self.patch_size = _positive("patch_size", patch_size)
-        self.chunk = _positive("chunk", chunk)
+        self.head_kind = choice("head", head, HEADS)
+        self.method = choice("method", method, STOCHASTIC_METHODS)
+        self.test_method = choice("test_method", test_method, METHODS)
+        self.n_patches = positive("n_patches", n_patches)
+        self.test_n_patches = positive("test_n_patches", n_patches if test_n_patches is None else test_n_patches)
+        self.patch_size = positive("patch_size", patch_size)
+        self.chunk = positive("chunk", chunk)
         self.stratify = stratify
         self.min_tissue = min_tissue
         self.on_error = on_error
@@ -120,8 +121,8 @@ class SlideClassifier(keras.Model):
         self.smooth = smooth
         self.normalize_features = normalize_features
         self.seed = seed
-        _check_classes(self.classes, head)
-        _check_magnifications(self.magnifications)
+        check_classes(self.classes, head)
+        check_magnifications(self.magnifications)
         if stratify and min(self.n_patches, self.test_n_patches) < len(self.magnifications):
             raise ValueError(
                 f"stratify=True needs n_patches and test_n_patches of at least the {len(self.magnifications)} magnifications. "
@@ -135,9 +136,9 @@ class SlideClassifier(keras.Model):
             self.attention.load_weights(attention_weights)
         if feature_weights is not None:
             self.feature.load_weights(feature_weights)
-        stride = _stride(self.attention, n_magnifications)
+        stride = stride_of(self.attention, n_magnifications)
         self.lattice = Lattice(parse_mpp(overview_mpp), stride, self.magnifications, self.patch_size)
-        self.dimension = _dimension(self.feature, self.patch_size)
+        self.dimension = dimension_of(self.feature, self.patch_size)
 
         self.joint_softmax = JointSoftmax(smooth)
         if regularizers is None:
@@ -161,9 +162,8 @@ class SlideClassifier(keras.Model):
         self.step = self.add_weight(
             shape=(), dtype="int32", initializer="zeros", trainable=False, aggregation="only_first_replica", name="step"
         )
-        self._auxiliary_predictions = (
-            threading.local()
-        )  # each replica of a distribution strategy runs in its own thread
+        # Each replica of a distribution strategy runs in a thread of its own.
+        self._auxiliary_predictions = threading.local()
         for dense in (self.head, *self.auxiliary_heads):
             dense.build((None, self.dimension))
         self.built = True
@@ -374,49 +374,3 @@ class _MeanLoss(keras.losses.Loss):
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         return self.function(y_true, y_pred)
-
-
-def _choice(name: str, value: str, allowed: Any) -> str:
-    if value not in allowed:
-        raise ValueError(f"{name} must be one of {', '.join(allowed)}. Received: {name}={value!r}")
-    return value
-
-
-def _positive(name: str, value: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{name} must be an integer of at least 1. Received: {name}={value!r}")
-    return value
-
-
-def _check_classes(classes: list[str], head: str) -> None:
-    least = 1 if head == "multi_label" else 2
-    if len(classes) < least or len(set(classes)) < len(classes) or (head == "binary" and len(classes) != 2):
-        wanted = "exactly 2" if head == "binary" else f"at least {least}"
-        raise ValueError(f"head={head!r} needs {wanted} classes, each named once. Received: classes={classes!r}")
-
-
-def _check_magnifications(magnifications: tuple[float, ...]) -> None:
-    if not magnifications or len(set(magnifications)) < len(magnifications):
-        raise ValueError(f"magnifications must be one or more different resolutions. Received: {magnifications!r}")
-
-
-def _stride(attention: keras.Model, n_magnifications: int) -> int:
-    side = 1024
-    shape = attention.compute_output_shape((1, side, side, 3))
-    if len(shape) != 4 or shape[3] != n_magnifications or shape[1] != shape[2] or not shape[1] or side % shape[1]:
-        raise ValueError(
-            f"the attention network must be fully convolutional, (B, h, w, 3) -> (B, h/s, w/s, {n_magnifications}), with "
-            f"padding='same' and a stride s that divides {side}. Received: a network that maps (1, {side}, {side}, 3) to "
-            f"{tuple(shape)}"
-        )
-    return side // shape[1]
-
-
-def _dimension(feature: keras.Model, patch_size: int) -> int:
-    shape = feature.compute_output_shape((1, patch_size, patch_size, 3))
-    if len(shape) != 2:
-        raise ValueError(
-            f"the feature network must map (B, {patch_size}, {patch_size}, 3) to (B, D); a network of keras.applications "
-            f"does with include_top=False, pooling='avg'. Received: one that gives {tuple(shape)}"
-        )
-    return shape[1]
