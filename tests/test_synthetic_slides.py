@@ -16,6 +16,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from data_prep import synthetic_slides
 from data_prep.synthetic_slides import GLASS, TILE, compose, make_cohort, paint
 
+pytestmark = pytest.mark.needs_tensorflow  # it forks workers, which JAX's threads forbid
+
+
 COHORT = synthetic_slides.Cohort(train=2, test=2, seed=3, tissue_side=(8, 9), places=1, place_side=1)
 
 
