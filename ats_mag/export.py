@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 
 from ats_mag.inference import CARD
+from ats_mag.lattice import MPP_UNIT
 from ats_mag.slides.overview import WHITE, pad_to_multiple, view_slide
 from ats_mag.slides.tissue import tissue_mask
 
@@ -120,7 +121,7 @@ def _path_endpoints(model: SlideClassifier) -> list[tuple[str, Any, list[tf.Tens
             "location": location,
             "downsample": downsample,
             "weight": samples.weight,
-            "mpp": tf.cast(geometry[:, 4], tf.float64) * 1e-7,
+            "mpp": tf.cast(geometry[:, 4], tf.float64) * MPP_UNIT,
         }
 
     signature = [tf.TensorSpec(None, tf.string, name="path"), tf.TensorSpec(None, tf.float64, name="slide_mpp")]

@@ -24,7 +24,7 @@ from ats_mag.demo.cohort import make_cohort, read_places
 from ats_mag.demo.figure import draw_figure
 from ats_mag.demo.slides import CLASSES, Place
 from ats_mag.inference import slide_inputs
-from ats_mag.lattice import Lattice
+from ats_mag.lattice import MPP_UNIT, Lattice
 from ats_mag.manifest import read_manifest
 from ats_mag.models import SlideClassifier
 from ats_mag.networks import attention_network, feature_network
@@ -184,7 +184,7 @@ def cells_of_places(
 ) -> np.ndarray:
     """Which cells `(H, W)` have their centre inside a place of that kind."""
     x0, y0, _, _, mpp = (int(v) for v in geometry)
-    step = lattice.cell_um / (mpp * 1e-7)
+    step = lattice.cell_um / (mpp * MPP_UNIT)
     x = x0 + (np.arange(shape[1]) + 0.5) * step
     y = y0 + (np.arange(shape[0]) + 0.5) * step
     inside = np.zeros(shape, bool)
