@@ -35,7 +35,7 @@ def test_the_savedmodel_predicts_in_a_process_without_the_package(build, slides,
     inputs = slide_inputs(slides, model.lattice.overview_mpp, model.lattice.stride)
     looked = model.inspect(inputs)
     np.testing.assert_allclose(found["probabilities"], looked.probabilities, atol=1e-5)
-    np.testing.assert_allclose(found["one"][0], looked.probabilities[1], atol=2e-3)  # padded less
+    np.testing.assert_allclose(found["one"][0], looked.probabilities[1], atol=1e-5)
     np.testing.assert_allclose(found["attention"], looked.attention, atol=1e-5)
     np.testing.assert_array_equal(found["location"], looked.location)
     np.testing.assert_allclose(found["mpp"], 0.5)
