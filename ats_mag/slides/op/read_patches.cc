@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <map>
 #include <memory>
@@ -9,6 +10,7 @@
 #include "engine.h"
 #include "error.h"
 #include "read.h"
+#include "read_tiles.h"
 #include "resample.h"
 
 namespace ats_mag {
@@ -98,20 +100,16 @@ void CheckArguments(const PatchRequest& request) {
 }
 
 void ReadPatch(const PatchRequest& request, const Slide& slide, int64_t i) {
-  const double downsample = request.downsample[i];
-  const double centre_x = request.location[2 * i] + request.width * downsample / 2;
-  const double centre_y = request.location[2 * i + 1] + request.height * downsample / 2;
-  const Plan plan = ChoosePlan(slide, downsample);
+  const Placed placed = Place(request, slide, i);
   const int64_t stride = request.width * 3;
   try {
-    Render(slide, plan, FirstPixel(slide, plan, centre_x, request.width),
-           FirstPixel(slide, plan, centre_y, request.height), slide.Extent(plan.level),
+    Render(slide, placed.plan, placed.x, placed.y, slide.Extent(placed.plan.level),
            {0, 0, request.width, request.height}, request.patches + i * request.height * stride, stride);
   } catch (const Error& error) {
     if (error.code() != Code::kDataLoss) throw;
     throw Error(Code::kDataLoss,
-                Cat("cannot read slide ", Quote(slide.path()), " at level ", plan.level, ", location (",
-                    request.location[2 * i], ", ", request.location[2 * i + 1], "), downsample ", downsample, ": ",
+                Cat("cannot read slide ", Quote(slide.path()), " at level ", placed.plan.level, ", location (",
+                    request.location[2 * i], ", ", request.location[2 * i + 1], "), downsample ", request.downsample[i], ": ",
                     error.what(), "; the file is damaged: copy it again from its source, or read with "
                     "on_error=\"fill\" to go on without such patches"));
   }
@@ -172,19 +170,26 @@ void ReadPatches(const PatchRequest& request) {
     }
   }
 
-  const std::vector<int64_t> order = LocalOrder(request);
+  std::vector<SlidePtr> slides;
+  for (Source* source : sources) slides.push_back(source->error() == nullptr ? source->Get() : nullptr);
+  std::vector<std::atomic<bool>> done(static_cast<size_t>(total));
+  ReadByTiles(request, slides, &done);
+
+  std::vector<int64_t> order = LocalOrder(request);
+  order.erase(std::remove_if(order.begin(), order.end(), [&](int64_t i) { return done[i].load(); }), order.end());
+  for (int64_t i = 0; i < total; ++i) request.valid[i] = done[i];
+  engine.patches_read += total - static_cast<int64_t>(order.size());
   const int64_t patch_bytes = request.height * request.width * 3;
   std::mutex mutex;
   int64_t failed = total;  // the lowest index of a failed patch
   std::unique_ptr<Error> failure;
-  engine.pool.For(total, [&](int64_t position) {
+  engine.pool.For(static_cast<int64_t>(order.size()), [&](int64_t position) {
     const int64_t i = order[position];
     Source& source = *sources[i / request.per_slide];
     if (!request.fill) {
       std::lock_guard<std::mutex> lock(mutex);
       if (i > failed) return;  // only an earlier patch can still change the outcome
     }
-    request.valid[i] = false;
     if (source.error() == nullptr) {
       try {
         source.Run([&](const Slide& slide) { ReadPatch(request, slide, i); });
