@@ -6,6 +6,7 @@
 
 #include "engine.h"
 #include "error.h"
+#include "jpeg_tile.h"
 #include "read.h"
 
 #define ATS_MAG_EXPORT extern "C" __attribute__((visibility("default")))
@@ -46,6 +47,14 @@ ATS_MAG_EXPORT const char* ats_mag_openslide_version() {
   const char* version = nullptr;
   Guard(nullptr, 0, [&] { version = ats_mag::OpenSlide().get_version(); });
   return version;
+}
+
+// What JPEG tiles of TIFF files are decoded with, or why they go through OpenSlide.
+ATS_MAG_EXPORT const char* ats_mag_direct() {
+  bool on = false;
+  Guard(nullptr, 0, [&] { on = ats_mag::GetEngine().direct; });
+  if (!on) return "off: ATS_MAG_DIRECT=0";
+  return ats_mag::Jpeg().available ? ats_mag::Jpeg().version.c_str() : ats_mag::Jpeg().why.c_str();
 }
 
 // Threads that read, the caller included; -1 when the environment's settings are wrong.

@@ -39,8 +39,7 @@ std::string WhyNotHere(const std::string& vendor) {
 
 }  // namespace
 
-DirectLevel::DirectLevel(const File& file, ByteOrder order, const TiffImage& image, uint64_t slide, uint64_t level,
-                         bool missing_is_background)
+DirectLevel::DirectLevel(const File& file, ByteOrder order, const TiffImage& image, uint64_t slide, uint64_t level)
     : file_(file),
       order_(order),
       offsets_(image.offsets),
@@ -49,15 +48,14 @@ DirectLevel::DirectLevel(const File& file, ByteOrder order, const TiffImage& ima
       kind_{static_cast<int64_t>(image.tile_width), static_cast<int64_t>(image.tile_height), image.photometric == kYcc,
             image.jpeg_tables},
       slide_(slide),
-      level_(level),
-      missing_is_background_(missing_is_background) {}
+      level_(level) {}
 
 TilePixelsPtr DirectLevel::Decode(uint64_t tile, const TilePart& part, bool* missing) const {
   uint64_t offset = 0, length = 0;
   if (!ReadNumber(file_, order_, offsets_, tile, &offset) || !ReadNumber(file_, order_, lengths_, tile, &length)) {
     return nullptr;
   }
-  *missing = length == 0 && missing_is_background_;
+  *missing = length == 0;
   const auto raw = static_cast<uint64_t>(kind_.width * kind_.height * 3);
   if (length == 0 || length > 2 * raw + 65536) return nullptr;
   static thread_local std::vector<uint8_t> bytes;
@@ -125,8 +123,11 @@ Direct::Direct(const std::string& path, const std::string& vendor, const std::ve
       continue;
     }
     why_[i] = WhyNot(*fitting.front());
+    if (why_[i].empty() && vendor == "aperio" && !AllPositive(*file_, fitting.front()->lengths)) {
+      why_[i] = "it lacks tiles, which OpenSlide fills from other levels";
+    }
     if (!why_[i].empty()) continue;
-    levels_[i] = std::make_unique<DirectLevel>(*file_, tiff.order, *fitting.front(), slide, i, vendor == "generic-tiff");
+    levels_[i] = std::make_unique<DirectLevel>(*file_, tiff.order, *fitting.front(), slide, i);
     any = true;
   }
   if (!any) file_.reset();

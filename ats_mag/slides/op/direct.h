@@ -17,8 +17,7 @@ namespace ats_mag {
 // One level. Safe to read from many threads at once.
 class DirectLevel {
  public:
-  DirectLevel(const File& file, ByteOrder order, const TiffImage& image, uint64_t slide, uint64_t level,
-              bool missing_is_background);
+  DirectLevel(const File& file, ByteOrder order, const TiffImage& image, uint64_t slide, uint64_t level);
 
   int64_t tile_width() const { return kind_.width; }
   int64_t tile_height() const { return kind_.height; }
@@ -39,7 +38,6 @@ class DirectLevel {
   const int64_t across_;
   const JpegTileKind kind_;
   const uint64_t slide_, level_;
-  const bool missing_is_background_;
 };
 
 // The direct levels of a slide.

@@ -188,4 +188,21 @@ bool ReadNumber(const File& file, ByteOrder order, const TiffArray& array, uint6
   return true;
 }
 
+bool AllPositive(const File& file, const TiffArray& array) {
+  constexpr uint64_t kChunk = 8192;
+  std::vector<uint8_t> bytes(kChunk * array.bytes_each);
+  for (uint64_t begin = 0; begin < array.count; begin += kChunk) {
+    const uint64_t count = std::min(kChunk, array.count - begin);
+    if (begin > (std::numeric_limits<uint64_t>::max() - array.position) / 8 ||
+        !file.Read(array.position + begin * array.bytes_each, count * array.bytes_each, bytes.data())) {
+      return false;
+    }
+    for (uint64_t i = 0; i < count; ++i) {
+      const uint8_t* number = bytes.data() + i * array.bytes_each;
+      if (std::all_of(number, number + array.bytes_each, [](uint8_t byte) { return byte == 0; })) return false;
+    }
+  }
+  return true;
+}
+
 }  // namespace ats_mag

@@ -37,4 +37,7 @@ std::string ReadTiff(const File& file, Tiff* tiff);
 // The number at `index`, or false: it does not exist.
 bool ReadNumber(const File& file, ByteOrder order, const TiffArray& array, uint64_t index, uint64_t* number);
 
+// Whether every number of the array can be read and is above 0.
+bool AllPositive(const File& file, const TiffArray& array);
+
 }  // namespace ats_mag
