@@ -78,27 +78,6 @@ class Source {
   std::unique_ptr<Error> error_;
 };
 
-void CheckArguments(const PatchRequest& request) {
-  const auto batch = static_cast<int64_t>(request.paths.size());
-  for (int64_t i = 0; i < batch * request.per_slide; ++i) {
-    const int64_t slide = i / request.per_slide, patch = i % request.per_slide;
-    const int64_t x = request.location[2 * i], y = request.location[2 * i + 1];
-    const double downsample = request.downsample[i];
-    if (!(downsample >= kFinest && downsample <= kCoarsest)) {
-      throw Error(Code::kInvalidArgument,
-                  Cat("downsample[", slide, ", ", patch, "] of slide ", Quote(request.paths[slide]),
-                      " must be between ", kFinest, " and ", kCoarsest, " level-0 pixels per pixel. Received: ",
-                      downsample));
-    }
-    if (x < -kFarthest || x > kFarthest || y < -kFarthest || y > kFarthest) {
-      throw Error(Code::kInvalidArgument,
-                  Cat("location[", slide, ", ", patch, "] of slide ", Quote(request.paths[slide]),
-                      " is too far from the slide (it came from a NaN or infinite number?). Received: (", x, ", ", y,
-                      ")"));
-    }
-  }
-}
-
 void ReadPatch(const PatchRequest& request, const Slide& slide, int64_t i) {
   const Placed placed = Place(request, slide, i);
   const int64_t stride = request.width * 3;
@@ -131,6 +110,27 @@ std::vector<int64_t> LocalOrder(const PatchRequest& request) {
 
 }  // namespace
 
+void CheckPatches(const PatchRequest& request) {
+  const auto batch = static_cast<int64_t>(request.paths.size());
+  for (int64_t i = 0; i < batch * request.per_slide; ++i) {
+    const int64_t slide = i / request.per_slide, patch = i % request.per_slide;
+    const int64_t x = request.location[2 * i], y = request.location[2 * i + 1];
+    const double downsample = request.downsample[i];
+    if (!(downsample >= kFinest && downsample <= kCoarsest)) {
+      throw Error(Code::kInvalidArgument,
+                  Cat("downsample[", slide, ", ", patch, "] of slide ", Quote(request.paths[slide]),
+                      " must be between ", kFinest, " and ", kCoarsest, " level-0 pixels per pixel. Received: ",
+                      downsample));
+    }
+    if (x < -kFarthest || x > kFarthest || y < -kFarthest || y > kFarthest) {
+      throw Error(Code::kInvalidArgument,
+                  Cat("location[", slide, ", ", patch, "] of slide ", Quote(request.paths[slide]),
+                      " is too far from the slide (it came from a NaN or infinite number?). Received: (", x, ", ", y,
+                      ")"));
+    }
+  }
+}
+
 void CheckPatchSize(int64_t batch, int64_t per_slide, int64_t height, int64_t width) {
   if (height < 1 || width < 1 || height > kLargestSide || width > kLargestSide) {
     throw Error(Code::kInvalidArgument, Cat("the patch size must be between 1 and ", kLargestSide,
@@ -148,7 +148,7 @@ void CheckPatchSize(int64_t batch, int64_t per_slide, int64_t height, int64_t wi
 void ReadPatches(const PatchRequest& request) {
   const auto batch = static_cast<int64_t>(request.paths.size());
   CheckPatchSize(batch, request.per_slide, request.height, request.width);
-  CheckArguments(request);
+  CheckPatches(request);
   const int64_t total = batch * request.per_slide;
   if (total == 0) return;
   Engine& engine = GetEngine();
