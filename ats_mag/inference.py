@@ -42,7 +42,7 @@ class Predictor:
         Raises:
             FileNotFoundError, SlideError, ValueError: the slide cannot be read, has no known resolution or no tissue.
         """
-        from ats_mag.slides.properties import plain_errors
+        from ats_mag.slides.errors import plain_errors
 
         with plain_errors():
             return self._predict(os.fspath(slide), float("nan") if slide_mpp is None else slide_mpp)

@@ -22,7 +22,7 @@ from ats_mag.layers.regularize_attention import RegularizeAttention
 from ats_mag.networks import attention_network, feature_network
 from ats_mag.regularizers import PACKAGE, MagnificationEntropy, PlaceEntropy
 from ats_mag.sampling import METHODS, STOCHASTIC_METHODS, Samples, sample
-from ats_mag.slides.tissue import valid_cells
+from ats_mag.slides.cells import valid_cells
 from ats_mag.units import parse_mpp
 
 INPUT_FIELDS = ("overview", "mask", "path", "geometry")
