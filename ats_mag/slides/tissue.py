@@ -10,14 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-# Otsu always finds two classes, in blank glass too, where it parts the noise of the sensor and of JPEG. Glass stays
-# under 5 % of saturation (13 of 255) and stained tissue above it, so no threshold may lie lower.
-_LEAST_SATURATION = 13
-# Saturation is a quotient: in black pixels (fluorescence, areas never scanned) one grey level of noise makes it 1. No
-# stained tissue is this dark, so such pixels count as glass.
-_BLACK = 16
-_OPENING_RADIUS = 1
-_CLOSING_RADIUS = 2
+from ats_mag.slides.tissue_limits import BLACK, CLOSING_RADIUS, LEAST_SATURATION, OPENING_RADIUS
 
 
 def tissue_mask(overview: Any) -> tf.Tensor:
@@ -46,10 +39,10 @@ def tissue_mask(overview: Any) -> tf.Tensor:
             f"overview must be (h, w, 3) uint8. Received: shape {overview.shape}, dtype {overview.dtype.name}"
         )
     saturation = _saturation(overview)
-    threshold = tf.maximum(_otsu(saturation), _LEAST_SATURATION)
+    threshold = tf.maximum(_otsu(saturation), LEAST_SATURATION)
     mask = saturation > threshold
-    mask = _dilate(_erode(mask, _OPENING_RADIUS), _OPENING_RADIUS)
-    return _erode(_dilate(mask, _CLOSING_RADIUS), _CLOSING_RADIUS)
+    mask = _dilate(_erode(mask, OPENING_RADIUS), OPENING_RADIUS)
+    return _erode(_dilate(mask, CLOSING_RADIUS), CLOSING_RADIUS)
 
 
 def _saturation(overview: tf.Tensor) -> tf.Tensor:
@@ -57,7 +50,7 @@ def _saturation(overview: tf.Tensor) -> tf.Tensor:
     highest = tf.cast(tf.reduce_max(overview, axis=-1), tf.int32)
     lowest = tf.cast(tf.reduce_min(overview, axis=-1), tf.int32)
     saturation = (510 * (highest - lowest) + highest) // (2 * tf.maximum(highest, 1))
-    return tf.where(highest < _BLACK, 0, saturation)
+    return tf.where(highest < BLACK, 0, saturation)
 
 
 def _otsu(values: tf.Tensor) -> tf.Tensor:

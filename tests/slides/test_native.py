@@ -8,7 +8,7 @@ import textwrap
 import numpy as np
 import pytest
 
-from ats_mag.slides import native
+from ats_mag.slides import native, native_view, overview
 from ats_mag.slides.errors import SlideError
 from ats_mag.slides.reader import encode_paths, load_op, read_overview, read_patches, slide_geometry
 
@@ -28,6 +28,14 @@ def test_same_pixels_and_geometry_as_the_ops(tissue_slide, noise_slide):
         expected = slide_geometry([path])
         np.testing.assert_array_equal(bounds, expected[0][0])
         assert mpp == expected[1][0]
+
+
+def test_same_view_of_a_slide(tissue_slide):
+    for mpp in (4.0, 7.3):
+        ours, theirs = native_view.view_slide(tissue_slide, mpp), overview.view_slide(tissue_slide, mpp)
+        for mine, expected in zip(ours, theirs, strict=True):
+            np.testing.assert_array_equal(mine, expected)
+        assert ours.mask.any()
 
 
 def test_errors_are_ordinary_and_name_the_slide(folder, noise_slide):
