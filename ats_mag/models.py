@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -23,6 +24,7 @@ from ats_mag.networks import attention_network, feature_network
 from ats_mag.regularizers import PACKAGE, MagnificationEntropy, PlaceEntropy
 from ats_mag.sampling import METHODS, STOCHASTIC_METHODS, Samples, sample
 from ats_mag.slides.cells import valid_cells
+from ats_mag.slides.errors import plain_errors
 from ats_mag.trace import Trace
 from ats_mag.units import parse_mpp
 
@@ -73,7 +75,8 @@ class SlideClassifier(keras.Model):
         `(B, C)` float32 probabilities; `(B, 1)` for `binary`.
 
     Raises:
-        ValueError: for arguments that do not fit together. While running, TensorFlow's errors of `read_patches`.
+        ValueError: for arguments that do not fit together. While running, TensorFlow's errors of `read_patches`; on JAX
+            the ordinary exceptions of `slides.native.read_patches`.
     """
 
     def __init__(
@@ -183,8 +186,9 @@ class SlideClassifier(keras.Model):
 
     def fit(self, *args: Any, **kwargs: Any) -> Any:
         """As `keras.Model.fit`; warns where training ended before `explore_steps`, when no attention was learnt yet."""
-        history = super().fit(*args, **kwargs)
-        steps = int(ops.convert_to_numpy(self.step))
+        with _readable_errors():
+            history = super().fit(*args, **kwargs)
+            steps = int(ops.convert_to_numpy(self.step))  # waits for JAX, whose errors come when results are looked at
         if self.explore_steps and steps <= self.explore_steps:
             warnings.warn(
                 f"training ended after {steps} steps, all of which drew patches uniformly (explore_steps="
@@ -192,6 +196,18 @@ class SlideClassifier(keras.Model):
                 stacklevel=2,
             )
         return history
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
+        """As `keras.Model.evaluate`."""
+        with _readable_errors():
+            found = super().evaluate(*args, **kwargs)
+            ops.convert_to_numpy(self.entropy_metric.result())  # waits for JAX, as in `fit`
+            return found
+
+    def predict(self, *args: Any, **kwargs: Any) -> Any:
+        """As `keras.Model.predict`."""
+        with _readable_errors():
+            return super().predict(*args, **kwargs)
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         self.compile(**keras.saving.deserialize_keras_object(config))
@@ -368,3 +384,8 @@ class SlideClassifier(keras.Model):
             config[network] = keras.saving.deserialize_keras_object(config[network])
         config["regularizers"] = [keras.regularizers.get(r) for r in config["regularizers"]]
         return cls(**config)
+
+
+def _readable_errors() -> contextlib.AbstractContextManager[None]:
+    """On JAX, an error while slides are read is itself, not the text below a traceback through XLA's callbacks."""
+    return plain_errors() if keras.backend.backend() == "jax" else contextlib.nullcontext()

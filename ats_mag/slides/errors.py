@@ -71,7 +71,7 @@ def _plain(error: Exception) -> Exception | None:
     tf: Any = sys.modules.get("tensorflow")  # an error of TensorFlow's comes only where it has been imported
     if tf is not None and isinstance(error, tf.errors.OpError):
         return translate_op_error(error)
-    return callback_errors.behind(error) if isinstance(error, RuntimeError) else None
+    return callback_errors.behind(error)
 
 
 def _message(text: str) -> str:
