@@ -98,6 +98,17 @@ ATS_MAG_EXPORT int ats_mag_read_patches(const uint8_t* path_codes, int64_t batch
   });
 }
 
+// As the op AtsMagSnapPatches: `reach` (batch), `snapped` (batch, per_slide, 2).
+ATS_MAG_EXPORT int ats_mag_snap_patches(const uint8_t* path_codes, int64_t batch, int64_t path_length,
+                                        const int64_t* location, const double* downsample, int64_t per_slide,
+                                        int64_t height, int64_t width, const double* reach, int64_t* snapped,
+                                        char* message, int64_t capacity) {
+  return Guard(message, capacity, [&] {
+    ats_mag::SnapPatches({Paths(path_codes, batch, path_length), per_slide, height, width, location, downsample, false,
+                          nullptr, nullptr}, reach, snapped);
+  });
+}
+
 // As the op AtsMagReadOverview. `allocate(height, width)` returns the memory for height x width x 3 bytes, or nullptr;
 // it is called on the caller's thread, and once more where a read has to be repeated: the last memory counts.
 ATS_MAG_EXPORT int ats_mag_read_overview(const char* path, double mpp, double slide_mpp,
