@@ -24,6 +24,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "sampling": ["Samples", "sample", "sample_weights"],
         "saving": ["load_model"],
         "schedules": ["ScheduleStrength"],
+        "slides.local_copies": ["LocalCopies"],
         "slides.properties": ["SlideError", "SlideInfo", "slide_info"],
         "slides.pyramid": ["write_pyramid"],
         "slides.reader": ["load_op", "read_overview", "read_patches"],

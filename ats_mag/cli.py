@@ -23,6 +23,10 @@ errors = Console(stderr=True)
 
 DEFAULT_MAGNIFICATIONS = ["20x", "5x"]
 SlideRoot = Annotated[Path, typer.Option(help="Folder that the slides' paths are relative to.")]
+LocalCopiesFolder = Annotated[
+    Path | None, typer.Option("--local-copies", help="Folder on a local disk; slides are copied to it ahead of use.")
+]
+LocalCopiesGb = Annotated[float, typer.Option(help="Most that the local copies take, GB.")]
 OverviewMpp = Annotated[str, typer.Option(help='Resolution of the overviews, um/px or "1.25x".')]
 
 
@@ -173,6 +177,8 @@ def train(
     on_error: Annotated[str, typer.Option(help="raise, or fill unreadable patches with weight 0.")] = "raise",
     mixed_precision: bool = False,
     seed: int = 0,
+    local_copies: LocalCopiesFolder = None,
+    local_copies_gb: LocalCopiesGb = 50.0,
 ) -> None:
     """Trains a model on prepared records, reading patches from the slide files."""
     values: dict[str, Any] = dict(locals())
@@ -196,14 +202,17 @@ def evaluate(
     slide_root: SlideRoot = Path("."),
     split: Annotated[str | None, typer.Option(help="Evaluate the records of this split; default: all.")] = None,
     out: Annotated[Path | None, typer.Option(help="CSV of the predictions to write.")] = None,
+    local_copies: LocalCopiesFolder = None,
+    local_copies_gb: LocalCopiesGb = 50.0,
 ) -> None:
     """Measures a model on prepared records."""
     from ats_mag.records import find_records
     from ats_mag.saving import load_model
     from ats_mag.training import evaluate as run
+    from ats_mag.training import local_copies as copies
 
     found = find_records(records, split)
-    table, measures = run(load_model(model, compile=False), found, slide_root)
+    table, measures = run(load_model(model, compile=False), found, slide_root, copies(local_copies, local_copies_gb))
     if out is not None:
         _write_csv(table, out)
     shown = Table(show_header=False, box=None)

@@ -11,8 +11,12 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
 
+from ats_mag.slides.local_copies import LocalCopies
+
 if TYPE_CHECKING:
     from ats_mag.models import SlideClassifier
+
+DEFAULT_COPIES_GB = 50.0
 
 
 class TrainSettings(BaseModel):
@@ -26,6 +30,8 @@ class TrainSettings(BaseModel):
         explore_steps: see `SlideClassifier`. None: a quarter of all steps, 200 at most.
         feature: `small`, or the name of a network of `keras.applications`.
         feature_weights: file of weights that the feature network starts from.
+        local_copies: folder on a local disk that slides are copied to ahead of their use, see `LocalCopies`.
+        local_copies_gb: bound of all copies, GB (10^9 bytes).
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -46,6 +52,8 @@ class TrainSettings(BaseModel):
     on_error: Literal["raise", "fill"] = "raise"
     mixed_precision: bool = False
     seed: int = 0
+    local_copies: Path | None = None
+    local_copies_gb: PositiveFloat = DEFAULT_COPIES_GB
 
 
 def class_names(records: list[dict[str, Any]], multi_label: bool = False) -> list[str]:
@@ -132,6 +140,7 @@ def train(
         "batch_size": settings.batch_size,
         "multi_label": multi,
         "multiple": max(64, settings.stride),
+        "local_copies": local_copies(settings.local_copies, settings.local_copies_gb),
     }
     data = dataset(found, slide_root, classes, shuffle=True, seed=settings.seed, **options)
     validation = None
@@ -149,7 +158,7 @@ def train(
     unfinished = out / ".model.tmp.keras"
     model.save(unfinished)
     pd.DataFrame(history.history).rename_axis("epoch").to_csv(out / "history.csv")
-    run = {"settings": settings.model_dump(), "classes": classes, "slides": [r["slide_id"] for r in found]}
+    run = {"settings": settings.model_dump(mode="json"), "classes": classes, "slides": [r["slide_id"] for r in found]}
     (out / "run.json").write_text(json.dumps(run, indent=2) + "\n")
     os.replace(unfinished, out / "model.keras")
     return model
@@ -170,8 +179,24 @@ def _check_lattices(records: list[dict[str, Any]], model: SlideClassifier) -> No
             )
 
 
-def evaluate(model: SlideClassifier, records: list[dict[str, Any]], slide_root: str | os.PathLike[str]) -> Any:
+def local_copies(folder: str | os.PathLike[str] | None, gigabytes: float = DEFAULT_COPIES_GB) -> LocalCopies | None:
+    """`LocalCopies` of at most so many GB (10^9 bytes), where a folder is given."""
+    return None if folder is None else LocalCopies(folder, int(gigabytes * 1e9))
+
+
+def evaluate(
+    model: SlideClassifier,
+    records: list[dict[str, Any]],
+    slide_root: str | os.PathLike[str],
+    copies: LocalCopies | None = None,
+) -> Any:
     """Predicts records and measures the predictions.
+
+    Args:
+        model: to evaluate.
+        records: as `find_records` gives them.
+        slide_root: folder that the records' paths are relative to.
+        copies: where to copy slides to ahead of their use; None: they are read where they are.
 
     Returns:
         A table with a row per slide (`slide_id`, `patient_id`, `label`, one probability per class), and a dict of
@@ -186,7 +211,7 @@ def evaluate(model: SlideClassifier, records: list[dict[str, Any]], slide_root: 
 
     multi = model.head_kind == "multi_label"
     truth = np.stack([encode_label(r["label"], model.classes, multi, r["slide_id"]) for r in records])
-    data = dataset(records, slide_root, None, multiple=max(64, model.lattice.stride))
+    data = dataset(records, slide_root, None, multiple=max(64, model.lattice.stride), local_copies=copies)
     with plain_errors():
         probabilities = class_probabilities(model.head_kind, model.predict(data, verbose=0))
     table = pd.DataFrame({name: [r[name] for r in records] for name in ("slide_id", "patient_id", "label")})

@@ -21,13 +21,17 @@ def test_from_slides_to_predictions(cohort, tmp_path):
     assert "6 slides: 6 written, 0 kept, 0 failed" in out
     assert "kB per slide" in out
     small = ("--patch-size", 32, "--n-patches", 4, "--stride", 4, "--epochs", 2)
-    ats_mag("train", tmp_path / "records", tmp_path / "run", *root, "--split", "train", *small)
+    near = ("--local-copies", tmp_path / "near", "--local-copies-gb", 0.001)
+    ats_mag("train", tmp_path / "records", tmp_path / "run", *root, "--split", "train", *small, *near)
+    assert sorted(p.name.partition("-")[2] for p in (tmp_path / "near").glob("*.tif")) == [
+        f"s{i}.tif" for i in range(4)
+    ]
     assert {p.name for p in (tmp_path / "run").iterdir()} == {"model.keras", "history.csv", "run.json"}
     _, error = ats_mag("train", tmp_path / "records", tmp_path / "run", *root, *small, status=1)
     assert "exists already" in error
     model = tmp_path / "run" / "model.keras"
     table = tmp_path / "predictions.csv"
-    out, _ = ats_mag("evaluate", model, tmp_path / "records", *root, "--split", "train", "--out", table)
+    out, _ = ats_mag("evaluate", model, tmp_path / "records", *root, "--split", "train", "--out", table, *near)
     assert "accuracy" in out
     predictions = pd.read_csv(table)
     assert list(predictions) == ["slide_id", "patient_id", "label", "p_a", "p_b", "p_c"]
@@ -59,6 +63,8 @@ def test_bad_input(cohort, tmp_path):
     assert not (tmp_path / "r").exists()
     _, error = ats_mag("train", tmp_path, tmp_path / "run", status=1)
     assert "ats-mag prepare" in error
+    _, error = ats_mag("train", tmp_path, tmp_path / "run", "--local-copies-gb", 0, status=1)
+    assert "local_copies_gb" in error
     _, error = ats_mag("train", tmp_path, tmp_path / "run", "--head", "softmax", "--patch-size", 0, status=1)
     assert "head" in error
     assert "patch_size" in error

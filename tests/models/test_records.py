@@ -1,3 +1,7 @@
+import os
+import warnings
+
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +11,7 @@ from ats_mag.lattice import MPP_UNIT
 from ats_mag.manifest import ManifestError, read_manifest
 from ats_mag.preparation import prepare
 from ats_mag.records import RecordError, dataset, encode_label, find_records, read_texts
+from ats_mag.slides.local_copies import LocalCopies
 from ats_mag.slides.overview import view_slide
 from ats_mag.slides.reader import read_overview
 from ats_mag.slides.tissue import tissue_mask
@@ -145,3 +150,58 @@ def test_another_schema_version_is_refused(records, tmp_path):
     (tmp_path / "s0.tfrecord").write_bytes(b"junk")
     with pytest.raises(RecordError, match="damaged"):
         find_records(tmp_path)
+
+
+def paths_of(inputs):
+    return [bytes(path.astype("uint8")).rstrip(b"\0").decode() for path in inputs["path"].numpy()]
+
+
+def test_paths_of_local_copies(cohort, records, tmp_path):
+    near = tmp_path / ("near " * 30)  # paths longer than the slides' own
+    copies = LocalCopies(near, 10**8)
+    (inputs,) = dataset(records, cohort / "slides", None, 6, local_copies=copies)
+    for i, path in enumerate(paths_of(inputs)):
+        assert path.startswith(str(near))
+        assert path.endswith(f"-s{i}.tif")
+        with open(path, "rb") as copy:
+            assert copy.read() == (cohort / "slides" / f"s{i}.tif").read_bytes()
+    short = next(iter(dataset(records, cohort / "slides", None, 6)))
+    assert inputs["path"].shape[1] > short["path"].shape[1]
+    for name in ("overview", "mask", "geometry"):
+        np.testing.assert_array_equal(inputs[name], short[name])
+
+
+def test_copies_stay_until_they_were_used(cohort, records, tmp_path):
+    """Slides come round faster than they are used, and the bound is less than all of them."""
+    (tmp_path / "r").mkdir()
+    for n in range(30):
+        record = next(iter(tf.data.TFRecordDataset(str(records / f"s{n % 6}.tfrecord")))).numpy()
+        example = tf.train.Example.FromString(record)
+        example.features.feature["path"].bytes_list.value[0] = f"{n:02}.tif".encode()
+        with tf.io.TFRecordWriter(str(tmp_path / "r" / f"{n:02}.tfrecord")) as writer:
+            writer.write(example.SerializeToString())
+        (tmp_path / f"{n:02}.tif").write_bytes(b"x" * 1000)
+    data = dataset(tmp_path / "r", tmp_path, None, 2, local_copies=LocalCopies(tmp_path / "near", 12_000))
+    seen, last = [], []
+    for inputs in data:
+        found = paths_of(inputs)
+        assert all(os.path.exists(path) for path in last + found)
+        assert all(path.startswith(str(tmp_path / "near")) for path in found)
+        seen, last = seen + found, found
+    assert [path[-6:] for path in seen] == [f"{n:02}.tif" for n in range(30)]
+    assert sum(os.path.exists(path) for path in seen) <= 12
+
+
+@pytest.mark.parametrize("room", [10**8, 300_000])
+def test_training_on_local_copies_is_the_same(cohort, records, build, tmp_path, room):
+    def losses(copies):
+        keras.utils.set_random_seed(0)
+        data = dataset(records, cohort / "slides", CLASSES, 2, shuffle=True, seed=5, local_copies=copies)
+        return build().fit(data, epochs=2, shuffle=False, verbose=0).history["loss"]
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # where not all fit
+        assert losses(LocalCopies(tmp_path / "near", room)) == losses(None)
+    copies = list((tmp_path / "near").glob("*.tif"))
+    assert sum(path.stat().st_size for path in copies) <= room
+    assert copies

@@ -10,52 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from plain_reader import run_plain
 
 from ats_mag.slides.pyramid import write_pyramid
 from ats_mag.slides.reader import load_op, read_overview, read_patches
-
-# The plain C entry, in processes that know nothing of TensorFlow and so start quickly.
-_PLAIN = """
-import ctypes, os, sys
-import numpy as np
-
-class Stats(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_int64) for name in ("open_slides", "patches_read", "patches_filled")]
-
-library = ctypes.CDLL(sys.argv[1])
-library.ats_mag_stats.restype = Stats
-library.ats_mag_openslide_version.restype = ctypes.c_char_p
-
-def read(paths, location, fill=False):
-    codes = np.zeros((len(paths), 512), np.uint8)
-    for row, path in zip(codes, paths):
-        row[:len(os.fsencode(path))] = np.frombuffer(os.fsencode(path), np.uint8)
-    location = np.ascontiguousarray(location, np.int64)
-    count = location.shape[1]
-    downsample = np.ones((len(paths), count))
-    patches = np.empty((len(paths), count, 32, 32, 3), np.uint8)
-    valid = np.empty((len(paths), count), bool)
-    message = ctypes.create_string_buffer(1000)
-    pointers = [array.ctypes.data_as(ctypes.c_void_p) for array in (codes, location, downsample, patches, valid)]
-    size = ctypes.c_int64
-    code = library.ats_mag_read_patches(
-        pointers[0], size(len(paths)), size(512), pointers[1], pointers[2], size(count), size(32), size(32),
-        int(fill), pointers[3], pointers[4], message, size(1000))
-    return code, message.value.decode(), patches, valid
-"""
-
-
-def _run(code, *arguments, **environment):
-    script = _PLAIN + textwrap.dedent(code)
-    done = subprocess.run(
-        [sys.executable, "-c", script, load_op(), *arguments],
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_threads_share_a_slide(tissue_slide):
@@ -83,7 +41,7 @@ def test_a_replaced_file_is_read_anew(tmp_path, noise):
 
 
 def test_a_fork_gets_handles_and_threads_of_its_own(noise_slide, tissue_slide):
-    _run(
+    run_plain(
         """
         paths = sys.argv[2:]
         location = np.random.default_rng(0).integers(0, 800, (2, 40, 2))
@@ -116,7 +74,7 @@ def test_open_slides_are_bounded(folder, noise, most):
     for i in range(6):
         paths.append(str(write_pyramid(folder / f"lru{i}.tif", noise[i:, i:][:100, :100], 0.25, compression="deflate")))
     np.save(folder / "noise.npy", noise)
-    _run(
+    run_plain(
         f"""
         paths, noise = sys.argv[3:], np.load(sys.argv[2])
         def opened():
@@ -141,7 +99,7 @@ def test_open_slides_are_bounded(folder, noise, most):
 
 
 def test_plain_c_entry(noise_slide):
-    _run(
+    run_plain(
         """
         assert library.ats_mag_openslide_version().startswith(b"4.")
         assert library.ats_mag_threads() == 3
@@ -166,7 +124,7 @@ def test_plain_c_entry(noise_slide):
     ],
 )
 def test_wrong_settings_are_errors_even_when_filling(noise_slide, name, value, word):
-    _run(
+    run_plain(
         f"""
         code, message, *_ = read(sys.argv[2:], np.zeros((1, 1, 2)), fill=True)
         assert code == 9 and "{word}" in message, message
