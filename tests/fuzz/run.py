@@ -40,7 +40,7 @@ _SANITIZE = [
 _SHARE_OF_LARGE = 0.04  # large real slides are slow to copy
 _LARGE = 200_000
 _BATCH = 500  # files after which the state is saved
-_ROUNDS, _MOST_KIB_A_FILE = 40, 2
+_ROUNDS, _MOST_KIB_A_FILE = 60, 2
 
 
 def main() -> None:
@@ -196,7 +196,7 @@ class Campaign:
                 outcome = judge.run(path, index)
                 path.unlink()
             levels.append(outcome.get("rss_kib", 0))
-        settled = _ROUNDS // 4
+        settled = _ROUNDS // 2  # caches and fragments need some rounds to fill
         return (levels[-1] - levels[settled]) / max(1, len(files) * (_ROUNDS - 1 - settled))
 
     def _summary(self, leak: float) -> dict[str, Any]:
