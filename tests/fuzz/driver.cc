@@ -17,10 +17,7 @@
 
 #include "error.h"
 #include "read.h"
-
-#if __has_include("tiff.h")
 #include "tiff.h"
-#endif
 
 extern "C" int ats_mag_read_patches(const uint8_t* path_codes, int64_t batch, int64_t path_length,
                                     const int64_t* location, const double* downsample, int64_t per_slide,
@@ -47,7 +44,14 @@ struct Report {
   int64_t images = 0, filled = 0, skipped = 0;  // pictures read; patches painted white; requests not made
   std::map<int, int64_t> errors;                // by code
   std::vector<std::string> faults;              // answers that no file may cause
+  std::vector<uint64_t> digests;                // of every picture that was asked for; 0: it cannot be read
 };
+
+uint64_t Digest(Bytes::const_iterator begin, Bytes::const_iterator end) {  // FNV-1a
+  uint64_t digest = 14695981039346656037u;
+  for (; begin != end; ++begin) digest = (digest ^ *begin) * 1099511628211u;
+  return digest;
+}
 
 // ---- one answer ----
 
@@ -124,7 +128,6 @@ void ReadGeometry(const std::string& path, Report* report) {
   }
 }
 
-#if __has_include("tiff.h")
 // The parser alone, on files that OpenSlide may refuse before the parser has its turn.
 void Parse(const std::string& path) {
   const ats_mag::File file(path);
@@ -140,7 +143,6 @@ void Parse(const std::string& path) {
     }
   }
 }
-#endif
 
 // ---- pictures ----
 
@@ -175,9 +177,13 @@ void ReadOverview(const std::string& path, const std::vector<Level>& levels, std
         return pixels.data();
       });
     });
-    if (!ok) return;
+    if (!ok) {
+      if (canary == 0xA5) report->digests.push_back(0);
+      return;
+    }
     ++report->images;
     if (canary == 0xA5) {
+      report->digests.push_back(Digest(pixels.begin(), pixels.end()));
       first.swap(pixels);
     } else if (first != pixels) {
       report->faults.push_back("overview: bytes are not written, or differ from time to time");
@@ -278,13 +284,15 @@ void CheckPatches(const Request& request, const Answer& first, const Answer& sec
     const auto patch = first.patches.begin() + static_cast<int64_t>(i * bytes);
     if (first.valid[i] > 1) report->faults.push_back("patches: validity is not written");
     const bool own = i < first.valid.size() / 2;  // the others are the sound slide's
+    const auto end = patch + static_cast<int64_t>(bytes);
+    if (own) report->digests.push_back(first.valid[i] == 1 ? Digest(patch, end) : 0);
     if (first.valid[i] == 1) {
       report->images += own ? 1 : 0;
       continue;
     }
     all = false;
     report->filled += own ? 1 : 0;
-    if (std::any_of(patch, patch + static_cast<int64_t>(bytes), [](uint8_t value) { return value != 255; })) {
+    if (std::any_of(patch, end, [](uint8_t value) { return value != 255; })) {
       report->faults.push_back("patches: a patch that is not valid is not white");
     }
   }
@@ -299,6 +307,24 @@ void CheckPatches(const Request& request, const Answer& first, const Answer& sec
   }
 }
 
+// Patches move by less than they may, whatever the file says of its tiles.
+void Snap(const Request& request, Report* report) {
+  const double reach = 40;
+  std::vector<int64_t> snapped(request.location.size(), std::numeric_limits<int64_t>::min());
+  const bool ok = Answers(request.paths[0], "snap", report, [&] {
+    ats_mag::SnapPatches({request.paths, kPlaces, request.height, request.width, request.location.data(),
+                          request.downsample.data(), true, nullptr, nullptr},
+                         &reach, snapped.data());
+  });
+  for (size_t i = 0; ok && i < snapped.size(); ++i) {
+    const double moved = static_cast<double>(snapped[i]) - static_cast<double>(request.location[i]);
+    // Either end is rounded to a pixel of the level, which may be coarse.
+    if (std::abs(moved) > reach + request.downsample[i / 2] * 1.05 + 1) {
+      report->faults.push_back(ats_mag::Cat("snap: moved by ", moved));
+    }
+  }
+}
+
 void ReadPatches(const std::string& path, const std::vector<Level>& levels, const Sound& sound,
                  std::mt19937_64* random, Report* report) {
   Request request{{path}, {}, {}, sound.request.height, sound.request.width};
@@ -310,6 +336,8 @@ void ReadPatches(const std::string& path, const std::vector<Level>& levels, cons
   request.downsample.insert(request.downsample.end(), beside.downsample.begin(), beside.downsample.end());
   const Answer first = Ask(request, true, 0xA5);
   CheckPatches(request, first, Ask(request, true, 0x5A), Ask(request, false, 0xC3), sound, report);
+
+  Snap(alone, report);
 
   // Whatever the file: places that are absurd are refused, in either mode.
   Request absurd = alone;
@@ -390,6 +418,8 @@ void Print(const Report& report, double milliseconds) {
     std::replace_if(safe.begin(), safe.end(), [](char c) { return c == '"' || c == '\\' || (c >= 0 && c < 32); }, '\'');
     line += ats_mag::Cat(line.back() == '[' ? "" : ", ", '"', safe, '"');
   }
+  line += "], \"digests\": [";
+  for (const uint64_t digest : report.digests) line += ats_mag::Cat(line.back() == '[' ? "" : ", ", digest);
   std::cout << ats_mag::Cat(line, "], \"ms\": ", milliseconds, ", \"peak_kib\": ", Status("VmHWM:"),
                             ", \"rss_kib\": ", Status("VmRSS:"), "}")
             << std::endl;
@@ -398,9 +428,7 @@ void Print(const Report& report, double milliseconds) {
 Report Read(const std::string& path, uint64_t seed, const Sound& sound) {
   Report report;
   std::mt19937_64 random(seed);
-#if __has_include("tiff.h")
   Parse(path);
-#endif
   const std::vector<Level> levels = ReadInfo(path, &report);
   ReadGeometry(path, &report);
   // Patches of a slide that cannot be opened are asked for too: any sizes will do.

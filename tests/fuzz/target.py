@@ -152,7 +152,7 @@ def sanitized(driver: Path, sound: Path, seconds: float = 10) -> Target:
     return Target([str(driver), str(sound)], _SMALL_CACHES | _SANITIZERS, seconds)
 
 
-def plain(driver: Path, sound: Path, gibibytes: int = 16) -> Target:
-    """The driver without sanitizers, in the memory of a common workstation."""
+def plain(driver: Path, sound: Path, direct: bool = True, gibibytes: int = 16) -> Target:
+    """The driver without sanitizers, in the memory of a common workstation; with or without the op's own decoding."""
     limited = ["sh", "-c", f'ulimit -v {gibibytes << 20} && exec "$@"', "sh"]
-    return Target([*limited, str(driver), str(sound)], _SMALL_CACHES)
+    return Target([*limited, str(driver), str(sound)], _SMALL_CACHES | {"ATS_MAG_DIRECT": str(int(direct))})
