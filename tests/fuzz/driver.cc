@@ -44,7 +44,7 @@ struct Report {
   int64_t images = 0, filled = 0, skipped = 0;  // pictures read; patches painted white; requests not made
   std::map<int, int64_t> errors;                // by code
   std::vector<std::string> faults;              // answers that no file may cause
-  std::vector<uint64_t> digests;                // of every picture that was asked for; 0: it cannot be read
+  std::vector<uint64_t> digests;                // of every picture asked for; 0: it cannot be read; see Comparable
 };
 
 uint64_t Digest(Bytes::const_iterator begin, Bytes::const_iterator end) {  // FNV-1a
@@ -425,6 +425,12 @@ void Print(const Report& report, double milliseconds) {
             << std::endl;
 }
 
+// Whether OpenSlide's own pixels are those of the levels: it interpolates where downsamples are no whole numbers.
+bool Comparable(const std::vector<Level>& levels) {
+  return std::all_of(levels.begin(), levels.end(),
+                     [](const Level& level) { return level.downsample == std::round(level.downsample); });
+}
+
 Report Read(const std::string& path, uint64_t seed, const Sound& sound) {
   Report report;
   std::mt19937_64 random(seed);
@@ -434,6 +440,7 @@ Report Read(const std::string& path, uint64_t seed, const Sound& sound) {
   // Patches of a slide that cannot be opened are asked for too: any sizes will do.
   ReadPatches(path, levels.empty() ? std::vector<Level>{{300, 260, 1.0}} : levels, sound, &random, &report);
   if (!levels.empty()) ReadOverview(path, levels, &random, &report);
+  if (!Comparable(levels)) report.digests.clear();
   return report;
 }
 

@@ -109,6 +109,7 @@ class Campaign:
             "next": first,
             "kinds": {},
             "wrong": [],
+            "differs": [],
             "worst_ms": 0.0,
             "worst_case": None,
             "peak_kib": 0,
@@ -168,9 +169,9 @@ class Campaign:
     def _count(self, index: int, kind: str, name: str, data: bytes, outcome: dict[str, Any]) -> None:
         state = self.state
         counts = collections.Counter(state["kinds"].get(kind, {}))
-        wrong = [fate for fate in ("crash", "hang", "differs") if fate in outcome]
-        wrong = wrong or (["fault"] if outcome["faults"] else [])
-        counts.update(["files", *wrong, *(["heavy"] if "heavy" in outcome else [])])
+        wrong = [fate for fate in ("crash", "hang") if fate in outcome] or (["fault"] if outcome["faults"] else [])
+        odd = [fate for fate in ("heavy", "differs") if fate in outcome]
+        counts.update(["files", *wrong, *odd])
         if "opened" in outcome:
             counts["opened"] += outcome["opened"]
             for what in ("images", "filled", "skipped", "more"):
@@ -181,13 +182,14 @@ class Campaign:
                 state["worst_ms"], state["worst_case"] = outcome["ms"], index
             state["peak_kib"] = max(state["peak_kib"], outcome["peak_kib"])
         state["kinds"][kind] = dict(counts)
-        if wrong:
+        for fate in {*wrong, *odd} - {"heavy"}:
             self.keep.mkdir(parents=True, exist_ok=True)
-            kept = self.keep / f"{self.seed}-{index}-{wrong[0]}.tif"
+            kept = self.keep / f"{self.seed}-{index}-{fate}.tif"
             kept.write_bytes(data)
-            report = outcome.get(wrong[0]) or "\n".join(outcome["faults"])
+            report = outcome.get(fate) or "\n".join(outcome["faults"])
             kept.with_suffix(".txt").write_text(f"{kind} of {name}\n{report}\n")
-            state["wrong"].append({"case": index, "kind": kind, "file": name, "fate": wrong[0]})
+            where = "differs" if fate == "differs" else "wrong"
+            state[where].append({"case": index, "kind": kind, "file": name, "fate": fate})
 
     def _leak(self, judge: Target, folder: str) -> float:
         """KiB that a file leaves behind: the same damage again and again, in a process without a sanitizer."""
@@ -227,6 +229,7 @@ class Campaign:
             "peak_mib": state["peak_kib"] >> 10,
             "kib_left_by_a_file": round(leak, 2),
             "wrong": wrong,
+            "differs": state["differs"],  # for a look: OpenSlide has its own ways with damaged files
             "kinds": {kind: state["kinds"][kind] for kind in sorted(state["kinds"])},
         }
 
