@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 SOURCES = pyproject.toml setup.py $(wildcard ats_mag/slides/op/*.cc ats_mag/slides/op/*.h)
 
-.PHONY: demo test test-jax lint clean
+.PHONY: demo test test-jax fuzz lint clean
 
 demo: $(VENV)/.installed
 	$(BIN)/ats-mag demo --out demo-run
@@ -15,6 +15,10 @@ test: $(VENV)/.installed
 # The mathematics on Keras' JAX backend; that the model trains there, too, is among the tests above.
 test-jax: $(VENV)/.installed
 	KERAS_BACKEND=jax $(BIN)/python -m pytest -q -n 2 tests/test_*.py tests/layers
+
+# Damaged slides by the thousand, read by the op as built with sanitizers. Goes on where it was stopped.
+fuzz: $(VENV)/.installed
+	PYTHONPATH=tests $(BIN)/python -m fuzz.run
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
