@@ -42,7 +42,7 @@ class Predictor:
         Raises:
             FileNotFoundError, SlideError, ValueError: the slide cannot be read, has no known resolution or no tissue.
         """
-        from ats_mag.slides.properties import plain_errors
+        from ats_mag.slides.errors import plain_errors
 
         with plain_errors():
             return self._predict(os.fspath(slide), float("nan") if slide_mpp is None else slide_mpp)
@@ -57,31 +57,52 @@ def slide_inputs(
 ) -> dict[str, Any]:
     """The inputs of a `SlideClassifier` for slides given by path, without records: a batch of all of them.
 
+    Args:
+        paths: the slides.
+        overview_mpp: um/px of the overviews.
+        stride: overviews are padded to multiples of it.
+        slide_mpp: um/px of level 0; NaN means the files' own.
+
+    Returns:
+        NumPy arrays, see `SlideClassifier`. They need TensorFlow only where Keras runs on it.
+
     Raises:
         ValueError: a slide without tissue.
-        tf.errors.OpError: see `view_slide`.
+        tf.errors.OpError: see `view_slide`; on another backend than TensorFlow, ordinary exceptions instead.
     """
-    from ats_mag.slides.overview import WHITE, pad_to_multiple, view_slide
-    from ats_mag.slides.reader import encode_paths
+    from ats_mag.slides.overview import WHITE, Overview
+    from ats_mag.slides.paths import encode_paths
 
-    views = [view_slide(path, overview_mpp, slide_mpp) for path in paths]
+    view_slide = _view_slide()
+    views = [Overview(*map(np.asarray, view_slide(path, overview_mpp, slide_mpp))) for path in paths]
     for path, view in zip(paths, views, strict=True):
-        if not view.mask.numpy().any():
+        if not view.mask.any():
             raise ValueError(f"no tissue was found on slide {path!r}: nothing can be predicted of it")
-    images = [pad_to_multiple(view.image, stride, WHITE).numpy() for view in views]
-    masks = [pad_to_multiple(view.mask, stride, 0).numpy() for view in views]
-    height, width = (max(image.shape[axis] for image in images) for axis in (0, 1))
+    height, width = (-(-max(view.mask.shape[axis] for view in views) // stride) * stride for axis in (0, 1))
 
     def padded(arrays: list[np.ndarray], value: int) -> np.ndarray:
         margins = [((0, height - a.shape[0]), (0, width - a.shape[1]), *[(0, 0)] * (a.ndim - 2)) for a in arrays]
         return np.stack([np.pad(a, m, constant_values=value) for a, m in zip(arrays, margins, strict=True)])
 
     return {
-        "overview": padded(images, WHITE),
-        "mask": padded(masks, 0),
+        "overview": padded([view.image for view in views], WHITE),
+        "mask": padded([view.mask for view in views], 0),
         "path": encode_paths(paths),
-        "geometry": np.stack([view.geometry.numpy() for view in views]),
+        "geometry": np.stack([view.geometry for view in views]),
     }
+
+
+def _view_slide() -> Callable[..., Any]:
+    """The way to view slides that the backend has: with the ops that an exported model runs, or without TensorFlow."""
+    import keras
+
+    if keras.backend.backend() == "tensorflow":
+        from ats_mag.slides import overview
+
+        return overview.view_slide
+    from ats_mag.slides import native_view
+
+    return native_view.view_slide
 
 
 def _open_keras(path: Path) -> tuple[list[str], Callable[[str, float], np.ndarray]]:

@@ -62,7 +62,7 @@ def inspect(
     method = "topk" if method == "exhaustive" else method
     samples = model.draw(attention, noise, method=method, n=n_patches or 0)
     location, downsample = model.lattice.place(samples.index, inputs["geometry"])
-    patches, valid = model.reader(inputs["path"], location, downsample)
+    patches, valid = model.read(inputs, samples.index)
     weight = ops.where(valid, samples.weight, 0.0)
     features = model.features_of(patches)
     contribution = ops.matmul(features * weight[..., None], model.head.kernel)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 # A slide's geometry travels as integers, because Keras casts floats to the compute dtype, which may be float16:
@@ -41,23 +42,25 @@ class Lattice:
         A cell's centre lies at ``(col + 0.5, row + 0.5) * stride * overview_mpp / slide_mpp`` from the origin of the
         slide's bounds; its patch is centred there and covers ``patch_size * mpp`` um.
 
+        In float64, as float32 misses pixels on large slides: tensors on TensorFlow; elsewhere NumPy arrays, so that
+        code traced by JAX, which has no float64 by default, calls it on the host (`ReadSlidePatches.read_cells`).
+
         Args:
             index: `(B, N, 3)` integer (row, column, magnification).
             geometry: `(B, 5)` integers, see `GEOMETRY_FIELDS`.
 
         Returns:
             location `(B, N, 2)` int64: (x, y) of the patches' top-left corners, level-0 pixels.
-            downsample `(B, N)`: level-0 pixels per patch pixel.
+            downsample `(B, N)` float64: level-0 pixels per patch pixel.
         """
-        real = "float64" if keras.backend.backend() == "tensorflow" else "float32"
-        geometry = ops.cast(geometry, real)
+        xp, cast = (ops, ops.cast) if keras.backend.backend() == "tensorflow" else (np, np.asarray)
+        index, geometry = cast(index, "int32"), cast(geometry, "float64")
         slide_mpp = geometry[:, 4:5] * MPP_UNIT
-        mpp = ops.take(ops.convert_to_tensor(self.magnifications, dtype=real), index[..., 2])
-        downsample = mpp / slide_mpp
-        column_row = ops.cast(ops.flip(index[..., :2], axis=-1), real)
+        downsample = xp.take(np.array(self.magnifications, "float64"), index[..., 2]) / slide_mpp
+        column_row = cast(xp.flip(index[..., :2], axis=-1), "float64")
         centre = (column_row + 0.5) * (self.cell_um / slide_mpp)[..., None] + geometry[:, None, :2]
-        corner = ops.floor(centre - self.patch_size * downsample[..., None] / 2 + 0.5)
-        return ops.cast(corner, "int64" if real == "float64" else "int32"), downsample
+        corner = xp.floor(centre - self.patch_size * downsample[..., None] / 2 + 0.5)
+        return cast(corner, "int64"), downsample
 
     def field_of_view_um(self, magnification: int) -> float:
         """Side of a patch of that magnification in um."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import contextlib
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,6 +11,7 @@ import keras
 from keras import layers, ops
 
 from ats_mag.arguments import check_classes, check_magnifications, choice, dimension_of, positive, stride_of
+from ats_mag.auxiliary import auxiliary_loss, predict_per_magnification
 from ats_mag.heads import HEADS
 from ats_mag.inspection import Inspection, inspect
 from ats_mag.lattice import Lattice
@@ -22,7 +23,9 @@ from ats_mag.layers.regularize_attention import RegularizeAttention
 from ats_mag.networks import attention_network, feature_network
 from ats_mag.regularizers import PACKAGE, MagnificationEntropy, PlaceEntropy
 from ats_mag.sampling import METHODS, STOCHASTIC_METHODS, Samples, sample
-from ats_mag.slides.tissue import valid_cells
+from ats_mag.slides.cells import valid_cells
+from ats_mag.slides.errors import plain_errors
+from ats_mag.trace import Trace
 from ats_mag.units import parse_mpp
 
 INPUT_FIELDS = ("overview", "mask", "path", "geometry")
@@ -64,7 +67,7 @@ class SlideClassifier(keras.Model):
     Call arguments:
         inputs: a dict of `overview` `(B, h, w, 3)` uint8, `mask` `(B, h, w)` tissue as
             bool or 0/1, `path` `(B, L)` int32 (see
-            `slides.reader.encode_paths`), `geometry` `(B, 5)` integers (see `lattice.GEOMETRY_FIELDS`), and optionally
+            `slides.paths.encode_paths`), `geometry` `(B, 5)` integers (see `lattice.GEOMETRY_FIELDS`), and optionally
             `noise`, see the next argument.
         noise: uniform numbers that replace the draw, see `sample`.
 
@@ -72,7 +75,8 @@ class SlideClassifier(keras.Model):
         `(B, C)` float32 probabilities; `(B, 1)` for `binary`.
 
     Raises:
-        ValueError: for arguments that do not fit together. While running, TensorFlow's errors of `read_patches`.
+        ValueError: for arguments that do not fit together. While running, TensorFlow's errors of `read_patches`; on JAX
+            the ordinary exceptions of `slides.native.read_patches`.
     """
 
     def __init__(
@@ -162,8 +166,7 @@ class SlideClassifier(keras.Model):
         self.step = self.add_weight(
             shape=(), dtype="int32", initializer="zeros", trainable=False, aggregation="only_first_replica", name="step"
         )
-        # Each replica of a distribution strategy runs in a thread of its own.
-        self._auxiliary_predictions = threading.local()
+        self._trace = Trace()
         for dense in (self.head, *self.auxiliary_heads):
             dense.build((None, self.dimension))
         self.built = True
@@ -183,8 +186,9 @@ class SlideClassifier(keras.Model):
 
     def fit(self, *args: Any, **kwargs: Any) -> Any:
         """As `keras.Model.fit`; warns where training ended before `explore_steps`, when no attention was learnt yet."""
-        history = super().fit(*args, **kwargs)
-        steps = int(ops.convert_to_numpy(self.step))
+        with _readable_errors():
+            history = super().fit(*args, **kwargs)
+            steps = int(ops.convert_to_numpy(self.step))  # waits for JAX, whose errors come when results are looked at
         if self.explore_steps and steps <= self.explore_steps:
             warnings.warn(
                 f"training ended after {steps} steps, all of which drew patches uniformly (explore_steps="
@@ -192,6 +196,18 @@ class SlideClassifier(keras.Model):
                 stacklevel=2,
             )
         return history
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
+        """As `keras.Model.evaluate`."""
+        with _readable_errors():
+            found = super().evaluate(*args, **kwargs)
+            ops.convert_to_numpy(self.entropy_metric.result())  # waits for JAX, as in `fit`
+            return found
+
+    def predict(self, *args: Any, **kwargs: Any) -> Any:
+        """As `keras.Model.predict`."""
+        with _readable_errors():
+            return super().predict(*args, **kwargs)
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         self.compile(**keras.saving.deserialize_keras_object(config))
@@ -217,8 +233,8 @@ class SlideClassifier(keras.Model):
 
     def read(self, inputs: Mapping[str, Any], index: Any) -> tuple[Any, Any]:
         """Patches `(B, N, P, P, 3)` uint8 of cells `(B, N, 3)`, and which could be read `(B, N)`."""
-        location, downsample = self.lattice.place(index, inputs["geometry"])
-        return self.reader(inputs["path"], location, downsample)
+        path, geometry = inputs["path"], inputs["geometry"]
+        return self._trace.in_turn(lambda: self.reader.read_cells(self.lattice, path, index, geometry))
 
     def features_of(self, patches: Any, training: bool = False) -> Any:
         """`(B, N, P, P, 3)` -> `(B, N, D)` float32."""
@@ -238,7 +254,7 @@ class SlideClassifier(keras.Model):
         attention = self.attend(inputs, training)
         for regularizer in self.regularizers:
             attention = regularizer(attention)
-        self._observe(attention)
+        self._note(attention)
         if training and self.explore_steps:
             attention = self._explore(attention, inputs["mask"])
         if not training and self.test_method == "exhaustive":
@@ -246,21 +262,26 @@ class SlideClassifier(keras.Model):
         samples = self.draw(attention, noise, training)
         features, weight = self._read_features(inputs, samples, training)
         if training and self.auxiliary_heads:
-            self._auxiliary_predictions.values = self._predict_per_magnification(features, weight, samples, attention)
+            self._trace.auxiliary = predict_per_magnification(self, features, weight, samples, attention)
         return self.classify(features, weight)
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Any:
+        """As `keras.Model.compute_loss`, of the latest call; updates the metrics of its attention."""
+        observed, auxiliary = self._trace.take()
+        if observed:
+            self._observe(observed)
         loss = super().compute_loss(x, y, y_pred, sample_weight, training)
-        if training and self.auxiliary_heads:
-            if self.head_kind == "binary":
-                y = ops.reshape(y, (-1, 1))  # as Keras does with the labels of its own loss
-            task = keras.losses.get(self.loss)
-            task = task if isinstance(task, keras.losses.Loss) else _MeanLoss(task)
-            values = [task(y, p, sample_weight) for p in self._auxiliary_predictions.values]
-            loss = loss + self.auxiliary * sum(values)
+        if auxiliary:
+            binary = self.head_kind == "binary"
+            loss = loss + self.auxiliary * auxiliary_loss(self.loss, binary, y, auxiliary, sample_weight)
         return loss
+
+    def predict_step(self, *state_and_data: Any) -> Any:
+        outputs = super().predict_step(*state_and_data)
+        self._trace.clear()
+        return outputs
 
     def classify_samples(self, inputs: Mapping[str, Any], samples: Samples) -> Any:
         """Reads the drawn patches and returns probabilities `(B, C)`."""
@@ -269,25 +290,18 @@ class SlideClassifier(keras.Model):
     def _read_features(self, inputs: Mapping[str, Any], samples: Samples, training: bool) -> tuple[Any, Any]:
         """Features `(B, N, D)` of the drawn patches and their weights, 0 where a patch could not be read."""
         patches, valid = self.read(inputs, samples.index)
-        if self.unreadable_metric is not None:
-            self.unreadable_metric.update_state(ops.cast(ops.logical_not(valid), "float32"))
+        if self._trace.observed and self.unreadable_metric is not None:
+            unreadable = ops.sum(ops.cast(ops.logical_not(valid), "float32"), axis=1)
+            self._trace.observed = {**self._trace.observed, "unreadable": unreadable}
         return self.features_of(patches, training), ops.where(valid, samples.weight, 0.0)
 
     def _explore(self, attention: Any, mask: Any) -> Any:
         """The uniform attention over the valid cells during the first `explore_steps` training steps."""
         exploring = ops.cast(self.step < self.explore_steps, "float32")
-        self.step.assign_add(1)
+        if self._trace.last_part:
+            self.step.assign_add(1)
         uniform = self.joint_softmax(ops.zeros_like(attention), self.cells(mask))
         return exploring * uniform + (1 - exploring) * attention
-
-    def _predict_per_magnification(self, features: Any, weight: Any, samples: Samples, attention: Any) -> list[Any]:
-        """Probabilities from the expectation within each magnification: M times `(B, C)`."""
-        mass = ops.maximum(ops.sum(attention, axis=(1, 2)), 1e-9)
-        predictions = []
-        for m, head in enumerate(self.auxiliary_heads):
-            within = ops.where(samples.index[..., 2] == m, weight / mass[:, m : m + 1], 0.0)
-            predictions.append(self.activation(head(self.expectation([features, within]))))
-        return predictions
 
     def classify_exhaustively(self, inputs: Mapping[str, Any], attention: Any) -> Any:
         """Reads every cell with a > 0, `chunk` patches at a time, and returns probabilities `(B, C)`."""
@@ -303,12 +317,19 @@ class SlideClassifier(keras.Model):
 
         return export_model(self, path)
 
-    def _observe(self, attention: Any) -> None:
+    def _note(self, attention: Any) -> None:
+        """Keeps what the metrics of the attention are made from."""
         attention = ops.stop_gradient(attention)
-        self.entropy_metric.update_state(-ops.sum(attention * ops.log(attention + 1e-9), axis=(1, 2, 3)))
-        mass = ops.sum(attention, axis=(1, 2))
+        entropy = -ops.sum(attention * ops.log(attention + 1e-9), axis=(1, 2, 3))
+        self._trace.observed = {"entropy": entropy, "mass": ops.sum(attention, axis=(1, 2))}
+
+    def _observe(self, observed: Mapping[str, Any]) -> None:
+        """Updates the metrics of the attention."""
+        self.entropy_metric.update_state(observed["entropy"])
         for m, metric in enumerate(self.mass_metrics):
-            metric.update_state(mass[:, m])
+            metric.update_state(observed["mass"][:, m])
+        if self.unreadable_metric is not None and "unreadable" in observed:
+            self.unreadable_metric.update_state(observed["unreadable"])
 
     def _exhaustive_expectation(self, inputs: Mapping[str, Any], attention: Any) -> Any:
         """Phi itself, `(B, D)`: every cell with a > 0, the most probable first, `chunk` at a time."""
@@ -365,12 +386,6 @@ class SlideClassifier(keras.Model):
         return cls(**config)
 
 
-class _MeanLoss(keras.losses.Loss):
-    """A loss function as a loss: its mean over the batch, scaled as distribution strategies need."""
-
-    def __init__(self, function: Any) -> None:
-        super().__init__(name="auxiliary_loss")
-        self.function = function
-
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        return self.function(y_true, y_pred)
+def _readable_errors() -> contextlib.AbstractContextManager[None]:
+    """On JAX, an error while slides are read is itself, not the text below a traceback through XLA's callbacks."""
+    return plain_errors() if keras.backend.backend() == "jax" else contextlib.nullcontext()

@@ -81,8 +81,8 @@ def _quiet_worker() -> None:
 
 def _prepare_one(job: tuple[dict[str, Any], str, str, float, str]) -> Prepared:
     from ats_mag import records
+    from ats_mag.slides.errors import SlideError, plain_errors
     from ats_mag.slides.overview import view_slide
-    from ats_mag.slides.properties import SlideError, plain_errors
 
     row, slide_root, out, overview_mpp, empty_mask = job
     slide_id = row["slide_id"]

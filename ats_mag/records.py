@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from ats_mag.slides.overview import WHITE, Overview, pad_to_multiple
-from ats_mag.slides.reader import PATH_CODES_MULTIPLE
+from ats_mag.slides.paths import PATH_CODES_MULTIPLE
 
 SCHEMA = 1
 SUFFIX = ".tfrecord"

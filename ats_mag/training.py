@@ -114,7 +114,7 @@ def train(
 
     from ats_mag.records import dataset, find_records
     from ats_mag.schedules import ScheduleStrength
-    from ats_mag.slides.properties import plain_errors
+    from ats_mag.slides.errors import plain_errors
 
     out = Path(out)
     if (out / "model.keras").exists():
@@ -182,7 +182,7 @@ def evaluate(model: SlideClassifier, records: list[dict[str, Any]], slide_root: 
         RecordError: a label that the model does not know.
     """
     from ats_mag.records import dataset, encode_label
-    from ats_mag.slides.properties import plain_errors
+    from ats_mag.slides.errors import plain_errors
 
     multi = model.head_kind == "multi_label"
     truth = np.stack([encode_label(r["label"], model.classes, multi, r["slide_id"]) for r in records])

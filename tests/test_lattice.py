@@ -5,8 +5,6 @@ from hypothesis import strategies as st
 
 from ats_mag.lattice import Lattice
 
-pytestmark = pytest.mark.needs_tensorflow
-
 
 def test_a_cell_is_where_the_formula_says():
     lattice = Lattice(overview_mpp=8.0, stride=4, magnifications=(0.5, 2.0), patch_size=100)

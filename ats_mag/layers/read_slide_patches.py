@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 
+from ats_mag.lattice import Lattice
 from ats_mag.regularizers import PACKAGE
-from ats_mag.slides.reader import read_patches
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class ReadSlidePatches(keras.layers.Layer):
-    """Reads `(B, N)` patches from B slide files with the slide op.
+    """Reads `(B, N)` patches from B slide files: with the slide op on TensorFlow, with a host callback on JAX.
 
     Runs on the CPU wherever the model runs, and has no gradient: places are integers.
 
@@ -21,12 +23,16 @@ class ReadSlidePatches(keras.layers.Layer):
         on_error: `"raise"`, or `"fill"`: an unreadable patch is white and not valid.
 
     Call arguments:
-        path: `(B, L)` int32, the paths' UTF-8 bytes, zero-padded; or `(B,)` strings.
-        location: `(B, N, 2)` int64, level-0 (x, y) of the top-left corners.
+        path: `(B, L)` int32, the paths' UTF-8 bytes, zero-padded; on TensorFlow also `(B,)` strings.
+        location: `(B, N, 2)` int64 (int32 on JAX), level-0 (x, y) of the top-left corners.
         downsample: `(B, N)` level-0 pixels per patch pixel.
 
     Returns:
         patches `(B, N, P, P, 3)` uint8, valid `(B, N)` bool.
+
+    Raises:
+        RuntimeError: on another backend. While running, see `slides.reader.read_patches`; on JAX an error that
+            `slides.errors.plain_errors` turns into the exceptions of `slides.native.read_patches`.
     """
 
     def __init__(self, patch_size: int, on_error: str = "raise", **kwargs: Any) -> None:
@@ -36,14 +42,14 @@ class ReadSlidePatches(keras.layers.Layer):
         if on_error not in ("raise", "fill"):
             raise ValueError(f'on_error must be "raise" or "fill". Received: on_error={on_error!r}')
         self.on_error = on_error
-        self.supports_jit = False  # a custom CPU kernel: XLA has no lowering for it
+        # TensorFlow's XLA has no lowering for a custom CPU kernel; JAX' XLA calls back to the host.
+        self.supports_jit = keras.backend.backend() == "jax"
 
     def call(self, path: Any, location: Any, downsample: Any) -> tuple[Any, Any]:
-        if keras.backend.backend() != "tensorflow":
-            raise RuntimeError(
-                "reading slides inside a model needs Keras' TensorFlow backend: set KERAS_BACKEND=tensorflow. "
-                f"Received: {keras.backend.backend()}"
-            )
+        if _backend() == "jax":
+            return self._call_back(lambda *where: where, location.shape[:2], path, location, downsample)
+        from ats_mag.slides.reader import read_patches
+
         if keras.backend.standardize_dtype(path.dtype) != "string":
             path = keras.ops.cast(path, "int32")  # Keras builds a model under a distribution strategy with batch means
         size = (self.patch_size, self.patch_size)
@@ -52,7 +58,54 @@ class ReadSlidePatches(keras.layers.Layer):
         patches = read_patches(path, location, downsample, size)
         return patches, keras.ops.ones(keras.ops.shape(patches)[:2], dtype="bool")
 
+    def read_cells(self, lattice: Lattice, path: Any, index: Any, geometry: Any) -> tuple[Any, Any]:
+        """Reads the patches of cells of a lattice: the same places on every backend, to the pixel.
+
+        Args:
+            lattice: whose cells they are.
+            path: `(B, L)`, as in a call.
+            index: `(B, N, 3)` (row, column, magnification).
+            geometry: `(B, 5)`, see `lattice.GEOMETRY_FIELDS`.
+
+        Returns:
+            As a call.
+        """
+        if _backend() == "jax":
+            return self._call_back(lattice.place, index.shape[:2], path, index, geometry)
+        return self(path, *lattice.place(index, geometry))
+
+    def _call_back(self, place: Callable[..., Any], shape: Any, path: Any, *where: Any) -> tuple[Any, Any]:
+        """Reads on the host what `place(*where)` says: location and downsample, computed there in float64."""
+        import jax
+
+        from ats_mag.slides import native
+        from ats_mag.slides.errors import callback_errors
+
+        size = (self.patch_size, self.patch_size)
+
+        def read(path: Any, *where: Any) -> tuple[np.ndarray, np.ndarray]:
+            try:
+                location, downsample = place(*map(np.asarray, where))
+                return native.read_patches(np.asarray(path), location, downsample, size, self.on_error)
+            except Exception as error:
+                callback_errors.keep(error)
+                raise
+
+        result = jax.ShapeDtypeStruct((*shape, *size, 3), np.uint8), jax.ShapeDtypeStruct(tuple(shape), np.bool_)
+        where = tuple(jax.lax.stop_gradient(x) for x in where)
+        return jax.pure_callback(read, result, path, *where, vmap_method="sequential")
+
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         config.pop("trainable")
         return {**config, "patch_size": self.patch_size, "on_error": self.on_error}
+
+
+def _backend() -> str:
+    name = keras.backend.backend()
+    if name not in ("tensorflow", "jax"):
+        raise RuntimeError(
+            "reading slides inside a model needs Keras' TensorFlow or JAX backend: set KERAS_BACKEND=tensorflow or "
+            f"KERAS_BACKEND=jax. Received: {name}"
+        )
+    return name

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import tensorflow as tf
-
 from ats_mag.lattice import MPP_UNIT
-from ats_mag.slides.reader import read_overview, slide_geometry
-from ats_mag.slides.tissue import tissue_mask
 
 WHITE = 255
 
@@ -38,6 +34,11 @@ def view_slide(path: Any, overview_mpp: float, slide_mpp: Any = float("nan")) ->
     Raises:
         tf.errors.OpError: as `read_overview` and `slide_geometry`.
     """
+    import tensorflow as tf  # the rest of this file is needed without it, too
+
+    from ats_mag.slides.reader import read_overview, slide_geometry
+    from ats_mag.slides.tissue import tissue_mask
+
     slide_mpp = tf.cast(slide_mpp, tf.float64)
     bounds, mpp = slide_geometry(tf.reshape(path, (1,)), tf.reshape(slide_mpp, (1,)))
     image = read_overview(path, overview_mpp, mpp[0])
@@ -47,6 +48,8 @@ def view_slide(path: Any, overview_mpp: float, slide_mpp: Any = float("nan")) ->
 
 def pad_to_multiple(image: Any, multiple: int, value: int) -> Any:
     """Pads `(h, w, ...)` on the right and at the bottom to multiples of `multiple`, at least one."""
+    import tensorflow as tf
+
     shape = tf.shape(image)[:2]
     short = tf.maximum(-(-shape // multiple), 1) * multiple - shape
     paddings = tf.concat(

@@ -1,19 +1,12 @@
-"""What a slide file says about itself, as plain Python, and the op's errors as ordinary exceptions."""
+"""What a slide file says about itself, as plain Python."""
 
-import contextlib
 import json
 import os
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-import tensorflow as tf
-
-from ats_mag.slides.reader import _one_path, _ops, _scalar
-
-
-class SlideError(OSError):
-    """A file that exists but cannot be opened as a slide, or whose pixels cannot be read."""
+from ats_mag.slides.errors import SlideError as SlideError
+from ats_mag.slides.errors import plain_errors as plain_errors
+from ats_mag.slides.native import slide_json
 
 
 @dataclass(frozen=True)
@@ -50,9 +43,7 @@ def slide_info(path: str | os.PathLike[str], slide_mpp: float | None = None) -> 
         FileNotFoundError: the file does not exist.
         SlideError: it is no slide.
     """
-    with plain_errors(), tf.device("CPU:0"):
-        mpp = _scalar(float("nan") if slide_mpp is None else slide_mpp, "slide_mpp")
-        stated = json.loads(_ops().ats_mag_slide_info(_one_path(path), mpp).numpy())
+    stated = json.loads(slide_json(path, float("nan") if slide_mpp is None else slide_mpp))
     downsamples = tuple(float(downsample) for downsample in stated["level_downsamples"])
     found = None if stated["mpp_problem"] else stated["mpp"]
     level_dimensions = tuple(_pair(size) for size in stated["level_dimensions"])
@@ -74,49 +65,6 @@ def slide_info(path: str | os.PathLike[str], slide_mpp: float | None = None) -> 
         background=(red, green, blue),
         quickhash=stated["quickhash"],
     )
-
-
-@contextlib.contextmanager
-def plain_errors() -> Iterator[None]:
-    """Within it, TensorFlow's errors become ordinary Python exceptions with readable messages."""
-    try:
-        yield
-    except tf.errors.OpError as error:
-        raise translate_op_error(error) from error
-
-
-def translate_op_error(error: tf.errors.OpError) -> Exception:
-    """Returns the Python exception for an error of an op, however deep in a graph or data pipeline it was raised."""
-    message = _message(error.message or str(error))
-    match error:
-        case tf.errors.NotFoundError():
-            return FileNotFoundError(message)
-        case tf.errors.PermissionDeniedError():
-            return PermissionError(message)
-        case tf.errors.DataLossError():
-            return SlideError(message)
-        case tf.errors.InvalidArgumentError():
-            return SlideError(message) if message.startswith("cannot open slide") else ValueError(message)
-        case tf.errors.ResourceExhaustedError():
-            return MemoryError(message)
-        case _:
-            return RuntimeError(message)
-
-
-def _message(text: str) -> str:
-    """An op's own message, without what TensorFlow wraps around it."""
-    text = re.sub(r"\{\{\w+ [^}]*\}\}", "", text)  # {{function_node __wrapped__...}}, {{node ...}}
-    text = re.sub(r"\s*\[\[.*?\]\]", "", text, flags=re.DOTALL)
-    text = re.sub(r"\s*\[Op:[^\]]*\]( name:\s*\S*)?\s*$", "", text)
-    text = re.sub(r"^\s*Error in user-defined function passed to .*?iterator: \S+: ", "", text)  # from a tf.data.map
-    # "Graph execution error:", "Detected at node ... (most recent call last):" and an indented trace come first.
-    _, found, rest = text.rpartition("(most recent call last):\n")
-    if found:
-        lines = rest.splitlines()
-        while len(lines) > 1 and (not lines[0].strip() or lines[0].startswith((" ", "<stack traces"))):
-            lines.pop(0)
-        text = "\n".join(lines)
-    return text.strip()
 
 
 def _pair(values: list[int]) -> tuple[int, int]:

@@ -1,16 +1,17 @@
 """The Python face of the slide reading op: patches, overviews and geometry as TensorFlow tensors."""
 
 import functools
-import importlib.util
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-PATH_CODES_MULTIPLE = 64  # path codes are padded to a multiple of this, so that few widths are traced
+from ats_mag.slides import native
+from ats_mag.slides.library import LIBRARY, find_library
+from ats_mag.slides.paths import encode_paths as encode_paths
 
 _OPS = ("AtsMagReadPatches", "AtsMagReadOverview", "AtsMagSlideGeometry", "AtsMagSlideInfo")
 _FAR_AWAY = 2.0**62  # where a location that is no number goes; the op refuses it
@@ -27,7 +28,7 @@ def load_op() -> str:
         ImportError: the library has not been built, or another copy of it was loaded before.
     """
     _ops()
-    return str(_library())
+    return str(LIBRARY)
 
 
 def read_patches(
@@ -121,43 +122,11 @@ def slide_geometry(path: Any, slide_mpp: Any = float("nan")) -> tuple[tf.Tensor,
     return bounds, mpp
 
 
-def encode_paths(paths: Iterable[str | os.PathLike[str]]) -> np.ndarray:
-    """Returns paths as `(B, L)` int32: their bytes (UTF-8), zero-padded, L a multiple of 64.
-
-    A model takes slides in this form, as strings do not pass through every distribution strategy and backend.
-    """
-    encoded = [os.fsencode(path) for path in paths]
-    for path in encoded:
-        if not path or b"\0" in path:
-            raise ValueError(f"a path must not be empty nor contain zero bytes. Received: {path!r}")
-    longest = max((len(path) for path in encoded), default=1)
-    length = -(-longest // PATH_CODES_MULTIPLE) * PATH_CODES_MULTIPLE
-    codes = np.zeros((len(encoded), length), np.int32)
-    for row, path in zip(codes, encoded, strict=True):
-        row[: len(path)] = np.frombuffer(path, np.uint8)
-    return codes
-
-
-def _library() -> Path:
-    return Path(__file__).resolve().parent / "op" / "_ats_mag_op.so"
-
-
 @functools.cache
 def _ops() -> Any:
     """The module of raw ops."""
-    library = _library()
-    if not library.exists():
-        raise ImportError(
-            f"the slide reading op is not built: {library} does not exist. Install the package (`pip install .`, or "
-            "`pip install -e .` in a checkout); this needs a C++ compiler."
-        )
-    # In an editable installation the library does not lie beside the package that brings OpenSlide.
-    openslide = importlib.util.find_spec("openslide_bin")
-    if "ATS_MAG_OPENSLIDE" not in os.environ and openslide is not None and openslide.origin is not None:
-        shared = Path(openslide.origin).with_name("libopenslide.so.1")
-        if shared.exists():
-            os.environ["ATS_MAG_OPENSLIDE"] = str(shared)
-    ops = tf.load_op_library(str(library))
+    library = find_library()
+    ops = tf.load_op_library(_copy(library) if native.loaded_alone() else str(library))
     if not hasattr(ops, "ats_mag_read_patches"):  # TensorFlow gives the functions to whoever defines an op first
         raise ImportError(
             f"another copy of the slide reading op was loaded in this process before {library}; load this one first, "
@@ -169,6 +138,17 @@ def _ops() -> Any:
         except KeyError:  # already registered, when this module is imported a second time
             continue
     return ops
+
+
+def _copy(library: Path) -> str:
+    """Another library of the same content, for a process that has loaded this one without TensorFlow.
+
+    The ops register themselves while a library is being loaded, and that happens once. A file in memory, as no folder
+    can be relied on to be writable and executable.
+    """
+    file = os.memfd_create(library.name)
+    os.write(file, library.read_bytes())
+    return f"/proc/self/fd/{file}"
 
 
 def _tensor(value: Any, name: str, dtype: tf.DType) -> tf.Tensor:

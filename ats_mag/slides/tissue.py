@@ -1,25 +1,16 @@
-"""Where the tissue is: a mask of the overview, and the lattice cells worth looking at.
+"""Where the tissue is: a mask of the overview.
 
 TensorFlow ops only, so that preparing, training and a served model, which has no Python, see the same mask.
 """
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from keras import ops
 
-# Otsu always finds two classes, in blank glass too, where it parts the noise of the sensor and of JPEG. Glass stays
-# under 5 % of saturation (13 of 255) and stained tissue above it, so no threshold may lie lower.
-_LEAST_SATURATION = 13
-# Saturation is a quotient: in black pixels (fluorescence, areas never scanned) one grey level of noise makes it 1. No
-# stained tissue is this dark, so such pixels count as glass.
-_BLACK = 16
-_OPENING_RADIUS = 1
-_CLOSING_RADIUS = 2
+from ats_mag.slides.tissue_limits import BLACK, CLOSING_RADIUS, LEAST_SATURATION, OPENING_RADIUS
 
 
 def tissue_mask(overview: Any) -> tf.Tensor:
@@ -48,40 +39,10 @@ def tissue_mask(overview: Any) -> tf.Tensor:
             f"overview must be (h, w, 3) uint8. Received: shape {overview.shape}, dtype {overview.dtype.name}"
         )
     saturation = _saturation(overview)
-    threshold = tf.maximum(_otsu(saturation), _LEAST_SATURATION)
+    threshold = tf.maximum(_otsu(saturation), LEAST_SATURATION)
     mask = saturation > threshold
-    mask = _dilate(_erode(mask, _OPENING_RADIUS), _OPENING_RADIUS)
-    return _erode(_dilate(mask, _CLOSING_RADIUS), _CLOSING_RADIUS)
-
-
-def valid_cells(mask: Any, stride: int, min_tissue: float = 0.05) -> Any:
-    """Which cells of the lattice hold enough tissue to be looked at.
-
-    Args:
-        mask: `(h, w)` or `(B, h, w)`, true on tissue. Sides that are no multiple of `stride` are padded with glass.
-        stride: side of a cell in overview pixels.
-        min_tissue: share of a cell's pixels, in [0, 1], that must be tissue. 0 makes every cell valid.
-
-    Returns:
-        `(H, W)` or `(B, H, W)` bool.
-
-    Raises:
-        ValueError: for a stride below 1, `min_tissue` outside [0, 1], or a mask of another rank.
-    """
-    if stride < 1 or int(stride) != stride:
-        raise ValueError(f"stride must be a positive whole number of pixels. Received: stride={stride!r}")
-    if not 0 <= min_tissue <= 1:
-        raise ValueError(f"min_tissue must lie in [0, 1]. Received: min_tissue={min_tissue!r}")
-    mask = ops.cast(ops.convert_to_tensor(mask), "int32")
-    if len(mask.shape) not in (2, 3):
-        raise ValueError(f"mask must have the shape (h, w) or (B, h, w). Received: shape {tuple(mask.shape)}")
-    *batch, height, width = ops.shape(mask)
-    mask = ops.pad(mask, [(0, 0)] * len(batch) + [(0, -height % stride), (0, -width % stride)])
-    *_, height, width = ops.shape(mask)
-    blocks = ops.reshape(mask, (*batch, height // stride, stride, width // stride, stride))
-    # Whole pixels on both sides: 0.05 * 400 in floating point exceeds 20.
-    least = math.ceil(min_tissue * stride**2 - 1e-6)
-    return ops.sum(blocks, axis=(-3, -1)) >= least
+    mask = _dilate(_erode(mask, OPENING_RADIUS), OPENING_RADIUS)
+    return _erode(_dilate(mask, CLOSING_RADIUS), CLOSING_RADIUS)
 
 
 def _saturation(overview: tf.Tensor) -> tf.Tensor:
@@ -89,7 +50,7 @@ def _saturation(overview: tf.Tensor) -> tf.Tensor:
     highest = tf.cast(tf.reduce_max(overview, axis=-1), tf.int32)
     lowest = tf.cast(tf.reduce_min(overview, axis=-1), tf.int32)
     saturation = (510 * (highest - lowest) + highest) // (2 * tf.maximum(highest, 1))
-    return tf.where(highest < _BLACK, 0, saturation)
+    return tf.where(highest < BLACK, 0, saturation)
 
 
 def _otsu(values: tf.Tensor) -> tf.Tensor:

@@ -89,9 +89,7 @@ def test_auxiliary_loss_is_added_once_per_magnification(build, noisy):
     def values(model):
         probabilities = model(inputs, training=True)
         task = keras.losses.sparse_categorical_crossentropy(labels, probabilities)
-        auxiliary = [
-            keras.losses.sparse_categorical_crossentropy(labels, p) for p in model._auxiliary_predictions.values
-        ]
+        auxiliary = [keras.losses.sparse_categorical_crossentropy(labels, p) for p in model._trace.auxiliary]
         regularisation = sum(model.losses)
         return (
             model.compute_loss(inputs, labels, probabilities),

@@ -11,8 +11,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from ats_mag.slides import tissue
-from ats_mag.slides.tissue import tissue_mask, valid_cells
+from ats_mag.slides import native_view, tissue
+from ats_mag.slides.cells import valid_cells
+from ats_mag.slides.tissue import tissue_mask
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -41,6 +42,7 @@ def stained(shape, seed):
 @given(arrays(np.uint8, array_shapes(min_dims=2, max_dims=2, max_side=9).map(lambda s: (*s, 3))))
 def test_mask_equals_scikit_image_on_any_picture(overview):
     np.testing.assert_array_equal(tissue_mask(overview), reference(overview))
+    np.testing.assert_array_equal(native_view.tissue_mask(overview), reference(overview))
 
 
 @settings(max_examples=40, deadline=None)
@@ -48,6 +50,7 @@ def test_mask_equals_scikit_image_on_any_picture(overview):
 def test_mask_equals_scikit_image_on_stained_pictures(shape, seed):
     overview = stained(shape, seed)
     np.testing.assert_array_equal(tissue_mask(overview), reference(overview))
+    np.testing.assert_array_equal(native_view.tissue_mask(overview), reference(overview))
 
 
 @settings(max_examples=60, deadline=None)
@@ -81,6 +84,7 @@ def test_real_section(section):
     overview, inside = section
     mask = tissue_mask(overview).numpy()
     np.testing.assert_array_equal(mask, reference(overview))
+    np.testing.assert_array_equal(native_view.tissue_mask(overview), mask)
     assert mask[inside].mean() > 0.4
     assert not mask[~inside].any()
 
@@ -118,6 +122,7 @@ def test_white_padding_stays_out(section):
 )
 def test_no_tissue_gives_an_empty_mask(overview):
     assert not tissue_mask(overview).numpy().any()
+    assert not native_view.tissue_mask(overview).any()
 
 
 def test_fluorescence_is_parted_by_its_light():

@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <cstring>
 #include <new>
+#include <string>
+#include <vector>
 
 #include "engine.h"
 #include "error.h"
@@ -33,6 +35,17 @@ int Guard(char* message, int64_t capacity, const Body& body) {
   } catch (const std::exception& error) {
     return report(ats_mag::Code::kInternal, error.what());
   }
+}
+
+// Rows of zero-padded bytes as paths.
+std::vector<std::string> Paths(const uint8_t* path_codes, int64_t batch, int64_t path_length) {
+  std::vector<std::string> paths;
+  for (int64_t i = 0; i < batch; ++i) {
+    const char* row = reinterpret_cast<const char*>(path_codes) + i * path_length;
+    paths.emplace_back(row, strnlen(row, static_cast<size_t>(path_length)));
+    if (paths.back().empty()) throw ats_mag::Error(ats_mag::Code::kInvalidArgument, "a path must not be empty");
+  }
+  return paths;
 }
 
 }  // namespace
@@ -71,13 +84,35 @@ ATS_MAG_EXPORT int ats_mag_read_patches(const uint8_t* path_codes, int64_t batch
                                         int64_t height, int64_t width, int fill, uint8_t* patches, bool* valid,
                                         char* message, int64_t capacity) {
   return Guard(message, capacity, [&] {
-    ats_mag::PatchRequest request{{}, per_slide, height, width, location, downsample, fill != 0, patches, valid};
-    for (int64_t i = 0; i < batch; ++i) {
-      const char* row = reinterpret_cast<const char*>(path_codes) + i * path_length;
-      std::string path(row, strnlen(row, static_cast<size_t>(path_length)));
-      if (path.empty()) throw ats_mag::Error(ats_mag::Code::kInvalidArgument, "a path must not be empty");
-      request.paths.push_back(std::move(path));
-    }
-    ats_mag::ReadPatches(request);
+    ats_mag::ReadPatches({Paths(path_codes, batch, path_length), per_slide, height, width, location, downsample,
+                          fill != 0, patches, valid});
   });
+}
+
+// As the op AtsMagReadOverview. `allocate(height, width)` returns the memory for height x width x 3 bytes, or nullptr;
+// it is called on the caller's thread, and once more where a read has to be repeated: the last memory counts.
+ATS_MAG_EXPORT int ats_mag_read_overview(const char* path, double mpp, double slide_mpp,
+                                         uint8_t* (*allocate)(int64_t height, int64_t width), char* message,
+                                         int64_t capacity) {
+  return Guard(message, capacity, [&] {
+    ats_mag::ReadOverview(path, mpp, slide_mpp, [&](int64_t height, int64_t width) {
+      uint8_t* memory = allocate(height, width);
+      if (memory == nullptr) throw std::bad_alloc();
+      return memory;
+    });
+  });
+}
+
+// As the op AtsMagSlideGeometry: `slide_mpp` (batch), `bounds` (batch, 4), `mpp` (batch).
+ATS_MAG_EXPORT int ats_mag_slide_geometry(const uint8_t* path_codes, int64_t batch, int64_t path_length,
+                                          const double* slide_mpp, int64_t* bounds, double* mpp, char* message,
+                                          int64_t capacity) {
+  return Guard(message, capacity,
+               [&] { ats_mag::SlideGeometry(Paths(path_codes, batch, path_length), slide_mpp, bounds, mpp); });
+}
+
+// Everything about a slide, as JSON, which `receive` must copy.
+ATS_MAG_EXPORT int ats_mag_slide_info(const char* path, double slide_mpp, void (*receive)(const char* json),
+                                      char* message, int64_t capacity) {
+  return Guard(message, capacity, [&] { receive(ats_mag::SlideInfo(path, slide_mpp).c_str()); });
 }

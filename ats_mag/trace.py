@@ -1,0 +1,47 @@
+"""What a forward pass hands on to its loss, and what a training step tells its forward passes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+
+class Trace(threading.local):
+    """Notes of one thread, as each replica of a distribution strategy runs in a thread of its own.
+
+    `call` cannot update metrics itself: JAX discards what it does to their variables, and keeps what `compute_loss` does.
+
+    Attributes:
+        observed: what the metrics of the attention are made from, by name: `(B, ...)` arrays.
+        auxiliary: the predictions from each magnification, M times `(B, C)`.
+        last_part: whether the pass is the last, or only, one of its training step.
+        turn: what the next read has to wait for; None: reads need not take turns.
+    """
+
+    def __init__(self) -> None:
+        self.last_part = True
+        self.turn: list[Any] | None = None
+        self.clear()
+
+    def clear(self) -> None:
+        """Forgets what the last pass left: on JAX these arrays mean nothing outside their trace."""
+        self.observed: dict[str, Any] = {}
+        self.auxiliary: list[Any] = []
+
+    def take(self) -> tuple[dict[str, Any], list[Any]]:
+        """`observed` and `auxiliary`, once."""
+        taken = self.observed, self.auxiliary
+        self.clear()
+        return taken
+
+    def in_turn(self, read: Callable[[], tuple[Any, Any]]) -> tuple[Any, Any]:
+        """What `read()` returns, patches first, read after all that was read in turn before it."""
+        if self.turn is None:
+            return read()
+        import tensorflow as tf
+
+        with tf.control_dependencies(self.turn):
+            patches, valid = read()
+        self.turn = [patches]
+        return patches, valid
