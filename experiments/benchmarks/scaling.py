@@ -28,7 +28,7 @@ from giant import write_giant
 from worker import Worker
 
 SIDES = (7072, 14144, 28288, 56576, 113152)  # 0.05 to 12.8 gigapixels, whole at every level of the pyramid
-QUICK_SIDES = (1024, 2048)
+QUICK_SIDES = (1024,)
 TASKS = ("train", "predict")
 PARTS = ("sample", "read")
 ENVIRONMENT = {"TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": ""}
@@ -175,8 +175,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, help="folder for the made slides (default: a temporary one)")
     parser.add_argument("--turns", type=int, default=9)
-    parser.add_argument("--patience", type=float, default=120.0, help="longest pass over every patch, in seconds")
-    parser.add_argument("--quick", action="store_true", help="two small slides, two turns; writes only with --out")
+    parser.add_argument("--patience", type=float, default=100.0, help="longest pass over every patch, in seconds")
+    parser.add_argument("--quick", action="store_true", help="one small slide, two turns; writes only with --out")
     parser.add_argument("--out", type=Path, help="result file (default: experiments/results/scaling.json)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
