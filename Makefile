@@ -28,6 +28,9 @@ bench: $(VENV)/.installed-bench
 
 $(VENV)/.installed: $(SOURCES)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ats_mag needs Python 3.11 or newer: make PYTHON=python3.11")'
+	@printf '%s\n' '#include <stdio.h>' '#include <jpeglib.h>' | $${CXX:-g++} -fsyntax-only -xc++ - 2>/dev/null || \
+	  { [ "$$(id -u)" = 0 ] && apt-get install -y -qq libjpeg-dev >/dev/null 2>&1; } || \
+	  echo "libjpeg-turbo's headers are missing: JPEG tiles will go through OpenSlide (Debian: apt install libjpeg-dev)"
 	$(PYTHON) -m venv $(VENV) || { echo "Python's venv is missing (Debian: apt install python3-venv)"; rm -rf $(VENV); exit 1; }
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable '.[test]'

@@ -102,7 +102,10 @@ def info(
     table.add_row("objective power", "not stated" if found.objective_power is None else f"{found.objective_power:g}")
     for level, (size, downsample) in enumerate(zip(found.level_dimensions, found.level_downsamples, strict=True)):
         at = "" if found.level_mpp is None else f", {found.level_mpp[level]:.4g} um/px"
-        table.add_row(f"level {level}", f"{size[0]} x {size[1]} px, downsample {downsample:.4g}{at}")
+        table.add_row(
+            f"level {level}",
+            f"{size[0]} x {size[1]} px, downsample {downsample:.4g}{at}; reader: {found.level_readers[level]}",
+        )
     table.add_row("bounds", "x {}, y {}, {} x {} px".format(*found.bounds))
     table.add_row("background", "#{:02x}{:02x}{:02x}".format(*found.background))
     console.print(table, highlight=False)

@@ -35,6 +35,8 @@ def findings() -> Iterator[tuple[str, str, bool]]:
     yield "slide op", library, True
     entry = ctypes.CDLL(library)
     entry.ats_mag_openslide_version.restype = ctypes.c_char_p
+    entry.ats_mag_direct.restype = ctypes.c_char_p
     version = entry.ats_mag_openslide_version()
     yield "openslide", version.decode() if version else "not found: pip install openslide-bin", bool(version)
+    yield "direct JPEG tiles", entry.ats_mag_direct().decode(), True
     yield "reader threads", str(entry.ats_mag_threads()), True

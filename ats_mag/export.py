@@ -109,7 +109,7 @@ def _path_endpoints(model: SlideClassifier) -> list[tuple[str, Any, list[tf.Tens
             }
             attention = model.attend(inputs)
         samples = model.draw(attention, method="topk" if model.test_method == "exhaustive" else None)
-        location, downsample = model.lattice.place(samples.index, geometry)
+        location, downsample = model.place(inputs, samples.index)
         if model.test_method == "exhaustive":
             probabilities = model.classify_exhaustively(inputs, attention)
         else:

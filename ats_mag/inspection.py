@@ -61,7 +61,7 @@ def inspect(
     method = method or model.test_method
     method = "topk" if method == "exhaustive" else method
     samples = model.draw(attention, noise, method=method, n=n_patches or 0)
-    location, downsample = model.lattice.place(samples.index, inputs["geometry"])
+    location, downsample = model.place(inputs, samples.index)
     patches, valid = model.read(inputs, samples.index)
     weight = ops.where(valid, samples.weight, 0.0)
     features = model.features_of(patches)

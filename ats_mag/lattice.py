@@ -24,12 +24,15 @@ class Lattice:
         stride: overview pixels per cell side.
         magnifications: resolution of the patches of each magnification, um/px.
         patch_size: patch side in pixels, the same at every magnification.
+        snap: whether a patch may move by less than half a cell onto the tile grid of the slide's file, so that fewer tiles
+            have to be decoded for it (`slides.reader.snap_patches`).
     """
 
     overview_mpp: float
     stride: int
     magnifications: tuple[float, ...]
     patch_size: int
+    snap: bool = True
 
     @property
     def cell_um(self) -> float:
@@ -61,6 +64,11 @@ class Lattice:
         centre = (column_row + 0.5) * (self.cell_um / slide_mpp)[..., None] + geometry[:, None, :2]
         corner = xp.floor(centre - self.patch_size * downsample[..., None] / 2 + 0.5)
         return cast(corner, "int64"), downsample
+
+    def reach(self, geometry: Any) -> Any:
+        """Half a cell in level-0 pixels, `(B,)` float64 as of `place`, for geometry `(B, 5)`."""
+        cast = ops.cast if keras.backend.backend() == "tensorflow" else np.asarray
+        return self.cell_um / 2 / (cast(geometry, "float64")[:, 4] * MPP_UNIT)
 
     def field_of_view_um(self, magnification: int) -> float:
         """Side of a patch of that magnification in um."""

@@ -59,6 +59,8 @@ class SlideClassifier(keras.Model):
         normalize_features: whether features are scaled to unit L2 norm, for which sampling from the attention has the
             least variance (Katharopoulos & Fleuret 2019, section 3.2).
         min_tissue: share of a cell that must be tissue for the cell to be looked at.
+        snap: whether patches move onto the tile grid of the slide's file, by less than half a cell, so that fewer tiles have
+            to be decoded.
         on_error: `raise`, or `fill`: unreadable patches get weight 0 and are counted in the metric `unreadable`.
         chunk: patches per slide that `exhaustive` holds at a time.
         seed: of the draws.
@@ -99,6 +101,7 @@ class SlideClassifier(keras.Model):
         regularizers: Sequence[Any] | None = None,
         normalize_features: bool = True,
         min_tissue: float = 0.05,
+        snap: bool = True,
         on_error: str = "raise",
         chunk: int = 64,
         seed: int | None = None,
@@ -141,7 +144,7 @@ class SlideClassifier(keras.Model):
         if feature_weights is not None:
             self.feature.load_weights(feature_weights)
         stride = stride_of(self.attention, n_magnifications)
-        self.lattice = Lattice(parse_mpp(overview_mpp), stride, self.magnifications, self.patch_size)
+        self.lattice = Lattice(parse_mpp(overview_mpp), stride, self.magnifications, self.patch_size, snap)
         self.dimension = dimension_of(self.feature, self.patch_size)
 
         self.joint_softmax = JointSoftmax(smooth)
@@ -230,6 +233,10 @@ class SlideClassifier(keras.Model):
         n = n or (self.n_patches if training else self.test_n_patches)
         noise = noise if method in STOCHASTIC_METHODS else None  # a batch may carry noise for training only
         return sample(attention, n, method, seed=self.seed_generator, noise=noise, stratify=self.stratify)
+
+    def place(self, inputs: Mapping[str, Any], index: Any) -> tuple[Any, Any]:
+        """Where patches of cells `(B, N, 3)` are read: location `(B, N, 2)` and downsample `(B, N)`, see `Lattice.place`."""
+        return self.reader.place_cells(self.lattice, inputs["path"], index, inputs["geometry"])
 
     def read(self, inputs: Mapping[str, Any], index: Any) -> tuple[Any, Any]:
         """Patches `(B, N, P, P, 3)` uint8 of cells `(B, N, 3)`, and which could be read `(B, N)`."""
@@ -372,6 +379,7 @@ class SlideClassifier(keras.Model):
             "regularizers": [keras.regularizers.serialize(layer.regularizer) for layer in self.regularizers],
             "normalize_features": self.normalize_features,
             "min_tissue": self.min_tissue,
+            "snap": self.lattice.snap,
             "on_error": self.on_error,
             "chunk": self.chunk,
             "seed": self.seed,

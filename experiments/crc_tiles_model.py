@@ -31,6 +31,7 @@ class Settings(BaseModel):
         explore_steps, auxiliary: see `SlideClassifier`.
         overview_steps: of training of the overview baseline.
         uniform_passes: random draws at test over which the uniform baseline's AUC is averaged.
+        snap: whether patches move onto the tile grid, see `SlideClassifier`.
         seed: of weights, order and draws.
     """
 
@@ -51,6 +52,7 @@ class Settings(BaseModel):
     auxiliary: float = 0.5
     overview_steps: int = 500
     uniform_passes: int = 5
+    snap: bool = True
     seed: int = 0
 
 
@@ -131,6 +133,7 @@ def classifier(settings: Settings, attention: Attention = "learnt") -> ats_mag.S
         overview_mpp=settings.overview_mpp,
         attention=network,
         explore_steps=settings.explore_steps,
+        snap=settings.snap,
         auxiliary=settings.auxiliary,
         head="binary",
         method="priority",

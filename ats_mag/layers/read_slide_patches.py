@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -50,8 +51,7 @@ class ReadSlidePatches(keras.layers.Layer):
             return self._call_back(lambda *where: where, location.shape[:2], path, location, downsample)
         from ats_mag.slides.reader import read_patches
 
-        if keras.backend.standardize_dtype(path.dtype) != "string":
-            path = keras.ops.cast(path, "int32")  # Keras builds a model under a distribution strategy with batch means
+        path = _codes(path)
         size = (self.patch_size, self.patch_size)
         if self.on_error == "fill":
             return read_patches(path, location, downsample, size, on_error="fill")
@@ -71,8 +71,25 @@ class ReadSlidePatches(keras.layers.Layer):
             As a call.
         """
         if _backend() == "jax":
-            return self._call_back(lattice.place, index.shape[:2], path, index, geometry)
-        return self(path, *lattice.place(index, geometry))
+            return self._call_back(
+                lambda *where: self.place_cells(lattice, *where), index.shape[:2], path, path, index, geometry
+            )
+        return self(path, *self.place_cells(lattice, path, index, geometry))
+
+    def place_cells(self, lattice: Lattice, path: Any, index: Any, geometry: Any) -> tuple[Any, Any]:
+        """Where the patches of cells are read, snapped where the lattice says so: see `Lattice.place`.
+
+        On JAX this runs on the host, with NumPy arrays.
+        """
+        location, downsample = lattice.place(index, geometry)
+        if not lattice.snap:
+            return location, downsample
+        if _backend() == "tensorflow":
+            path = _codes(path)
+        module = "native" if _backend() == "jax" else "reader"
+        snap = importlib.import_module(f"ats_mag.slides.{module}").snap_patches
+        size = (self.patch_size, self.patch_size)
+        return snap(path, location, downsample, size, lattice.reach(geometry)), downsample
 
     def _call_back(self, place: Callable[..., Any], shape: Any, path: Any, *where: Any) -> tuple[Any, Any]:
         """Reads on the host what `place(*where)` says: location and downsample, computed there in float64."""
@@ -99,6 +116,12 @@ class ReadSlidePatches(keras.layers.Layer):
         config = super().get_config()
         config.pop("trainable")
         return {**config, "patch_size": self.patch_size, "on_error": self.on_error}
+
+
+def _codes(path: Any) -> Any:
+    """Strings as they are; codes as integers: under a distribution strategy, Keras builds a model with batch means."""
+    is_string = keras.backend.standardize_dtype(path.dtype) == "string"
+    return path if is_string else keras.ops.cast(path, "int32")
 
 
 def _backend() -> str:

@@ -41,14 +41,7 @@ def read_patches(
         FileNotFoundError: a file does not exist.
         ValueError: arrays that do not fit together; a location or downsample that is absurd.
     """
-    codes = np.ascontiguousarray(path, np.uint8)
-    location = np.ascontiguousarray(location, np.int64)
-    downsample = np.ascontiguousarray(downsample, np.float64)
-    if codes.ndim != 2 or location.shape != (len(codes), *downsample.shape[1:], 2) or downsample.ndim != 2:
-        raise ValueError(
-            "path, location and downsample must be (B, L), (B, N, 2) and (B, N). "
-            f"Received: {codes.shape}, {location.shape} and {downsample.shape}"
-        )
+    codes, location, downsample = _places(path, location, downsample)
     patches = np.empty((*downsample.shape, *size, 3), np.uint8)
     valid = np.empty(downsample.shape, bool)
     counts = [ctypes.c_int64(n) for n in (*codes.shape, downsample.shape[1], *size)]
@@ -57,6 +50,34 @@ def read_patches(
         ctypes.c_int(on_error == "fill"), _at(patches), _at(valid),
     )  # fmt: skip
     return patches, valid
+
+
+def snap_patches(
+    path: np.ndarray, location: np.ndarray, downsample: np.ndarray, size: tuple[int, int], reach: np.ndarray
+) -> np.ndarray:
+    """Moves patches where then fewer tiles have to be decoded, as `reader.snap_patches`.
+
+    Args:
+        path, location, downsample, size: as of `read_patches`.
+        reach: `(B,)` level-0 pixels; a patch moves by less along each axis.
+
+    Returns:
+        `(B, N, 2)` int64, the places.
+
+    Raises:
+        ValueError: as `read_patches`.
+    """
+    codes, location, downsample = _places(path, location, downsample)
+    reach = np.ascontiguousarray(reach, np.float64)
+    if reach.shape != (len(codes),):
+        raise ValueError(f"reach must be (B,) for {len(codes)} slides. Received: {reach.shape}")
+    snapped = np.empty(location.shape, np.int64)
+    counts = [ctypes.c_int64(n) for n in (*codes.shape, downsample.shape[1], *size)]
+    _call(
+        "ats_mag_snap_patches", _at(codes), *counts[:2], _at(location), _at(downsample), *counts[2:],
+        _at(reach), _at(snapped),
+    )  # fmt: skip
+    return snapped
 
 
 def read_overview(path: str | os.PathLike[str], mpp: float, slide_mpp: float = float("nan")) -> np.ndarray:
@@ -116,6 +137,18 @@ def slide_json(path: str | os.PathLike[str], slide_mpp: float = float("nan")) ->
 def loaded_alone() -> bool:
     """Whether the library was loaded here before TensorFlow, and so without its ops."""
     return _library.cache_info().currsize > 0
+
+
+def _places(path: Any, location: Any, downsample: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    codes = np.ascontiguousarray(path, np.uint8)
+    location = np.ascontiguousarray(location, np.int64)
+    downsample = np.ascontiguousarray(downsample, np.float64)
+    if codes.ndim != 2 or location.shape != (len(codes), *downsample.shape[1:], 2) or downsample.ndim != 2:
+        raise ValueError(
+            "path, location and downsample must be (B, L), (B, N, 2) and (B, N). "
+            f"Received: {codes.shape}, {location.shape} and {downsample.shape}"
+        )
+    return codes, location, downsample
 
 
 def _at(array: np.ndarray) -> ctypes.c_void_p:

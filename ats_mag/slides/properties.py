@@ -20,6 +20,7 @@ class SlideInfo:
     level_downsamples: tuple[float, ...]  # level-0 pixels per pixel of the level
     level_mpp: tuple[float, ...] | None  # um/px; None when `mpp` is
     tile_dimensions: tuple[tuple[int, int] | None, ...]  # None where the file does not say
+    level_readers: tuple[str, ...]  # "direct", or "OpenSlide: " and why the level is not read directly
     mpp: float | None  # um/px of level 0; None when unknown or implausible
     mpp_source: str | None  # "argument", "openslide.mpp-x", "aperio.MPP", "tiff.XResolution"...; None when unknown
     mpp_problem: str | None  # why the value found is refused, and what to do
@@ -57,6 +58,7 @@ def slide_info(path: str | os.PathLike[str], slide_mpp: float | None = None) -> 
         level_downsamples=downsamples,
         level_mpp=None if found is None else tuple(found * downsample for downsample in downsamples),
         tile_dimensions=tuple(None if size is None else _pair(size) for size in stated["tile_dimensions"]),
+        level_readers=tuple("direct" if why is None else f"OpenSlide: {why}" for why in stated["not_direct"]),
         mpp=found,
         mpp_source=stated["mpp_source"],
         mpp_problem=stated["mpp_problem"],

@@ -13,7 +13,7 @@ from ats_mag.slides import native
 from ats_mag.slides.library import LIBRARY, find_library
 from ats_mag.slides.paths import encode_paths as encode_paths
 
-_OPS = ("AtsMagReadPatches", "AtsMagReadOverview", "AtsMagSlideGeometry", "AtsMagSlideInfo")
+_OPS = ("AtsMagReadPatches", "AtsMagReadOverview", "AtsMagSlideGeometry", "AtsMagSnapPatches")
 _FAR_AWAY = 2.0**62  # where a location that is no number goes; the op refuses it
 
 
@@ -61,17 +61,36 @@ def read_patches(
     if on_error not in ("raise", "fill"):
         raise ValueError(f'`on_error` must be "raise" or "fill". Received: on_error={on_error!r}')
     with tf.device("CPU:0"):
-        paths = _paths(path)
-        location = _locations(location)
-        downsample = tf.cast(_tensor(downsample, "downsample", tf.float64), tf.float64)
-        if downsample.shape.rank is not None and downsample.shape.rank > 2:
-            raise ValueError(
-                f"`downsample` must be (B, N) or broadcast to it. Received: a tensor of shape {downsample.shape}"
-            )
-        downsample = tf.broadcast_to(downsample, tf.shape(location)[:2])
+        paths, location, downsample = _places(path, location, downsample)
         carrier = tf.zeros((0, height, width, 3), tf.uint8)  # carries the static size into the op's shape function
         patches, valid = _ops().ats_mag_read_patches(paths, location, downsample, carrier, on_error=on_error)
     return (patches, valid) if on_error == "fill" else patches
+
+
+def snap_patches(path: Any, location: Any, downsample: Any, size: Sequence[int], reach: Any) -> tf.Tensor:
+    """Moves patches a little where then fewer of the slide's tiles have to be decoded.
+
+    A patch that is no larger than a tile ends up within one where `reach` allows; at a random place it touches 3.5.
+    Patches that are averaged or interpolated from another resolution stay, as do those of slides whose levels have no
+    tiles.
+
+    Args:
+        path, location, downsample, size: as of `read_patches`.
+        reach: `(B,)`, or one number for all: level-0 pixels; a patch moves by less along each axis.
+
+    Returns:
+        `(B, N, 2)` int64, the places.
+
+    Raises:
+        ValueError: an argument is of the wrong kind or shape.
+        tf.errors.InvalidArgumentError: a location or downsample is NaN, infinite or absurd.
+    """
+    height, width = _patch_size(size)
+    with tf.device("CPU:0"):
+        paths, location, downsample = _places(path, location, downsample)
+        reach = tf.broadcast_to(tf.cast(_tensor(reach, "reach", tf.float64), tf.float64), tf.shape(paths)[:1])
+        sides = tf.constant([height, width], tf.int64)
+        return _ops().ats_mag_snap_patches(paths, location, downsample, reach, sides)
 
 
 def read_overview(path: Any, mpp: Any, slide_mpp: Any = float("nan")) -> tf.Tensor:
@@ -167,6 +186,17 @@ def _scalar(value: Any, name: str) -> tf.Tensor:
     if tensor.shape.rank not in (None, 0):
         raise ValueError(f"`{name}` must be one number. Received: a tensor of shape {tensor.shape}")
     return tensor
+
+
+def _places(path: Any, location: Any, downsample: Any) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Paths, locations `(B, N, 2)` and downsamples `(B, N)` as the op takes them."""
+    location = _locations(location)
+    downsample = tf.cast(_tensor(downsample, "downsample", tf.float64), tf.float64)
+    if downsample.shape.rank is not None and downsample.shape.rank > 2:
+        raise ValueError(
+            f"`downsample` must be (B, N) or broadcast to it. Received: a tensor of shape {downsample.shape}"
+        )
+    return _paths(path), location, tf.broadcast_to(downsample, tf.shape(location)[:2])
 
 
 def _locations(value: Any) -> tf.Tensor:

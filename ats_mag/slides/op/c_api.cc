@@ -8,6 +8,7 @@
 
 #include "engine.h"
 #include "error.h"
+#include "jpeg_tile.h"
 #include "read.h"
 
 #define ATS_MAG_EXPORT extern "C" __attribute__((visibility("default")))
@@ -61,6 +62,14 @@ ATS_MAG_EXPORT const char* ats_mag_openslide_version() {
   return version;
 }
 
+// What JPEG tiles of TIFF files are decoded with, or why they go through OpenSlide.
+ATS_MAG_EXPORT const char* ats_mag_direct() {
+  bool on = false;
+  Guard(nullptr, 0, [&] { on = ats_mag::GetEngine().direct; });
+  if (!on) return "off: ATS_MAG_DIRECT=0";
+  return ats_mag::Jpeg().available ? ats_mag::Jpeg().version.c_str() : ats_mag::Jpeg().why.c_str();
+}
+
 // Threads that read, the caller included; -1 when the environment's settings are wrong.
 ATS_MAG_EXPORT int ats_mag_threads() {
   int threads = -1;
@@ -86,6 +95,17 @@ ATS_MAG_EXPORT int ats_mag_read_patches(const uint8_t* path_codes, int64_t batch
   return Guard(message, capacity, [&] {
     ats_mag::ReadPatches({Paths(path_codes, batch, path_length), per_slide, height, width, location, downsample,
                           fill != 0, patches, valid});
+  });
+}
+
+// As the op AtsMagSnapPatches: `reach` (batch), `snapped` (batch, per_slide, 2).
+ATS_MAG_EXPORT int ats_mag_snap_patches(const uint8_t* path_codes, int64_t batch, int64_t path_length,
+                                        const int64_t* location, const double* downsample, int64_t per_slide,
+                                        int64_t height, int64_t width, const double* reach, int64_t* snapped,
+                                        char* message, int64_t capacity) {
+  return Guard(message, capacity, [&] {
+    ats_mag::SnapPatches({Paths(path_codes, batch, path_length), per_slide, height, width, location, downsample, false,
+                          nullptr, nullptr}, reach, snapped);
   });
 }
 

@@ -34,6 +34,9 @@ int64_t Processors() {
   return std::thread::hardware_concurrency();
 }
 
+// Of decoded tiles; half is OpenSlide's, half that of the tiles decoded here.
+int64_t CacheBytes() { return Setting("ATS_MAG_CACHE_BYTES", 0, int64_t{512} << 20); }
+
 std::mutex making;
 std::atomic<Engine*> current{nullptr};
 
@@ -49,8 +52,10 @@ void InChild() {
 
 Engine::Engine()
     : slides(static_cast<size_t>(Setting("ATS_MAG_MAX_OPEN_SLIDES", 1, 64)),
-             static_cast<size_t>(Setting("ATS_MAG_CACHE_BYTES", 0, int64_t{512} << 20))),
-      pool(static_cast<int>(std::min<int64_t>(1024, Setting("ATS_MAG_THREADS", 1, Processors())))) {}
+             static_cast<size_t>(CacheBytes() / 2)),
+      tiles(CacheBytes() / 2),
+      pool(static_cast<int>(std::min<int64_t>(1024, Setting("ATS_MAG_THREADS", 1, Processors())))),
+      direct(Setting("ATS_MAG_DIRECT", 0, 1) != 0) {}
 
 Engine& GetEngine() {
   Engine* engine = current.load(std::memory_order_acquire);

@@ -6,13 +6,16 @@
 
 #include "pool.h"
 #include "slide_cache.h"
+#include "tile_cache.h"
 
 namespace ats_mag {
 
 struct Engine {
   Engine();
   SlideCache slides;
+  TileCache tiles;
   Pool pool;
+  const bool direct;  // whether JPEG tiles of TIFF files are decoded here
   std::atomic<int64_t> patches_read{0};
   std::atomic<int64_t> patches_filled{0};
 };

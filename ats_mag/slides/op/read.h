@@ -24,6 +24,14 @@ struct PatchRequest {
 // Throws kInvalidArgument unless the output of such a request has a sensible size.
 void CheckPatchSize(int64_t batch, int64_t per_slide, int64_t height, int64_t width);
 
+// Throws kInvalidArgument for a place or a downsample that no slide has.
+void CheckPatches(const PatchRequest& request);
+
+// Moves patches by less than `reach` (B; level-0 pixels) along each axis, where then fewer of the slide's tiles have to
+// be decoded: `snapped` (B, N, 2) is `location` or a place from which the patch begins with a tile or ends with one.
+// Patches that are not a level's pixels as they stand, and slides that cannot be opened, stay as they are.
+void SnapPatches(const PatchRequest& request, const double* reach, int64_t* snapped);
+
 // Reads B x N patches, spread over the thread pool. When several fail, the error is that of the first of them.
 void ReadPatches(const PatchRequest& request);
 

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <map>
 #include <memory>
@@ -9,6 +10,7 @@
 #include "engine.h"
 #include "error.h"
 #include "read.h"
+#include "read_tiles.h"
 #include "resample.h"
 
 namespace ats_mag {
@@ -76,42 +78,17 @@ class Source {
   std::unique_ptr<Error> error_;
 };
 
-void CheckArguments(const PatchRequest& request) {
-  const auto batch = static_cast<int64_t>(request.paths.size());
-  for (int64_t i = 0; i < batch * request.per_slide; ++i) {
-    const int64_t slide = i / request.per_slide, patch = i % request.per_slide;
-    const int64_t x = request.location[2 * i], y = request.location[2 * i + 1];
-    const double downsample = request.downsample[i];
-    if (!(downsample >= kFinest && downsample <= kCoarsest)) {
-      throw Error(Code::kInvalidArgument,
-                  Cat("downsample[", slide, ", ", patch, "] of slide ", Quote(request.paths[slide]),
-                      " must be between ", kFinest, " and ", kCoarsest, " level-0 pixels per pixel. Received: ",
-                      downsample));
-    }
-    if (x < -kFarthest || x > kFarthest || y < -kFarthest || y > kFarthest) {
-      throw Error(Code::kInvalidArgument,
-                  Cat("location[", slide, ", ", patch, "] of slide ", Quote(request.paths[slide]),
-                      " is too far from the slide (it came from a NaN or infinite number?). Received: (", x, ", ", y,
-                      ")"));
-    }
-  }
-}
-
 void ReadPatch(const PatchRequest& request, const Slide& slide, int64_t i) {
-  const double downsample = request.downsample[i];
-  const double centre_x = request.location[2 * i] + request.width * downsample / 2;
-  const double centre_y = request.location[2 * i + 1] + request.height * downsample / 2;
-  const Plan plan = ChoosePlan(slide, downsample);
+  const Placed placed = Place(request, slide, i);
   const int64_t stride = request.width * 3;
   try {
-    Render(slide, plan, FirstPixel(slide, plan, centre_x, request.width),
-           FirstPixel(slide, plan, centre_y, request.height), slide.Extent(plan.level),
+    Render(slide, placed.plan, placed.x, placed.y, slide.Extent(placed.plan.level),
            {0, 0, request.width, request.height}, request.patches + i * request.height * stride, stride);
   } catch (const Error& error) {
     if (error.code() != Code::kDataLoss) throw;
     throw Error(Code::kDataLoss,
-                Cat("cannot read slide ", Quote(slide.path()), " at level ", plan.level, ", location (",
-                    request.location[2 * i], ", ", request.location[2 * i + 1], "), downsample ", downsample, ": ",
+                Cat("cannot read slide ", Quote(slide.path()), " at level ", placed.plan.level, ", location (",
+                    request.location[2 * i], ", ", request.location[2 * i + 1], "), downsample ", request.downsample[i], ": ",
                     error.what(), "; the file is damaged: copy it again from its source, or read with "
                     "on_error=\"fill\" to go on without such patches"));
   }
@@ -133,6 +110,27 @@ std::vector<int64_t> LocalOrder(const PatchRequest& request) {
 
 }  // namespace
 
+void CheckPatches(const PatchRequest& request) {
+  const auto batch = static_cast<int64_t>(request.paths.size());
+  for (int64_t i = 0; i < batch * request.per_slide; ++i) {
+    const int64_t slide = i / request.per_slide, patch = i % request.per_slide;
+    const int64_t x = request.location[2 * i], y = request.location[2 * i + 1];
+    const double downsample = request.downsample[i];
+    if (!(downsample >= kFinest && downsample <= kCoarsest)) {
+      throw Error(Code::kInvalidArgument,
+                  Cat("downsample[", slide, ", ", patch, "] of slide ", Quote(request.paths[slide]),
+                      " must be between ", kFinest, " and ", kCoarsest, " level-0 pixels per pixel. Received: ",
+                      downsample));
+    }
+    if (x < -kFarthest || x > kFarthest || y < -kFarthest || y > kFarthest) {
+      throw Error(Code::kInvalidArgument,
+                  Cat("location[", slide, ", ", patch, "] of slide ", Quote(request.paths[slide]),
+                      " is too far from the slide (it came from a NaN or infinite number?). Received: (", x, ", ", y,
+                      ")"));
+    }
+  }
+}
+
 void CheckPatchSize(int64_t batch, int64_t per_slide, int64_t height, int64_t width) {
   if (height < 1 || width < 1 || height > kLargestSide || width > kLargestSide) {
     throw Error(Code::kInvalidArgument, Cat("the patch size must be between 1 and ", kLargestSide,
@@ -150,7 +148,7 @@ void CheckPatchSize(int64_t batch, int64_t per_slide, int64_t height, int64_t wi
 void ReadPatches(const PatchRequest& request) {
   const auto batch = static_cast<int64_t>(request.paths.size());
   CheckPatchSize(batch, request.per_slide, request.height, request.width);
-  CheckArguments(request);
+  CheckPatches(request);
   const int64_t total = batch * request.per_slide;
   if (total == 0) return;
   Engine& engine = GetEngine();
@@ -172,19 +170,26 @@ void ReadPatches(const PatchRequest& request) {
     }
   }
 
-  const std::vector<int64_t> order = LocalOrder(request);
+  std::vector<SlidePtr> slides;
+  for (Source* source : sources) slides.push_back(source->error() == nullptr ? source->Get() : nullptr);
+  std::vector<std::atomic<bool>> done(static_cast<size_t>(total));
+  ReadByTiles(request, slides, &done);
+
+  std::vector<int64_t> order = LocalOrder(request);
+  order.erase(std::remove_if(order.begin(), order.end(), [&](int64_t i) { return done[i].load(); }), order.end());
+  for (int64_t i = 0; i < total; ++i) request.valid[i] = done[i];
+  engine.patches_read += total - static_cast<int64_t>(order.size());
   const int64_t patch_bytes = request.height * request.width * 3;
   std::mutex mutex;
   int64_t failed = total;  // the lowest index of a failed patch
   std::unique_ptr<Error> failure;
-  engine.pool.For(total, [&](int64_t position) {
+  engine.pool.For(static_cast<int64_t>(order.size()), [&](int64_t position) {
     const int64_t i = order[position];
     Source& source = *sources[i / request.per_slide];
     if (!request.fill) {
       std::lock_guard<std::mutex> lock(mutex);
       if (i > failed) return;  // only an earlier patch can still change the outcome
     }
-    request.valid[i] = false;
     if (source.error() == nullptr) {
       try {
         source.Run([&](const Slide& slide) { ReadPatch(request, slide, i); });

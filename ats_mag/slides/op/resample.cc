@@ -68,6 +68,14 @@ int64_t FirstPixel(const Slide& slide, const Plan& plan, double centre, int64_t 
   return static_cast<int64_t>(std::floor(place + 0.5 + kRoundingError));
 }
 
+Placed Place(const PatchRequest& request, const Slide& slide, int64_t patch) {
+  const double downsample = request.downsample[patch];
+  const Plan plan = ChoosePlan(slide, downsample);
+  const double centre_x = request.location[2 * patch] + request.width * downsample / 2;
+  const double centre_y = request.location[2 * patch + 1] + request.height * downsample / 2;
+  return {plan, FirstPixel(slide, plan, centre_x, request.width), FirstPixel(slide, plan, centre_y, request.height)};
+}
+
 int64_t TileSide(const Plan& plan) {
   return std::clamp<int64_t>(static_cast<int64_t>(kSourceBlock / plan.ratio), 1, kSourceBlock);
 }

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "read.h"
 #include "slide.h"
 
 namespace ats_mag {
@@ -22,6 +23,13 @@ Plan ChoosePlan(const Slide& slide, double downsample);
 
 // The whole pixel of the level where a picture of `size` output pixels centred on `centre` (level-0 pixels) begins.
 int64_t FirstPixel(const Slide& slide, const Plan& plan, double centre, int64_t size);
+
+// Where a patch of a request begins: the whole pixel of the level of `plan`.
+struct Placed {
+  Plan plan;
+  int64_t x, y;
+};
+Placed Place(const PatchRequest& request, const Slide& slide, int64_t patch);
 
 // An output pixel's interval [begin, end) of a picture, both in output pixels.
 struct Tile {

@@ -54,7 +54,7 @@ int64_t ParseInt(const std::string& text, int64_t otherwise) {
 
 // Premultiplied ARGB over the background. Translucent pixels are rounded as openslide-python and Pillow do it together
 // (colours divided by alpha and cut, then blended and rounded), so that the results are the same to the last bit.
-void Composite(const uint32_t* argb, int64_t count, const std::array<uint8_t, 3>& background, uint8_t* rgb) {
+void Composite(const uint32_t* argb, int64_t count, const Colour& background, uint8_t* rgb) {
   for (int64_t i = 0; i < count; ++i, rgb += 3) {
     const uint32_t pixel = argb[i];
     const uint32_t alpha = pixel >> 24;
@@ -89,6 +89,7 @@ Slide::Slide(const std::string& path, OpenSlideCache* cache) : path_(path) {
     }
     if (cache != nullptr) api.set_cache(handle_, cache);
     ReadMetadata();
+    direct_ = std::make_unique<const Direct>(path, property("openslide.vendor"), levels_);
   } catch (...) {
     api.close(handle_);
     throw;
@@ -152,26 +153,20 @@ void Slide::ReadBlock(int level, const Rect& block, uint8_t* rgb, int64_t stride
 }
 
 void Slide::ReadRgb(int level, const Rect& window, const Rect& clip, uint8_t* rgb, int64_t stride) const {
-  const Rect extent = Extent(level);
-  const int64_t left = std::max({window.x, clip.x, extent.x});
-  const int64_t top = std::max({window.y, clip.y, extent.y});
-  const int64_t right = std::min({window.x + window.width, clip.x + clip.width, extent.width});
-  const int64_t bottom = std::min({window.y + window.height, clip.y + clip.height, extent.height});
-  const bool empty = left >= right || top >= bottom;
-  if (empty || left > window.x || top > window.y || right < window.x + window.width ||
-      bottom < window.y + window.height) {
-    for (int64_t row = 0; row < window.height; ++row) {
-      uint8_t* pixel = rgb + row * stride;
-      for (int64_t column = 0; column < window.width; ++column, pixel += 3) {
-        std::copy(background_.begin(), background_.end(), pixel);
-      }
-    }
+  const Rect inside = Meet(Meet(window, clip), Extent(level));
+  const bool empty = inside.width == 0 || inside.height == 0;
+  if (empty || inside.width < window.width || inside.height < window.height) {
+    Paint(background_, window.width, window.height, rgb, stride);
   }
   if (empty) return;
-  for (int64_t y = top; y < bottom; y += kBlock) {
-    for (int64_t x = left; x < right; x += kBlock) {
-      const Rect block = {x, y, std::min(kBlock, right - x), std::min(kBlock, bottom - y)};
-      ReadBlock(level, block, rgb + (y - window.y) * stride + (x - window.x) * 3, stride);
+  const auto place = [&](int64_t x, int64_t y) { return rgb + (y - window.y) * stride + (x - window.x) * 3; };
+  if (const DirectLevel* tiles = direct(level)) {
+    if (tiles->ReadRgb(inside, background_, place(inside.x, inside.y), stride)) return;
+  }
+  for (int64_t y = inside.y; y < inside.y + inside.height; y += kBlock) {
+    for (int64_t x = inside.x; x < inside.x + inside.width; x += kBlock) {
+      const Rect block = Meet(inside, {x, y, kBlock, kBlock});
+      ReadBlock(level, block, place(x, y), stride);
     }
   }
 }

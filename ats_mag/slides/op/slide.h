@@ -1,24 +1,16 @@
 // An open slide: its levels and properties, and reading of composited RGB pixels from one level.
 #pragma once
 
-#include <array>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "direct.h"
+#include "geometry.h"
 #include "openslide_api.h"
 
 namespace ats_mag {
-
-struct Rect {
-  int64_t x, y, width, height;
-};
-
-struct Level {
-  int64_t width, height;            // pixels of this level
-  double downsample;                // level-0 pixels per pixel of this level
-  int64_t tile_width, tile_height;  // 0 when the file does not say
-};
 
 // Immutable after construction, and safe to read from many threads at once, as OpenSlide's handles are.
 class Slide {
@@ -32,9 +24,13 @@ class Slide {
   const std::string& path() const { return path_; }
   const std::vector<Level>& levels() const { return levels_; }
   const Rect& bounds() const { return bounds_; }  // level-0 pixels; the whole of level 0 when the file states none
-  const std::array<uint8_t, 3>& background() const { return background_; }
+  const Colour& background() const { return background_; }
   bool states_background() const { return states_background_; }
   std::string property(const char* name) const;  // "" when there is none
+
+  // The level where it is read without OpenSlide, else nullptr; `why_not_direct` then says why.
+  const DirectLevel* direct(int level) const { return direct_->level(level); }
+  const std::string& why_not_direct(int level) const { return direct_->why(level); }
 
   // The whole of a level, as a rectangle of its own pixels.
   Rect Extent(int level) const { return {0, 0, levels_[level].width, levels_[level].height}; }
@@ -52,8 +48,9 @@ class Slide {
   OpenSlideHandle* handle_ = nullptr;
   std::vector<Level> levels_;
   Rect bounds_{};
-  std::array<uint8_t, 3> background_{255, 255, 255};
+  Colour background_{255, 255, 255};
   bool states_background_ = false;
+  std::unique_ptr<const Direct> direct_;
 };
 
 }  // namespace ats_mag

@@ -37,6 +37,15 @@ std::string JsonLevels(const Slide& slide, const Item& item) {
   return json + "]";
 }
 
+// Per level null, or why it is read through OpenSlide.
+std::string JsonWhyNotDirect(const Slide& slide) {
+  std::string json = "[";
+  for (int i = 0; i < static_cast<int>(slide.levels().size()); ++i) {
+    json += (i > 0 ? ", " : "") + JsonStringOrNull(slide.why_not_direct(i));
+  }
+  return json + "]";
+}
+
 std::string Pair(int64_t first, int64_t second) { return Cat("[", first, ", ", second, "]"); }
 
 }  // namespace
@@ -54,7 +63,7 @@ std::string SlideInfo(const std::string& path, double slide_mpp) {
       ", \"tile_dimensions\": ", JsonLevels(*slide, [](const Level& l) {
         return l.tile_width > 0 && l.tile_height > 0 ? Pair(l.tile_width, l.tile_height) : std::string("null");
       }),
-      ", \"mpp\": ", JsonNumber(mpp.value), ", \"mpp_source\": ", JsonStringOrNull(mpp.source),
+      ", \"not_direct\": ", JsonWhyNotDirect(*slide), ", \"mpp\": ", JsonNumber(mpp.value), ", \"mpp_source\": ", JsonStringOrNull(mpp.source),
       ", \"mpp_problem\": ", JsonStringOrNull(mpp.problem), ", \"objective_power\": ", JsonStringOrNull(power),
       ", \"bounds\": [", box.x, ", ", box.y, ", ", box.width, ", ", box.height, "]",
       ", \"background\": [", int{colour[0]}, ", ", int{colour[1]}, ", ", int{colour[2]}, "]",

@@ -122,11 +122,26 @@ void ComputeSlideGeometry(void*, TF_OpKernelContext* context) {
   });
 }
 
-void ComputeSlideInfo(void*, TF_OpKernelContext* context) {
+void ComputeSnapPatches(void*, TF_OpKernelContext* context) {
   Guard(context, [&] {
-    const Input path(context, 0, "path"), slide_mpp(context, 1, "slide_mpp");
-    slide_mpp.Expect({});
-    WriteString(context, 0, SlideInfo(OnlyPath(path), *slide_mpp.data<double>()));
+    const Input path(context, 0, "path"), location(context, 1, "location"), downsample(context, 2, "downsample"),
+        reach(context, 3, "reach"), size(context, 4, "size");
+    PatchRequest request{};
+    request.paths = path.Paths();
+    if (path.rank() == 0) path.Expect({-1});
+    const auto batch = static_cast<int64_t>(request.paths.size());
+    location.Expect({batch, -1, 2});
+    request.per_slide = location.dim(1);
+    downsample.Expect({batch, request.per_slide});
+    reach.Expect({batch});
+    size.Expect({2});
+    request.height = size.data<int64_t>()[0];
+    request.width = size.data<int64_t>()[1];
+    CheckPatchSize(batch, request.per_slide, request.height, request.width);
+    request.location = location.data<int64_t>();
+    request.downsample = downsample.data<double>();
+    auto* snapped = static_cast<int64_t*>(Allocate(context, 0, TF_INT64, {batch, request.per_slide, 2}));
+    SnapPatches(request, reach.data<double>(), snapped);
   });
 }
 
@@ -205,11 +220,11 @@ void SlideGeometryShape(TF_ShapeInferenceContext* context, TF_Status* status) {
   infer.Set(1, batch);
 }
 
-void SlideInfoShape(TF_ShapeInferenceContext* context, TF_Status* status) {
+void SnapPatchesShape(TF_ShapeInferenceContext* context, TF_Status* status) {
   const Inference infer{context, status};
-  const Shape scalar(infer.tf.NewShapeHandle());
-  for (int i = 0; i < 2; ++i) infer.Get(i, 0, scalar);
-  infer.Set(0, scalar);
+  const Shape location(infer.tf.NewShapeHandle());
+  infer.Get(1, 3, location);
+  infer.Set(0, location);
 }
 
 // ---- registration --------------------------------------------------------------------------------------------------
@@ -257,8 +272,11 @@ const bool registered = [] {
             ReadOverviewShape, CreateNothing, ComputeReadOverview, DeleteNothing});
   Register({"AtsMagSlideGeometry", {kPathType}, {"path: T", "slide_mpp: double"}, {"bounds: int64", "mpp: double"},
             SlideGeometryShape, CreateNothing, ComputeSlideGeometry, DeleteNothing});
-  Register({"AtsMagSlideInfo", {}, {"path: string", "slide_mpp: double"}, {"json: string"}, SlideInfoShape,
-            CreateNothing, ComputeSlideInfo, DeleteNothing});
+  Register({"AtsMagSnapPatches",
+            {kPathType},
+            {"path: T", "location: int64", "downsample: double", "reach: double", "size: int64"},
+            {"snapped: int64"},
+            SnapPatchesShape, CreateNothing, ComputeSnapPatches, DeleteNothing});
   kernels_registered = true;
   return true;
 }();

@@ -119,7 +119,7 @@ std::vector<std::string> Input::Paths() const {
 }
 
 void* Allocate(TF_OpKernelContext* context, int index, TF_DataType type, const std::vector<int64_t>& dims) {
-  size_t bytes = type == TF_STRING ? sizeof(TString) : type == TF_UINT8 || type == TF_BOOL ? 1 : 8;
+  size_t bytes = type == TF_UINT8 || type == TF_BOOL ? 1 : 8;
   for (const int64_t length : dims) bytes *= static_cast<size_t>(length);
   Checked status;
   TF_Tensor* tensor =
@@ -128,17 +128,6 @@ void* Allocate(TF_OpKernelContext* context, int index, TF_DataType type, const s
   void* data = TensorFlow()->TensorData(tensor);
   TensorFlow()->DeleteTensor(tensor);  // the context keeps the memory; this was a reference to it
   return data;
-}
-
-void WriteString(TF_OpKernelContext* context, int index, const std::string& text) {
-  auto* element = static_cast<TString*>(Allocate(context, index, TF_STRING, {}));
-  // The element is an empty small string now. A large one owns memory from malloc, which TensorFlow frees.
-  auto* copy = static_cast<char*>(std::malloc(text.size() + 1));
-  if (copy == nullptr) throw Error(Code::kResourceExhausted, "out of memory");
-  std::memcpy(copy, text.c_str(), text.size() + 1);
-  element->large.size = text.size() << 2 | kLarge;
-  element->large.capacity = text.size() + 1;
-  element->large.data = copy;
 }
 
 }  // namespace ats_mag

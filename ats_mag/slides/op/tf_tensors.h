@@ -38,7 +38,4 @@ class Input {
 // Allocates an output and returns its memory, which belongs to the call. Throws Error when there is none.
 void* Allocate(TF_OpKernelContext* context, int index, TF_DataType type, const std::vector<int64_t>& dims);
 
-// Writes the only element of a scalar string output.
-void WriteString(TF_OpKernelContext* context, int index, const std::string& text);
-
 }  // namespace ats_mag

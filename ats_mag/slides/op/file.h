@@ -1,0 +1,27 @@
+// A file that is read at any place, by many threads at once.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace ats_mag {
+
+// Reads go through pread: unlike a memory map, a file that is cut short while open gives an error, not a signal.
+class File {
+ public:
+  explicit File(const std::string& path);
+  ~File();
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+
+  bool is_open() const { return descriptor_ >= 0; }
+
+  // Whether all of `count` bytes from `offset` on could be read.
+  bool Read(uint64_t offset, size_t count, void* bytes) const;
+
+ private:
+  int descriptor_;
+};
+
+}  // namespace ats_mag

@@ -1,0 +1,208 @@
+#include "tiff.h"
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <set>
+
+namespace ats_mag {
+namespace {
+
+// Far above what slides have, far below what could exhaust memory or time.
+constexpr size_t kMostImages = 1000;
+constexpr uint64_t kMostTags = 4096, kMostTableBytes = 1 << 16, kMostSamples = 64;
+
+enum Type : uint16_t { kByte = 1, kShort = 3, kLong = 4, kUndefined = 7, kLong8 = 16 };
+
+enum Tag : uint16_t {
+  kWidth = 256,
+  kHeight = 257,
+  kBitsPerSample = 258,
+  kCompression = 259,
+  kPhotometric = 262,
+  kOrientation = 274,
+  kSamplesPerPixel = 277,
+  kPlanarConfiguration = 284,
+  kTileWidth = 322,
+  kTileLength = 323,
+  kTileOffsets = 324,
+  kTileByteCounts = 325,
+  kJpegTables = 347,
+};
+
+int BytesOf(uint16_t type) {
+  switch (type) {
+    case kByte:
+    case kUndefined:
+      return 1;
+    case kShort:
+      return 2;
+    case kLong:
+      return 4;
+    case kLong8:
+      return 8;
+    default:
+      return 0;  // a type that none of our tags has
+  }
+}
+
+uint64_t Number(const uint8_t* bytes, int count, ByteOrder order) {
+  uint64_t number = 0;
+  for (int i = 0; i < count; ++i) {
+    number = number << 8 | bytes[order == ByteOrder::kBig ? i : count - 1 - i];
+  }
+  return number;
+}
+
+// One walk through a file's directories.
+class Walk {
+ public:
+  Walk(const File& file, Tiff* tiff) : file_(file), tiff_(tiff) {}
+
+  std::string Run() {
+    uint64_t next = 0;
+    if (!ReadHeader(&next)) return "not a TIFF file";
+    std::set<uint64_t> seen;
+    while (next != 0) {
+      if (!seen.insert(next).second) return "its TIFF directories form a loop";
+      if (seen.size() > kMostImages) return "it has too many TIFF directories";
+      TiffImage image;
+      if (!ReadDirectory(next, &image, &next)) return "its TIFF directories are damaged";
+      tiff_->images.push_back(std::move(image));
+    }
+    return "";
+  }
+
+ private:
+  bool ReadHeader(uint64_t* first) {
+    std::array<uint8_t, 16> head;
+    if (!file_.Read(0, 8, head.data())) return false;
+    if (head[0] != head[1] || (head[0] != 'I' && head[0] != 'M')) return false;
+    tiff_->order = head[0] == 'I' ? ByteOrder::kLittle : ByteOrder::kBig;
+    const uint64_t version = Get(head.data() + 2, 2);
+    big_ = version == 43;
+    if (!big_) {
+      *first = Get(head.data() + 4, 4);
+      return version == 42;
+    }
+    if (Get(head.data() + 4, 2) != 8 || Get(head.data() + 6, 2) != 0 || !file_.Read(0, 16, head.data())) return false;
+    *first = Get(head.data() + 8, 8);
+    return true;
+  }
+
+  bool ReadDirectory(uint64_t position, TiffImage* image, uint64_t* next) {
+    const int count_bytes = big_ ? 8 : 2, entry_bytes = big_ ? 20 : 12, next_bytes = big_ ? 8 : 4;
+    std::array<uint8_t, 8> head;
+    if (!file_.Read(position, count_bytes, head.data())) return false;
+    const uint64_t count = Get(head.data(), count_bytes);
+    if (count == 0 || count > kMostTags) return false;
+    const uint64_t begin = position + count_bytes;  // the read above excludes an overflow
+    std::vector<uint8_t> entries(count * entry_bytes + next_bytes);
+    if (!file_.Read(begin, entries.size(), entries.data())) return false;
+    std::set<uint16_t> seen;
+    for (uint64_t i = 0; i < count; ++i) {
+      const uint8_t* entry = entries.data() + i * entry_bytes;
+      const auto tag = static_cast<uint16_t>(Get(entry, 2));
+      if (!seen.insert(tag).second) return false;  // which of the two holds is anybody's guess
+      if (!ReadTag(tag, entry, begin + i * entry_bytes, image)) return false;
+    }
+    *next = Get(entries.data() + count * entry_bytes, next_bytes);
+    return true;
+  }
+
+  bool ReadTag(uint16_t tag, const uint8_t* entry, uint64_t position, TiffImage* image) {
+    TiffArray values;
+    values.bytes_each = BytesOf(static_cast<uint16_t>(Get(entry + 2, 2)));
+    values.count = Get(entry + 4, big_ ? 8 : 4);
+    const uint64_t inline_bytes = big_ ? 8 : 4, value_at = big_ ? 12 : 8;
+    const bool fits = values.bytes_each > 0 && values.count <= inline_bytes / values.bytes_each;
+    values.position = fits ? position + value_at : Get(entry + value_at, static_cast<int>(inline_bytes));
+    switch (tag) {
+      case kWidth:
+        return One(values, &image->width);
+      case kHeight:
+        return One(values, &image->height);
+      case kCompression:
+        return One(values, &image->compression);
+      case kPhotometric:
+        return One(values, &image->photometric);
+      case kOrientation:
+        return One(values, &image->orientation);
+      case kSamplesPerPixel:
+        return One(values, &image->samples);
+      case kPlanarConfiguration:
+        return One(values, &image->planar);
+      case kTileWidth:
+        return One(values, &image->tile_width);
+      case kTileLength:
+        return One(values, &image->tile_height);
+      case kBitsPerSample:
+        return AllEight(values, &image->eight_bits);
+      case kTileOffsets:
+        image->offsets = values;
+        return values.bytes_each > 0;
+      case kTileByteCounts:
+        image->lengths = values;
+        return values.bytes_each > 0;
+      case kJpegTables:
+        if (values.bytes_each != 1 || values.count > kMostTableBytes) return false;
+        image->jpeg_tables.resize(values.count);
+        return file_.Read(values.position, values.count, image->jpeg_tables.data());
+      default:
+        return true;
+    }
+  }
+
+  bool One(const TiffArray& values, uint64_t* number) {
+    return values.count == 1 && ReadNumber(file_, tiff_->order, values, 0, number);
+  }
+
+  bool AllEight(const TiffArray& values, bool* all) {
+    if (values.count == 0 || values.count > kMostSamples) return false;
+    *all = true;
+    for (uint64_t i = 0; i < values.count; ++i) {
+      uint64_t bits = 0;
+      if (!ReadNumber(file_, tiff_->order, values, i, &bits)) return false;
+      *all = *all && bits == 8;
+    }
+    return true;
+  }
+
+  uint64_t Get(const uint8_t* bytes, int count) const { return Number(bytes, count, tiff_->order); }
+
+  const File& file_;
+  Tiff* tiff_;
+  bool big_ = false;
+};
+
+}  // namespace
+
+std::string ReadTiff(const File& file, Tiff* tiff) { return Walk(file, tiff).Run(); }
+
+bool ReadNumber(const File& file, ByteOrder order, const TiffArray& array, uint64_t index, uint64_t* number) {
+  std::array<uint8_t, 8> bytes;
+  if (array.bytes_each == 0 || index >= array.count) return false;
+  if (index > (std::numeric_limits<uint64_t>::max() - array.position) / 8) return false;
+  if (!file.Read(array.position + index * array.bytes_each, array.bytes_each, bytes.data())) return false;
+  *number = Number(bytes.data(), array.bytes_each, order);
+  return true;
+}
+
+bool AllPositive(const File& file, const TiffArray& array) {
+  constexpr uint64_t kChunk = 8192;
+  std::vector<uint8_t> bytes(kChunk * array.bytes_each);
+  for (uint64_t begin = 0; begin < array.count; begin += kChunk) {
+    const uint64_t count = std::min(kChunk, array.count - begin);
+    if (begin > (std::numeric_limits<uint64_t>::max() - array.position) / 8 ||
+        !file.Read(array.position + begin * array.bytes_each, count * array.bytes_each, bytes.data())) {
+      return false;
+    }
+    for (uint64_t i = 0; i < count; ++i) {
+      const uint8_t* number = bytes.data() + i * array.bytes_each;
+      if (std::all_of(number, number + array.bytes_each, [](uint8_t byte) { return byte == 0; })) return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace ats_mag

@@ -1,0 +1,43 @@
+// The images in a TIFF or BigTIFF file, as far as reading JPEG tiles needs them.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "file.h"
+
+namespace ats_mag {
+
+enum class ByteOrder { kLittle, kBig };
+
+// Numbers in the file that are read one at a time, as slides have hundreds of thousands of tiles.
+struct TiffArray {
+  uint64_t position = 0, count = 0;
+  int bytes_each = 0;  // 0: the tag is absent
+};
+
+// One image of the file. Tags as in TIFF 6.0, with its defaults for those that are absent.
+struct TiffImage {
+  uint64_t width = 0, height = 0, tile_width = 0, tile_height = 0;  // 0: absent
+  uint64_t compression = 1, photometric = 0, samples = 1, planar = 1, orientation = 1;
+  bool eight_bits = false;     // of every sample
+  TiffArray offsets, lengths;  // of the tiles: TileOffsets and TileByteCounts
+  std::vector<uint8_t> jpeg_tables;
+};
+
+struct Tiff {
+  ByteOrder order = ByteOrder::kLittle;
+  std::vector<TiffImage> images;
+};
+
+// Reads the chain of directories. Returns why it cannot be used, or "".
+std::string ReadTiff(const File& file, Tiff* tiff);
+
+// The number at `index`, or false: it does not exist.
+bool ReadNumber(const File& file, ByteOrder order, const TiffArray& array, uint64_t index, uint64_t* number);
+
+// Whether every number of the array can be read and is above 0.
+bool AllPositive(const File& file, const TiffArray& array);
+
+}  // namespace ats_mag
