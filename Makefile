@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 SOURCES = pyproject.toml setup.py $(wildcard ats_mag/slides/op/*.cc ats_mag/slides/op/*.h)
 
-.PHONY: demo test test-jax fuzz lint clean
+.PHONY: demo test test-jax fuzz lint bench clean
 
 demo: $(VENV)/.installed
 	$(BIN)/ats-mag demo --out demo-run
@@ -25,6 +25,11 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# One after the other, on an idle machine; cuCIM's dependencies are for GPUs. `gpu.py` is for a machine with a GPU.
+bench: $(VENV)/.installed-bench
+	$(BIN)/python experiments/benchmarks/reading.py
+	$(BIN)/python experiments/benchmarks/scaling.py
+
 $(VENV)/.installed: $(SOURCES)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ats_mag needs Python 3.11 or newer: make PYTHON=python3.11")'
 	@printf '%s\n' '#include <stdio.h>' '#include <jpeglib.h>' | $${CXX:-g++} -fsyntax-only -xc++ - 2>/dev/null || \
@@ -37,6 +42,11 @@ $(VENV)/.installed: $(SOURCES)
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+$(VENV)/.installed-bench: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --editable '.[bench]'
+	$(BIN)/python -m pip install --quiet --no-deps cucim-cu12 click || echo "cuCIM is left out: no wheel for this machine"
 	touch $@
 
 clean:

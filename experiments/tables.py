@@ -60,19 +60,65 @@ def crc_tiles() -> str:
     return table(["", "test AUC (95 % interval)", "attention on the places", "tissue read per step"], rows)
 
 
+READING = [("made JPEG", 0), ("made JPEG", 1), ("made JPEG", 2), ("made Aperio JPEG", 0), ("made Aperio JPEG 2000", 0)]
+
+
+def reading() -> str:
+    """Patches per second, and in brackets how many times openslide-python's, with the most threads measured."""
+    found: dict[str, Any] = json.loads((RESULTS / "reading.json").read_text())
+    slides = {slide["slide"]: {level["level"]: level for level in slide["levels"]} for slide in found["slides"]}
+    columns = [slides[name][level] for name, level in READING]
+    threads = max(found["settings"]["threads"])
+    head = [f"patches/s, {threads} threads", *(f"{name}, level {level}" for name, level in READING)]
+    rows: dict[str, list[str]] = {}
+    for i, column in enumerate(columns):
+        for row in column["contestants"].values():
+            if row["threads"] == threads:
+                speed = f"{row['patches_per_second']['median']:.0f} ({row['times_openslide_python']:.2f})"
+                rows.setdefault(row["name"], [""] * len(columns))[i] = speed
+    return table(head, [[name, *row] for name, row in rows.items()])
+
+
+def scaling() -> str:
+    """Seconds and, in brackets, MiB above what the networks take, by the slide's size."""
+    found: dict[str, Any] = json.loads((RESULTS / "scaling.json").read_text())
+
+    def cell(row: dict[str, Any]) -> str:
+        return f"{row['seconds']['median']:.2f} ({row['peak_mib']:.0f})" if "seconds" in row else "not measured"
+
+    kinds = {"ours": "ours", "attention": "its overview's network", "every_patch": "every patch"}
+    tasks = {"train": "step", "predict": "prediction"}
+    head = ["gigapixels", *(f"{word}, {name}" for word in tasks.values() for name in kinds.values())]
+    rows = [
+        [f"{size['gigapixels']:.2f}", *(cell(size[kind][task]) for task in tasks for kind in kinds)]
+        for size in found["sizes"]
+    ]
+    return table(head, rows)
+
+
 def table(head: list[str], rows: list[list[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-TABLES: dict[str, Callable[[], str]] = {"demo": demo, "estimators": estimators, "crc-tiles": crc_tiles}
+TABLES: dict[str, Callable[[], str]] = {
+    "demo": demo,
+    "estimators": estimators,
+    "crc-tiles": crc_tiles,
+    "reading": reading,
+    "scaling": scaling,
+}
 
 
 def main() -> None:
     readme = ROOT / "README.md"
 
     def fill(match: re.Match[str]) -> str:
-        return f"<!-- table {match[1]} -->\n{TABLES[match[1]]()}\n<!-- end -->"
+        try:
+            text = TABLES[match[1]]()
+        except FileNotFoundError:  # not measured here yet: the table stays as it is
+            return match[0]
+        return f"<!-- table {match[1]} -->\n{text}\n<!-- end -->"
 
     readme.write_text(re.sub(r"<!-- table ([\w-]+) -->\n.*?<!-- end -->", fill, readme.read_text(), flags=re.DOTALL))
 

@@ -1,6 +1,7 @@
 #include "file.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -27,6 +28,18 @@ bool File::Read(uint64_t offset, size_t count, void* bytes) const {
     count -= static_cast<size_t>(got);
   }
   return true;
+}
+
+bool Stamp::operator==(const Stamp& other) const {
+  return device == other.device && inode == other.inode && size == other.size && seconds == other.seconds &&
+         nanoseconds == other.nanoseconds;
+}
+
+Stamp StampOf(const std::string& path) {
+  struct stat info {};
+  if (stat(path.c_str(), &info) != 0) return {-1, -1, -1, -1, -1};
+  return {static_cast<int64_t>(info.st_dev), static_cast<int64_t>(info.st_ino), info.st_size, info.st_mtim.tv_sec,
+          info.st_mtim.tv_nsec};
 }
 
 }  // namespace ats_mag

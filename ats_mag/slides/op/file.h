@@ -24,4 +24,13 @@ class File {
   int descriptor_;
 };
 
+// What tells a replaced file from the one that was opened.
+struct Stamp {
+  int64_t device, inode, size, seconds, nanoseconds;
+  bool operator==(const Stamp& other) const;
+};
+
+// All -1 where there is no such file.
+Stamp StampOf(const std::string& path);
+
 }  // namespace ats_mag

@@ -75,7 +75,12 @@ void ReadOverview(const std::string& path, double mpp, double slide_mpp,
     const Layout layout = LayOut(*slide, mpp, RequireMpp(*slide, slide_mpp));
     try {
       RenderOverview(*slide, layout, allocate(layout.height, layout.width));
-      return;
+      if (slide->IsCurrent()) return;
+      if (!again) {
+        slide = slides.Get(path);
+        continue;
+      }
+      throw Error(Code::kDataLoss, "the file is being replaced");
     } catch (const Error& error) {
       if (error.code() != Code::kDataLoss) throw;
       slides.Evict(slide);

@@ -49,20 +49,28 @@ class Source {
   }
 
   // Runs `read(slide)`. An error may stem from another thread's damaged region, as it sticks to the handle they share:
-  // only a second try, with a handle of its own, tells whether this region is damaged.
+  // only a second try, with a handle of its own, tells whether this region is damaged. And OpenSlide opens the file anew
+  // for every read, so pixels count only if the file was not replaced meanwhile.
   template <typename Read>
   void Run(const Read& read) {
-    const SlidePtr shared = Get();
-    try {
-      read(*shared);
-      return;
-    } catch (const Error& error) {
-      if (error.code() != Code::kDataLoss) throw;
+    for (int tries = 0; tries < 3; ++tries) {
+      const SlidePtr shared = Get();
+      try {
+        read(*shared);
+        if (shared->IsCurrent()) return;
+        Replace(shared, nullptr);
+        continue;
+      } catch (const Error& error) {
+        if (error.code() != Code::kDataLoss) throw;
+      }
+      Replace(shared, nullptr);
+      const SlidePtr fresh = GetEngine().slides.OpenPrivate(path_);
+      read(*fresh);
+      Replace(nullptr, fresh);
+      if (fresh->IsCurrent()) return;
     }
-    Replace(shared, nullptr);
-    const SlidePtr fresh = GetEngine().slides.OpenPrivate(path_);
-    read(*fresh);
-    Replace(nullptr, fresh);
+    throw Error(Code::kDataLoss,
+                Cat("cannot read slide ", Quote(path_), ": the file is being replaced; read it again later"));
   }
 
  private:

@@ -35,7 +35,7 @@ void CheckFile(const std::string& path) {
   if (!S_ISREG(info.st_mode)) {  // opening a pipe would wait for its writer forever
     throw Error(Code::kInvalidArgument, Cat("cannot open slide ", Quote(path), ": it is not a regular file"));
   }
-  if (access(path.c_str(), R_OK) != 0) {
+  if (access(path.c_str(), R_OK) != 0 && errno == EACCES) {
     throw Error(Code::kPermissionDenied,
                 Cat("cannot open slide ", Quote(path), ": ", std::strerror(errno), "; check its permissions"));
   }
@@ -72,7 +72,7 @@ void Composite(const uint32_t* argb, int64_t count, const Colour& background, ui
 
 }  // namespace
 
-Slide::Slide(const std::string& path, OpenSlideCache* cache) : path_(path) {
+Slide::Slide(const std::string& path, OpenSlideCache* cache) : path_(path), stamp_(StampOf(path)) {
   const OpenSlideApi& api = OpenSlide();
   CheckFile(path);
   handle_ = api.open(path.c_str());

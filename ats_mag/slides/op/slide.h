@@ -22,6 +22,10 @@ class Slide {
   Slide& operator=(const Slide&) = delete;
 
   const std::string& path() const { return path_; }
+  // Of the file as it was when it was opened. OpenSlide opens it again by its path whenever it reads.
+  const Stamp& stamp() const { return stamp_; }
+  bool IsCurrent() const { return stamp_ == StampOf(path_); }
+
   const std::vector<Level>& levels() const { return levels_; }
   const Rect& bounds() const { return bounds_; }  // level-0 pixels; the whole of level 0 when the file states none
   const Colour& background() const { return background_; }
@@ -44,7 +48,8 @@ class Slide {
   void ReadMetadata();
   void ReadBlock(int level, const Rect& block, uint8_t* rgb, int64_t stride) const;
 
-  std::string path_;
+  const std::string path_;
+  const Stamp stamp_;
   OpenSlideHandle* handle_ = nullptr;
   std::vector<Level> levels_;
   Rect bounds_{};

@@ -1,7 +1,5 @@
 #include "slide_cache.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <vector>
 
@@ -9,18 +7,6 @@ namespace ats_mag {
 
 SlideCache::SlideCache(size_t max_open, size_t cache_bytes)
     : max_open_(std::max<size_t>(1, max_open)), cache_bytes_(cache_bytes) {}
-
-bool SlideCache::Stamp::operator==(const Stamp& other) const {
-  return device == other.device && inode == other.inode && size == other.size && seconds == other.seconds &&
-         nanoseconds == other.nanoseconds;
-}
-
-SlideCache::Stamp SlideCache::StampOf(const std::string& path) {
-  struct stat info {};
-  if (stat(path.c_str(), &info) != 0) return {-1, -1, -1, -1, -1};  // the opening then says what is wrong
-  return {static_cast<int64_t>(info.st_dev), static_cast<int64_t>(info.st_ino), info.st_size, info.st_mtim.tv_sec,
-          info.st_mtim.tv_nsec};
-}
 
 OpenSlideCache* SlideCache::tile_cache() {
   std::lock_guard<std::mutex> lock(mutex_);
@@ -35,17 +21,23 @@ SlidePtr SlideCache::Get(const std::string& path) {
   {
     std::lock_guard<std::mutex> lock(mutex_);
     const auto found = by_path_.find(path);
-    if (found != by_path_.end() && found->second->stamp == stamp) {
+    if (found != by_path_.end() && found->second->slide->stamp() == stamp) {
       entries_.splice(entries_.begin(), entries_, found->second);
       return found->second->slide;
     }
   }
-  SlidePtr opened = OpenPrivate(path);  // outside the lock: opening may take a second on a network file system
-  std::vector<SlidePtr> closing;        // closed after the lock is released, for the same reason
+  SlidePtr opened;
+  try {
+    opened = OpenPrivate(path);  // outside the lock: opening may take a second on a network file system
+  } catch (...) {
+    Forget(path, nullptr);  // a file that is gone or broken now must not hold a handle
+    throw;
+  }
+  std::vector<SlidePtr> closing;  // closed after the lock is released, for the same reason
   std::lock_guard<std::mutex> lock(mutex_);
   const auto found = by_path_.find(path);
   if (found != by_path_.end()) {
-    if (found->second->stamp == stamp) {  // another thread was first
+    if (found->second->slide->stamp() == stamp) {  // another thread was first
       closing.push_back(std::move(opened));
       return found->second->slide;
     }
@@ -53,7 +45,7 @@ SlidePtr SlideCache::Get(const std::string& path) {
     entries_.erase(found->second);
     by_path_.erase(found);
   }
-  entries_.push_front({path, stamp, opened});
+  entries_.push_front({path, opened});
   by_path_[path] = entries_.begin();
   while (entries_.size() > max_open_) {
     by_path_.erase(entries_.back().path);
@@ -63,11 +55,13 @@ SlidePtr SlideCache::Get(const std::string& path) {
   return opened;
 }
 
-void SlideCache::Evict(const SlidePtr& slide) {
+void SlideCache::Evict(const SlidePtr& slide) { Forget(slide->path(), slide); }
+
+void SlideCache::Forget(const std::string& path, const SlidePtr& only) {
   SlidePtr closing;
   std::lock_guard<std::mutex> lock(mutex_);
-  const auto found = by_path_.find(slide->path());
-  if (found == by_path_.end() || found->second->slide != slide) return;
+  const auto found = by_path_.find(path);
+  if (found == by_path_.end() || (only != nullptr && found->second->slide != only)) return;
   closing = std::move(found->second->slide);
   entries_.erase(found->second);
   by_path_.erase(found);

@@ -31,17 +31,11 @@ class SlideCache {
   size_t size() const;
 
  private:
-  // What tells a replaced file from the one that was opened.
-  struct Stamp {
-    int64_t device, inode, size, seconds, nanoseconds;
-    bool operator==(const Stamp& other) const;
-  };
   struct Entry {
     std::string path;
-    Stamp stamp;
     SlidePtr slide;
   };
-  static Stamp StampOf(const std::string& path);
+  void Forget(const std::string& path, const SlidePtr& only);  // whichever handle, where `only` is nullptr
   OpenSlideCache* tile_cache();
 
   const size_t max_open_;

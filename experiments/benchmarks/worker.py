@@ -1,0 +1,124 @@
+"""A contestant in a process of its own: with its own environment, processors and caches, called through a pipe.
+
+worker = Worker("readers:Ours", {"threads": 2}, environment={"ATS_MAG_DIRECT": "0"}, cpus=2)
+worker("read", path, level, places)  # calls that method of `readers.Ours(threads=2)` there
+worker.close()
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+import sys
+import tempfile
+import traceback
+from collections.abc import Mapping
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from typing import Any
+
+PATIENCE = 600  # seconds until a contestant that does not answer is given up
+
+
+class WorkerError(RuntimeError):
+    """What a contestant raised, or that its process died or hangs."""
+
+
+class Worker:
+    """A process that holds one object and calls its methods.
+
+    Args:
+        factory: `module:name`, which is called there with `settings`. The module lies beside this one.
+        settings: keyword arguments.
+        environment: variables set on top of this process's before anything is imported.
+        cpus: how many processors the process is held to; None: as many as this one.
+
+    Raises:
+        WorkerError: the object cannot be made, e.g. as its package is not installed.
+    """
+
+    def __init__(
+        self,
+        factory: str,
+        settings: Mapping[str, Any] | None = None,
+        environment: Mapping[str, str] | None = None,
+        cpus: int | None = None,
+    ) -> None:
+        self._pipe, theirs = Pipe()
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115  (closed by `close`)
+        paths = [path for path in sys.path if path]
+        self._process = subprocess.Popen(
+            [sys.executable, __file__, str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=self._log,
+        )
+        theirs.close()
+        try:
+            self._ask(factory, dict(settings or {}), cpus)
+        except WorkerError:
+            self.close()
+            raise
+
+    def __call__(self, method: str, *arguments: Any) -> Any:
+        return self._ask(method, arguments)
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def close(self) -> None:
+        """Ends the process."""
+        self._pipe.close()
+        self._process.kill()
+        self._process.wait()
+        self._log.close()
+
+    def _ask(self, *message: Any) -> Any:
+        try:
+            self._pipe.send(message)
+            if not self._pipe.poll(PATIENCE):
+                self._process.kill()
+                raise WorkerError(f"no answer within {PATIENCE} s")
+            well, answer = self._pipe.recv()
+        except (EOFError, OSError) as error:
+            self._process.wait()
+            raise WorkerError(f"the process died with {self._process.returncode}: {self._last_words()}") from error
+        if not well:
+            raise WorkerError(answer)
+        return answer
+
+    def _last_words(self) -> str:
+        self._log.seek(0)
+        return self._log.read()[-500:].decode(errors="replace").strip()
+
+
+def serve(pipe: Connection) -> None:
+    """The process's side."""
+    made = None
+    while True:
+        try:
+            message = pipe.recv()
+        except EOFError:
+            return
+        try:
+            if made is None:
+                factory, settings, cpus = message
+                if cpus is not None:
+                    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-cpus:])
+                module, name = factory.split(":")
+                made = getattr(importlib.import_module(module), name)(**settings)
+                answer = True, None
+            else:
+                answer = True, getattr(made, message[0])(*message[1])
+        except Exception as error:
+            traceback.print_exc()
+            answer = False, f"{type(error).__name__}: {error}"
+        pipe.send(answer)
+
+
+if __name__ == "__main__":
+    serve(Connection(int(sys.argv[1])))
