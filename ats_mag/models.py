@@ -12,6 +12,7 @@ from keras import layers, ops
 
 from ats_mag.arguments import check_classes, check_magnifications, choice, dimension_of, positive, stride_of
 from ats_mag.auxiliary import auxiliary_loss, predict_per_magnification
+from ats_mag.exhaustive import exhaustive_expectation
 from ats_mag.heads import HEADS
 from ats_mag.inspection import Inspection, inspect
 from ats_mag.lattice import Lattice
@@ -25,6 +26,7 @@ from ats_mag.regularizers import PACKAGE, MagnificationEntropy, PlaceEntropy
 from ats_mag.sampling import METHODS, STOCHASTIC_METHODS, Samples, sample
 from ats_mag.slides.cells import valid_cells
 from ats_mag.slides.errors import plain_errors
+from ats_mag.steps import overlapped_step, parts_of
 from ats_mag.trace import Trace
 from ats_mag.units import parse_mpp
 
@@ -65,6 +67,10 @@ class SlideClassifier(keras.Model):
         chunk: patches per slide that `exhaustive` holds at a time.
         seed: of the draws.
         attention_weights, feature_weights: files of weights that the networks start from.
+        overlap: parts that a training step splits its batch into, so that the reading of one hides behind the computing
+            of others; results do not change. None: 4. On TensorFlow only (JAX runs its callbacks in the program's order)
+            and not where the batch must stay whole: batch normalisation that trains, regularisers that are no mean over
+            slides (`MagnificationEntropy(per="batch")`, foreign ones), losses that are no mean.
 
     Call arguments:
         inputs: a dict of `overview` `(B, h, w, 3)` uint8, `mask` `(B, h, w)` tissue as
@@ -107,6 +113,7 @@ class SlideClassifier(keras.Model):
         seed: int | None = None,
         attention_weights: str | None = None,
         feature_weights: str | None = None,
+        overlap: int | None = None,
         **kwargs: Any,
     ) -> None:
         kwargs.setdefault("autocast", False)  # the inputs are integers; each layer casts for itself
@@ -120,6 +127,7 @@ class SlideClassifier(keras.Model):
         self.test_n_patches = positive("test_n_patches", n_patches if test_n_patches is None else test_n_patches)
         self.patch_size = positive("patch_size", patch_size)
         self.chunk = positive("chunk", chunk)
+        self.overlap = None if overlap is None else positive("overlap", overlap)
         self.stratify = stratify
         self.min_tissue = min_tissue
         self.on_error = on_error
@@ -285,6 +293,10 @@ class SlideClassifier(keras.Model):
             loss = loss + self.auxiliary * auxiliary_loss(self.loss, binary, y, auxiliary, sample_weight)
         return loss
 
+    def train_step(self, *state_and_data: Any) -> Any:
+        parts = parts_of(self)
+        return overlapped_step(self, state_and_data[-1], parts) if parts > 1 else super().train_step(*state_and_data)
+
     def predict_step(self, *state_and_data: Any) -> Any:
         outputs = super().predict_step(*state_and_data)
         self._trace.clear()
@@ -312,7 +324,7 @@ class SlideClassifier(keras.Model):
 
     def classify_exhaustively(self, inputs: Mapping[str, Any], attention: Any) -> Any:
         """Reads every cell with a > 0, `chunk` patches at a time, and returns probabilities `(B, C)`."""
-        return self.activation(self.head(self._exhaustive_expectation(inputs, attention)))
+        return self.activation(self.head(exhaustive_expectation(self, inputs, attention)))
 
     def inspect(self, inputs: Mapping[str, Any], **options: Any) -> Inspection:
         """What the model looks at and why it decides so, see `inspection.inspect`."""
@@ -338,26 +350,6 @@ class SlideClassifier(keras.Model):
         if self.unreadable_metric is not None and "unreadable" in observed:
             self.unreadable_metric.update_state(observed["unreadable"])
 
-    def _exhaustive_expectation(self, inputs: Mapping[str, Any], attention: Any) -> Any:
-        """Phi itself, `(B, D)`: every cell with a > 0, the most probable first, `chunk` at a time."""
-        every = sample(attention, None, "exhaustive")
-        cells = ops.max(ops.sum(ops.cast(every.weight > 0, "int32"), axis=1))
-        n = ops.shape(every.weight)[1]
-        short = -n % self.chunk
-        index = ops.pad(every.index, ((0, 0), (0, short), (0, 0)))
-        weight = ops.pad(every.weight, ((0, 0), (0, short)))
-
-        def add_chunk(start: Any, phi: Any) -> tuple[Any, Any]:
-            here = ops.slice(index, (0, start, 0), (ops.shape(index)[0], self.chunk, 3))
-            patches, valid = self.read(inputs, here)
-            w = ops.slice(weight, (0, start), (ops.shape(weight)[0], self.chunk))
-            phi = phi + self.expectation([self.features_of(patches), ops.where(valid, w, 0.0)])
-            return start + self.chunk, phi
-
-        start = ops.zeros((), dtype="int32")
-        phi = ops.zeros((ops.shape(weight)[0], self.dimension), dtype="float32")
-        return ops.while_loop(lambda start, phi: start < cells, add_chunk, (start, phi))[1]
-
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
@@ -382,6 +374,7 @@ class SlideClassifier(keras.Model):
             "snap": self.lattice.snap,
             "on_error": self.on_error,
             "chunk": self.chunk,
+            "overlap": self.overlap,
             "seed": self.seed,
         }
 

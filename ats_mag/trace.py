@@ -29,6 +29,10 @@ class Trace(threading.local):
         self.observed: dict[str, Any] = {}
         self.auxiliary: list[Any] = []
 
+    def keep(self, count: Any) -> None:
+        """Of `observed`, keeps the first `count` slides."""
+        self.observed = {name: values[:count] for name, values in self.observed.items()}
+
     def take(self) -> tuple[dict[str, Any], list[Any]]:
         """`observed` and `auxiliary`, once."""
         taken = self.observed, self.auxiliary

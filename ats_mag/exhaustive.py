@@ -1,0 +1,34 @@
+"""The expectation over every cell, the reference for what is sampled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from keras import ops
+
+from ats_mag.sampling import sample
+
+if TYPE_CHECKING:
+    from ats_mag.models import SlideClassifier
+
+
+def exhaustive_expectation(model: SlideClassifier, inputs: Mapping[str, Any], attention: Any) -> Any:
+    """Phi itself, `(B, D)`: every cell with a > 0, the most probable first, `model.chunk` at a time."""
+    every = sample(attention, None, "exhaustive")
+    cells = ops.max(ops.sum(ops.cast(every.weight > 0, "int32"), axis=1))
+    n = ops.shape(every.weight)[1]
+    short = -n % model.chunk
+    index = ops.pad(every.index, ((0, 0), (0, short), (0, 0)))
+    weight = ops.pad(every.weight, ((0, 0), (0, short)))
+
+    def add_chunk(start: Any, phi: Any) -> tuple[Any, Any]:
+        here = ops.slice(index, (0, start, 0), (ops.shape(index)[0], model.chunk, 3))
+        patches, valid = model.read(inputs, here)
+        w = ops.slice(weight, (0, start), (ops.shape(weight)[0], model.chunk))
+        phi = phi + model.expectation([model.features_of(patches), ops.where(valid, w, 0.0)])
+        return start + model.chunk, phi
+
+    start = ops.zeros((), dtype="int32")
+    phi = ops.zeros((ops.shape(weight)[0], model.dimension), dtype="float32")
+    return ops.while_loop(lambda start, phi: start < cells, add_chunk, (start, phi))[1]

@@ -1,0 +1,102 @@
+"""Training steps in which the reading of one part of the batch hides behind the computing of another."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import keras
+
+from ats_mag.regularizers import MagnificationEntropy, MultinomialEntropy, PlaceEntropy
+
+if TYPE_CHECKING:
+    from ats_mag.models import SlideClassifier
+
+DEFAULT_PARTS = 4
+
+
+def parts_of(model: SlideClassifier) -> int:
+    """Into how many parts a training step of the model may split its batch without changing any result.
+
+    1 on another backend than TensorFlow, when run eagerly, and where the loss or a layer looks at the batch as a whole:
+    batch statistics, regularisers that are no mean over slides, a loss that is no mean.
+    """
+    if keras.backend.backend() != "tensorflow" or model.run_eagerly or _whole_batch(model):
+        return 1
+    return DEFAULT_PARTS if model.overlap is None else model.overlap
+
+
+def overlapped_step(model: SlideClassifier, data: Any, parts: int) -> Any:
+    """Keras' training step, on `parts` parts of the batch, TensorFlow only.
+
+    Each part attends, draws, reads, computes and differentiates for itself, and the weights are updated once. Nothing
+    makes a part's reading wait for another's computing, so TensorFlow runs them side by side on its inter-op threads.
+    The reads alone take turns: read all at once they would end at once, and all computing would wait for that.
+
+    Args:
+        model: compiled.
+        data: a batch as Keras hands it to `train_step`.
+        parts: of nearly equal size; those beyond the number of slides take a slide again, with no share in anything.
+
+    Returns:
+        The metrics.
+    """
+    import tensorflow as tf
+
+    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+    overview = x["overview"]
+    parts = min(parts, overview.shape[0] or parts)
+    slides = tf.shape(overview)[0]
+    variables = model.trainable_weights
+    gradients: list[Any] = [None] * len(variables)
+    predictions, loss = [], tf.zeros(())
+    trace = model._trace
+    trace.turn = []
+    try:
+        for k in range(parts):
+            trace.last_part = k == parts - 1
+            start, end = k * slides // parts, (k + 1) * slides // parts
+            count = end - start
+            taken = slice(start, tf.maximum(end, start + 1))
+            here, labels, weights = keras.tree.map_structure(
+                lambda a, taken=taken: None if a is None else a[taken], (dict(x), y, sample_weight)
+            )
+            with tf.GradientTape() as tape:
+                predicted = model(here, training=True)
+                trace.keep(count)
+                part = model.compute_loss(here, labels, predicted, weights, training=True)
+                part = part * (tf.cast(count, part.dtype) / tf.cast(tf.maximum(slides, 1), part.dtype))
+                scaled = model.optimizer.scale_loss(part)
+            gradients = [_sum(a, b) for a, b in zip(gradients, tape.gradient(scaled, variables), strict=True)]
+            predictions.append(predicted[:count])
+            loss = loss + tf.cast(part, loss.dtype)
+    finally:
+        trace.turn, trace.last_part = None, True
+    tracker = next(metric for metric in model.metrics if metric.name == "loss")
+    # Keras scales losses down by the number of replicas, whose gradients it sums.
+    tracker.update_state(loss * tf.distribute.get_strategy().num_replicas_in_sync, sample_weight=slides)
+    model.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+    return model.compute_metrics(x, y, tf.concat(predictions, axis=0), sample_weight)
+
+
+def _sum(total: Any, gradient: Any) -> Any:
+    import tensorflow as tf
+
+    if total is None or gradient is None:
+        return gradient if total is None else total
+    return tf.convert_to_tensor(total) + tf.convert_to_tensor(gradient)  # dense, where they are slices
+
+
+def _whole_batch(model: SlideClassifier) -> bool:
+    statistics = any(
+        isinstance(layer, keras.layers.BatchNormalization) and layer.trainable for layer in model._flatten_layers()
+    )
+    reductions = {getattr(loss, "reduction", "mean") for loss in keras.tree.flatten(model.loss)}
+    means = reductions <= {"mean", "sum_over_batch_size"}
+    return statistics or not means or not all(_per_slide(layer.regularizer) for layer in model.regularizers)
+
+
+def _per_slide(regularizer: Any) -> bool:
+    """Whether a regulariser is known to be a mean over the slides of a batch."""
+    if isinstance(regularizer, MagnificationEntropy):
+        return regularizer.per == "slide"
+    return isinstance(regularizer, MultinomialEntropy | PlaceEntropy)
