@@ -266,12 +266,15 @@ def main(
     steps: Annotated[int, typer.Option(help="Of training.")] = Settings().steps,
     seed: Annotated[int, typer.Option(help="Of weights, order and draws.")] = 0,
     stand_out: Annotated[float, typer.Option(help="Of the attention's start; 0: uniform.")] = Settings().stand_out,
+    overview_mpp: Annotated[float, typer.Option(help="um/px of the overview.")] = Settings().overview_mpp,
     snap: Annotated[bool, typer.Option(help="Whether patches move onto the tile grid.")] = Settings().snap,
     only: Annotated[list[str] | None, typer.Option(help="Parts to make now, without the report.")] = None,
     quick: Annotated[bool, typer.Option(help="A few steps only, to see that all works.")] = False,
 ) -> None:
     """Trains the model and the baselines, and writes what they measure."""
-    settings = Settings(n_patches=n_patches, steps=steps, seed=seed, stand_out=stand_out, snap=snap)
+    settings = Settings(
+        n_patches=n_patches, steps=steps, seed=seed, stand_out=stand_out, overview_mpp=overview_mpp, snap=snap
+    )
     if quick:
         settings = settings.model_copy(update={"steps": 20, "overview_steps": 20, "uniform_passes": 2})
     folder = run or slides / "run"
