@@ -14,6 +14,7 @@ constexpr uint64_t kJpeg = 7, kRgb = 2, kYcc = 6, kLargestTile = 8192;
 // Why the tiles of an image cannot be decoded here, or "". The conditions are those under which OpenSlide, too, hands
 // a tile's bytes to libjpeg as they are.
 std::string WhyNot(const TiffImage& image) {
+  if (image.odd) return "its TIFF directory is damaged";
   if (image.tile_width == 0 || image.tile_height == 0) return "it is stored in strips, not in tiles";
   if (image.compression != kJpeg) return Cat("its compression is not JPEG (TIFF code ", image.compression, ")");
   if (image.photometric != kRgb && image.photometric != kYcc) return "its colours are neither RGB nor YCbCr";
@@ -100,18 +101,15 @@ bool DirectLevel::ReadRgb(const Rect& window, const Colour& background, uint8_t*
   return true;
 }
 
-Direct::Direct(const std::string& path, const std::string& vendor, const std::vector<Level>& levels)
-    : levels_(levels.size()), why_(levels.size(), WhyNotHere(vendor)) {
-  if (!why_.front().empty()) return;
+Direct::Direct(std::unique_ptr<const File> file, const Tiff& tiff, const std::string& damage, const std::string& vendor,
+               const std::vector<Level>& levels)
+    : file_(std::move(file)), levels_(levels.size()), why_(levels.size(), WhyNotHere(vendor)) {
   static std::atomic<uint64_t> slides{0};
   const uint64_t slide = ++slides;
-  Tiff tiff;
-  file_ = std::make_unique<File>(path);
-  const std::string damage = file_->is_open() ? ReadTiff(*file_, &tiff) : "the file cannot be opened again";
   bool any = false;
   for (size_t i = 0; i < levels.size(); ++i) {
-    why_[i] = damage;
-    if (!damage.empty()) continue;
+    if (why_[i].empty()) why_[i] = damage;
+    if (!why_[i].empty()) continue;
     std::vector<const TiffImage*> fitting;
     for (const TiffImage& image : tiff.images) {
       const bool same = image.width == static_cast<uint64_t>(levels[i].width) &&

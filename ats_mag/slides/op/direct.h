@@ -43,15 +43,17 @@ class DirectLevel {
 // The direct levels of a slide.
 class Direct {
  public:
-  // `levels` and `vendor` are what OpenSlide says of it. Never throws: a slide that is not covered has no direct level.
-  Direct(const std::string& path, const std::string& vendor, const std::vector<Level>& levels);
+  // `tiff` was read from `file`, if it could be, and `damage` says how far; `levels` and `vendor` are what OpenSlide
+  // says. A slide that is not covered has no direct level.
+  Direct(std::unique_ptr<const File> file, const Tiff& tiff, const std::string& damage, const std::string& vendor,
+         const std::vector<Level>& levels);
 
   // nullptr: the level goes through OpenSlide, and `why` says why.
   const DirectLevel* level(int level) const { return levels_[level].get(); }
   const std::string& why(int level) const { return why_[level]; }
 
  private:
-  std::unique_ptr<File> file_;
+  std::unique_ptr<const File> file_;
   std::vector<std::unique_ptr<DirectLevel>> levels_;
   std::vector<std::string> why_;
 };

@@ -48,7 +48,6 @@ struct Api {
   decltype(&jpeg_crop_scanline) crop;
   decltype(&jpeg_skip_scanlines) skip;
   decltype(&jpeg_read_scanlines) read;
-  decltype(&jpeg_abort_decompress) abort;
   decltype(&jpeg_destroy_decompress) destroy;
 };
 
@@ -70,12 +69,13 @@ JpegSupport Load() {
       Find(library, "jpeg_mem_src", &api.mem_src) && Find(library, "jpeg_read_header", &api.read_header) &&
       Find(library, "jpeg_start_decompress", &api.start) && Find(library, "jpeg_crop_scanline", &api.crop) &&
       Find(library, "jpeg_skip_scanlines", &api.skip) && Find(library, "jpeg_read_scanlines", &api.read) &&
-      Find(library, "jpeg_abort_decompress", &api.abort) && Find(library, "jpeg_destroy_decompress", &api.destroy);
+      Find(library, "jpeg_destroy_decompress", &api.destroy);
   if (!found) return {false, Cat(path, " is not libjpeg-turbo"), ""};
   return {true, "", Cat("libjpeg-turbo (", path, ")")};
 }
 
-// One thread's decompressor, made once: making one costs as much as a small tile.
+// Decompresses one tile. Each has a decompressor of its own: libjpeg keeps tables from image to image, and a damaged
+// tile must not be decoded with those of another.
 class Decoder {
  public:
   Decoder() {
@@ -83,57 +83,44 @@ class Decoder {
     errors_.error_exit = [](j_common_ptr info) { longjmp(static_cast<Decoder*>(info->client_data)->jump_, 1); };
     errors_.emit_message = [](j_common_ptr info, int level) { info->err->num_warnings += level < 0; };
     info_.client_data = this;
-    if (setjmp(jump_) != 0) return;
-    api.create(&info_, JPEG_LIB_VERSION, sizeof(info_));
-    info_.client_data = this;
-    ready_ = true;
   }
-  ~Decoder() {
-    if (ready_) api.destroy(&info_);
-  }
+  ~Decoder() { api.destroy(&info_); }  // safe, too, where nothing was created
   Decoder(const Decoder&) = delete;
   Decoder& operator=(const Decoder&) = delete;
 
-  // No object with a destructor may live in here: libjpeg leaves by longjmp.
+  // `row` has room for a row of the whole tile. No object with a destructor may live in here: libjpeg leaves by longjmp.
   bool Decode(const uint8_t* bytes, size_t count, const JpegTileKind& kind, const TilePart& part, uint8_t* rgb,
-              int64_t stride, uint8_t* row, int64_t row_pixels) {
-    if (!ready_) return false;
-    if (setjmp(jump_) != 0) {
-      api.abort(&info_);
-      return false;
-    }
-    errors_.num_warnings = 0;
+              int64_t stride, uint8_t* row) {
+    if (setjmp(jump_) != 0) return false;
+    api.create(&info_, JPEG_LIB_VERSION, sizeof(info_));
     if (!kind.tables.empty()) {
       api.mem_src(&info_, kind.tables.data(), kind.tables.size());
-      if (api.read_header(&info_, FALSE) != JPEG_HEADER_TABLES_ONLY) return Stop(false);
+      if (api.read_header(&info_, FALSE) != JPEG_HEADER_TABLES_ONLY) return false;
     }
     api.mem_src(&info_, bytes, count);
-    if (api.read_header(&info_, TRUE) != JPEG_HEADER_OK || !Covered(kind)) return Stop(false);
+    if (api.read_header(&info_, TRUE) != JPEG_HEADER_OK || !Covered(kind)) return false;
     info_.jpeg_color_space = kind.ycc ? JCS_YCbCr : JCS_RGB;
     info_.out_color_space = JCS_RGB;
     api.start(&info_);
-    if (info_.output_width != static_cast<JDIMENSION>(kind.width) || info_.output_components != 3) return Stop(false);
+    if (info_.output_width != static_cast<JDIMENSION>(kind.width) || info_.output_components != 3) return false;
 
     // Upsampled colours depend on their neighbours, so a cropped picture is wrong at its own edges: one block more on
     // each side keeps those outside the part.
     const int64_t margin = info_.max_h_samp_factor * DCTSIZE;
-    JDIMENSION left = static_cast<JDIMENSION>(std::max<int64_t>(0, part.x - margin));
-    JDIMENSION width = static_cast<JDIMENSION>(std::min(kind.width, part.x + part.width + margin)) - left;
-    const bool crop = width < static_cast<JDIMENSION>(kind.width);
-    if (crop) api.crop(&info_, &left, &width);
-    const auto first = static_cast<JDIMENSION>(part.y);
-    if (first > 0 && api.skip(&info_, first) != first) return Stop(false);
-    const bool straight = left == static_cast<JDIMENSION>(part.x) && width == static_cast<JDIMENSION>(part.width);
-    if (!straight && (static_cast<int64_t>(width) > row_pixels || left > static_cast<JDIMENSION>(part.x))) {
-      return Stop(false);
-    }
+    auto left = static_cast<JDIMENSION>(std::max<int64_t>(0, part.x - margin));
+    auto width = static_cast<JDIMENSION>(std::min(kind.width, part.x + part.width + margin)) - left;
+    if (width < static_cast<JDIMENSION>(kind.width)) api.crop(&info_, &left, &width);
+    const auto first = static_cast<JDIMENSION>(part.y), begin = static_cast<JDIMENSION>(part.x);
+    if (left > begin || left + width < begin + part.width) return false;
+    if (first > 0 && api.skip(&info_, first) != first) return false;
+    const bool straight = left == begin && width == static_cast<JDIMENSION>(part.width);
     for (int64_t y = 0; y < part.height; ++y) {
       uint8_t* target = rgb + y * stride;
       JSAMPROW to = straight ? target : row;
-      if (api.read(&info_, &to, 1) != 1) return Stop(false);
-      if (!straight) std::copy_n(row + (part.x - left) * 3, part.width * 3, target);
+      if (api.read(&info_, &to, 1) != 1) return false;
+      if (!straight) std::copy_n(row + (begin - left) * 3, part.width * 3, target);
     }
-    return Stop(errors_.num_warnings == 0);
+    return errors_.num_warnings == 0;
   }
 
  private:
@@ -143,15 +130,9 @@ class Decoder {
            info_.data_precision == 8 && !info_.progressive_mode && !info_.arith_code && info_.comps_in_scan == 3;
   }
 
-  bool Stop(bool result) {
-    api.abort(&info_);
-    return result;
-  }
-
   jpeg_decompress_struct info_{};
   jpeg_error_mgr errors_{};
   jmp_buf jump_;
-  bool ready_ = false;
 };
 
 }  // namespace
@@ -164,10 +145,9 @@ const JpegSupport& Jpeg() {
 bool DecodeJpegTile(const uint8_t* bytes, size_t count, const JpegTileKind& kind, const TilePart& part, uint8_t* rgb,
                     int64_t stride) {
   if (!Jpeg().available) return false;
-  static thread_local Decoder decoder;
   static thread_local std::vector<uint8_t> row;
   row.resize(static_cast<size_t>(kind.width) * 3);
-  return decoder.Decode(bytes, count, kind, part, rgb, stride, row.data(), kind.width);
+  return Decoder().Decode(bytes, count, kind, part, rgb, stride, row.data());
 }
 
 #endif

@@ -75,6 +75,15 @@ void Composite(const uint32_t* argb, int64_t count, const Colour& background, ui
 Slide::Slide(const std::string& path, OpenSlideCache* cache) : path_(path), stamp_(StampOf(path)) {
   const OpenSlideApi& api = OpenSlide();
   CheckFile(path);
+  auto file = std::make_unique<const File>(path);
+  Tiff tiff;
+  const std::string damage = file->is_open() ? ReadTiff(*file, &tiff) : "the file cannot be opened twice";
+  for (const TiffImage& image : tiff.images) {
+    if (!image.lethal) continue;
+    throw Error(Code::kInvalidArgument,
+                Cat("cannot open slide ", Quote(path), ": an image of it states tiles of ", image.tile_width, " x ",
+                    image.tile_height, " pixels; the file is damaged: copy it again from its source"));
+  }
   handle_ = api.open(path.c_str());
   if (handle_ == nullptr) {
     throw Error(Code::kInvalidArgument,
@@ -89,7 +98,7 @@ Slide::Slide(const std::string& path, OpenSlideCache* cache) : path_(path), stam
     }
     if (cache != nullptr) api.set_cache(handle_, cache);
     ReadMetadata();
-    direct_ = std::make_unique<const Direct>(path, property("openslide.vendor"), levels_);
+    direct_ = std::make_unique<const Direct>(std::move(file), tiff, damage, property("openslide.vendor"), levels_);
   } catch (...) {
     api.close(handle_);
     throw;

@@ -10,9 +10,14 @@ namespace {
 
 // Far above what slides have, far below what could exhaust memory or time.
 constexpr size_t kMostImages = 1000;
+constexpr uint64_t kMostTilePixels = uint64_t{1} << 26;
 constexpr uint64_t kMostTags = 4096, kMostTableBytes = 1 << 16, kMostSamples = 64;
 
-enum Type : uint16_t { kByte = 1, kShort = 3, kLong = 4, kUndefined = 7, kLong8 = 16 };
+// All whole numbers: readers of TIFF take any of them for a size.
+enum Type : uint16_t {
+  kByte = 1, kShort = 3, kLong = 4, kSbyte = 6, kUndefined = 7, kSshort = 8, kSlong = 9, kIfd = 13, kLong8 = 16,
+  kSlong8 = 17, kIfd8 = 18
+};
 
 enum Tag : uint16_t {
   kWidth = 256,
@@ -33,13 +38,19 @@ enum Tag : uint16_t {
 int BytesOf(uint16_t type) {
   switch (type) {
     case kByte:
+    case kSbyte:
     case kUndefined:
       return 1;
     case kShort:
+    case kSshort:
       return 2;
     case kLong:
+    case kSlong:
+    case kIfd:
       return 4;
     case kLong8:
+    case kSlong8:
+    case kIfd8:
       return 8;
     default:
       return 0;  // a type that none of our tags has
@@ -103,8 +114,8 @@ class Walk {
     for (uint64_t i = 0; i < count; ++i) {
       const uint8_t* entry = entries.data() + i * entry_bytes;
       const auto tag = static_cast<uint16_t>(Get(entry, 2));
-      if (!seen.insert(tag).second) return false;  // which of the two holds is anybody's guess
-      if (!ReadTag(tag, entry, begin + i * entry_bytes, image)) return false;
+      const bool first = seen.insert(tag).second;  // of two, which holds is anybody's guess
+      if (!ReadTag(tag, entry, begin + i * entry_bytes, image) || !first) image->odd = true;
     }
     *next = Get(entries.data() + count * entry_bytes, next_bytes);
     return true;
@@ -133,9 +144,9 @@ class Walk {
       case kPlanarConfiguration:
         return One(values, &image->planar);
       case kTileWidth:
-        return One(values, &image->tile_width);
+        return Side(values, &image->tile_width, image);
       case kTileLength:
-        return One(values, &image->tile_height);
+        return Side(values, &image->tile_height, image);
       case kBitsPerSample:
         return AllEight(values, &image->eight_bits);
       case kTileOffsets:
@@ -155,6 +166,15 @@ class Walk {
 
   bool One(const TiffArray& values, uint64_t* number) {
     return values.count == 1 && ReadNumber(file_, tiff_->order, values, 0, number);
+  }
+
+  bool Side(const TiffArray& values, uint64_t* side, TiffImage* image) {
+    uint64_t number = 0;
+    if (!One(values, &number)) return false;
+    *side = std::max(*side, number);
+    image->lethal = image->lethal || number == 0 || image->tile_width > kMostTilePixels ||
+                    image->tile_height > kMostTilePixels / std::max<uint64_t>(1, image->tile_width);
+    return true;
   }
 
   bool AllEight(const TiffArray& values, bool* all) {

@@ -22,6 +22,8 @@ struct TiffImage {
   uint64_t width = 0, height = 0, tile_width = 0, tile_height = 0;  // 0: absent
   uint64_t compression = 1, photometric = 0, samples = 1, planar = 1, orientation = 1;
   bool eight_bits = false;     // of every sample
+  bool odd = false;            // some of the tags above cannot be read, or stands there twice
+  bool lethal = false;         // its tiles have no pixels, or more than memory should hold: OpenSlide would abort
   TiffArray offsets, lengths;  // of the tiles: TileOffsets and TileByteCounts
   std::vector<uint8_t> jpeg_tables;
 };
@@ -31,7 +33,7 @@ struct Tiff {
   std::vector<TiffImage> images;
 };
 
-// Reads the chain of directories. Returns why it cannot be used, or "".
+// Reads the chain of directories, as far as it can be followed. Returns why not to its end, or "".
 std::string ReadTiff(const File& file, Tiff* tiff);
 
 // The number at `index`, or false: it does not exist.
