@@ -121,7 +121,7 @@ Direct::Direct(std::unique_ptr<const File> file, const Tiff& tiff, const std::st
       continue;
     }
     why_[i] = WhyNot(*fitting.front());
-    if (why_[i].empty() && vendor == "aperio" && !AllPositive(*file_, fitting.front()->lengths)) {
+    if (why_[i].empty() && vendor == "aperio" && fitting.front()->lacks_tiles) {
       why_[i] = "it lacks tiles, which OpenSlide fills from other levels";
     }
     if (!why_[i].empty()) continue;

@@ -9,7 +9,10 @@
 
 namespace ats_mag {
 
-File::File(const std::string& path) : descriptor_(open(path.c_str(), O_RDONLY | O_CLOEXEC)) {}
+File::File(const std::string& path) : descriptor_(open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
+  struct stat info {};
+  if (is_open() && fstat(descriptor_, &info) == 0) size_ = static_cast<uint64_t>(info.st_size);
+}
 
 File::~File() {
   if (is_open()) close(descriptor_);

@@ -17,11 +17,15 @@ class File {
 
   bool is_open() const { return descriptor_ >= 0; }
 
+  // Bytes when it was opened.
+  uint64_t size() const { return size_; }
+
   // Whether all of `count` bytes from `offset` on could be read.
   bool Read(uint64_t offset, size_t count, void* bytes) const;
 
  private:
-  int descriptor_;
+  const int descriptor_;
+  uint64_t size_ = 0;
 };
 
 // What tells a replaced file from the one that was opened.

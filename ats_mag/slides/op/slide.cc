@@ -79,10 +79,9 @@ Slide::Slide(const std::string& path, OpenSlideCache* cache) : path_(path), stam
   Tiff tiff;
   const std::string damage = file->is_open() ? ReadTiff(*file, &tiff) : "the file cannot be opened twice";
   for (const TiffImage& image : tiff.images) {
-    if (!image.lethal) continue;
-    throw Error(Code::kInvalidArgument,
-                Cat("cannot open slide ", Quote(path), ": an image of it states tiles of ", image.tile_width, " x ",
-                    image.tile_height, " pixels; the file is damaged: copy it again from its source"));
+    if (image.lethal.empty()) continue;
+    throw Error(Code::kInvalidArgument, Cat("cannot open slide ", Quote(path), ": it states ", image.lethal,
+                                            "; the file is damaged: copy it again from its source"));
   }
   handle_ = api.open(path.c_str());
   if (handle_ == nullptr) {

@@ -5,12 +5,14 @@
 #include <limits>
 #include <set>
 
+#include "error.h"
+
 namespace ats_mag {
 namespace {
 
 // Far above what slides have, far below what could exhaust memory or time.
 constexpr size_t kMostImages = 1000;
-constexpr uint64_t kMostTilePixels = uint64_t{1} << 26;
+constexpr uint64_t kMostTilePixels = uint64_t{1} << 26, kLeastSide = 16, kFarthest = uint64_t{1} << 56;
 constexpr uint64_t kMostTags = 4096, kMostTableBytes = 1 << 16, kMostSamples = 64;
 
 // All whole numbers: readers of TIFF take any of them for a size.
@@ -117,6 +119,7 @@ class Walk {
       const bool first = seen.insert(tag).second;  // of two, which holds is anybody's guess
       if (!ReadTag(tag, entry, begin + i * entry_bytes, image) || !first) image->odd = true;
     }
+    Measure(image);
     *next = Get(entries.data() + count * entry_bytes, next_bytes);
     return true;
   }
@@ -168,13 +171,36 @@ class Walk {
     return values.count == 1 && ReadNumber(file_, tiff_->order, values, 0, number);
   }
 
+  // The largest of all that are stated, as OpenSlide allocates what a damaged file says.
   bool Side(const TiffArray& values, uint64_t* side, TiffImage* image) {
     uint64_t number = 0;
     if (!One(values, &number)) return false;
     *side = std::max(*side, number);
-    image->lethal = image->lethal || number == 0 || image->tile_width > kMostTilePixels ||
-                    image->tile_height > kMostTilePixels / std::max<uint64_t>(1, image->tile_width);
+    if (number < kLeastSide || image->tile_width > kMostTilePixels ||
+        image->tile_height > kMostTilePixels / std::max<uint64_t>(1, image->tile_width)) {
+      image->lethal = Cat("tiles of ", image->tile_width, " x ", image->tile_height, " pixels");
+    }
     return true;
+  }
+
+  // Looks through the lengths of all tiles.
+  void Measure(TiffImage* image) {
+    constexpr uint64_t kChunk = 8192;
+    const TiffArray& lengths = image->lengths;
+    if (lengths.bytes_each == 0 || lengths.position > kFarthest || lengths.count > kFarthest) return;
+    std::vector<uint8_t> bytes(kChunk * lengths.bytes_each);
+    for (uint64_t begin = 0; begin < lengths.count; begin += kChunk) {
+      const uint64_t count = std::min(kChunk, lengths.count - begin);
+      if (!file_.Read(lengths.position + begin * lengths.bytes_each, count * lengths.bytes_each, bytes.data())) {
+        image->odd = true;
+        return;
+      }
+      for (uint64_t i = 0; i < count; ++i) {
+        const uint64_t length = Get(bytes.data() + i * lengths.bytes_each, lengths.bytes_each);
+        image->lacks_tiles = image->lacks_tiles || length == 0;
+        if (length > file_.size()) image->lethal = Cat("a tile of ", length, " bytes");
+      }
+    }
   }
 
   bool AllEight(const TiffArray& values, bool* all) {
@@ -205,23 +231,6 @@ bool ReadNumber(const File& file, ByteOrder order, const TiffArray& array, uint6
   if (index > (std::numeric_limits<uint64_t>::max() - array.position) / 8) return false;
   if (!file.Read(array.position + index * array.bytes_each, array.bytes_each, bytes.data())) return false;
   *number = Number(bytes.data(), array.bytes_each, order);
-  return true;
-}
-
-bool AllPositive(const File& file, const TiffArray& array) {
-  constexpr uint64_t kChunk = 8192;
-  std::vector<uint8_t> bytes(kChunk * array.bytes_each);
-  for (uint64_t begin = 0; begin < array.count; begin += kChunk) {
-    const uint64_t count = std::min(kChunk, array.count - begin);
-    if (begin > (std::numeric_limits<uint64_t>::max() - array.position) / 8 ||
-        !file.Read(array.position + begin * array.bytes_each, count * array.bytes_each, bytes.data())) {
-      return false;
-    }
-    for (uint64_t i = 0; i < count; ++i) {
-      const uint8_t* number = bytes.data() + i * array.bytes_each;
-      if (std::all_of(number, number + array.bytes_each, [](uint8_t byte) { return byte == 0; })) return false;
-    }
-  }
   return true;
 }
 

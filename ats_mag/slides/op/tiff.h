@@ -23,9 +23,10 @@ struct TiffImage {
   uint64_t compression = 1, photometric = 0, samples = 1, planar = 1, orientation = 1;
   bool eight_bits = false;     // of every sample
   bool odd = false;            // some of the tags above cannot be read, or stands there twice
-  bool lethal = false;         // its tiles have no pixels, or more than memory should hold: OpenSlide would abort
+  bool lacks_tiles = false;    // some of them have no bytes
   TiffArray offsets, lengths;  // of the tiles: TileOffsets and TileByteCounts
   std::vector<uint8_t> jpeg_tables;
+  std::string lethal;  // what of it would make OpenSlide abort the process, or ""
 };
 
 struct Tiff {
@@ -38,8 +39,5 @@ std::string ReadTiff(const File& file, Tiff* tiff);
 
 // The number at `index`, or false: it does not exist.
 bool ReadNumber(const File& file, ByteOrder order, const TiffArray& array, uint64_t index, uint64_t* number);
-
-// Whether every number of the array can be read and is above 0.
-bool AllPositive(const File& file, const TiffArray& array);
 
 }  // namespace ats_mag
