@@ -41,6 +41,7 @@ class ScheduleStrength(keras.callbacks.Callback):
             raise ValueError(f"the model has no {self.kind.__name__} whose strength could be scheduled")
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        _ = self.model  # to look at it brings JAX' variables up to date; an assignment would be lost otherwise
         for strength in self.strengths:
             strength.assign(self.schedule(self.step))
         self.step += 1

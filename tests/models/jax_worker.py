@@ -27,6 +27,7 @@ import numpy as np
 from ats_mag.inference import slide_inputs
 from ats_mag.models import SlideClassifier
 from ats_mag.networks import attention_network, feature_network
+from ats_mag.schedules import ScheduleStrength
 from ats_mag.slides.paths import encode_paths
 
 LABELS = np.array([0, 1, 2, 0])
@@ -59,7 +60,8 @@ def train(folder):
     if not weights.exists():
         model.save_weights(weights)
     model.load_weights(weights)
-    history = model.fit(noisy, LABELS, batch_size=4, epochs=3, shuffle=False, verbose=0).history
+    fade = ScheduleStrength(lambda step: 0.03 * (2 - step))
+    history = model.fit(noisy, LABELS, batch_size=4, epochs=3, shuffle=False, verbose=0, callbacks=[fade]).history
     found = {f"fit {name}": values for name, values in history.items()}
     found |= {f"evaluate {k}": v for k, v in model.evaluate(inputs, LABELS, verbose=0, return_dict=True).items()}
     looked = model.inspect(inputs, n_patches=8)
