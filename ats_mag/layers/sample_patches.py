@@ -223,6 +223,7 @@ def _gather(
     flat: Any, first: Any, space: Sequence, origin: Any, extents: Sequence[int], row: int = 0, row_step: int = 1
 ) -> Any:
     """`(B, N, *extents, C)` pixels; along the first axis every `row_step`-th, from `row` on."""
+    shape, channels = (*ops.shape(origin)[:2], *extents), ops.shape(flat)[-1]
     index: Any = first
     inside: Any = True
     for axis, (side, extent) in enumerate(zip(space, extents, strict=True)):
@@ -230,12 +231,18 @@ def _gather(
         if axis == 0:
             steps = steps * row_step + row
         place = origin[..., axis : axis + 1] + steps
-        shape = [1] * len(extents)
-        shape[axis] = extent
-        place = ops.reshape(place, (*ops.shape(origin)[:2], *shape))
-        inside = ops.logical_and(inside, ops.logical_and(place >= 0, place < side))
-        index = index * ops.cast(side, index.dtype) + ops.cast(ops.clip(place, 0, side - 1), index.dtype)
-    return ops.where(inside[..., None], ops.take(flat, index, axis=0), ops.zeros((), dtype=flat.dtype))
+        within = ops.logical_and(place >= 0, place < side)
+        along = [1] * len(extents)
+        along[axis] = extent
+        place = ops.reshape(ops.clip(place, 0, side - 1), (*shape[:2], *along))
+        if axis == len(extents) - 1:
+            along[axis] = extent * channels
+            within = ops.repeat(within, channels, axis=-1)
+        inside = ops.logical_and(inside, ops.reshape(within, (*shape[:2], *along)))
+        index = index * ops.cast(side, index.dtype) + ops.cast(place, index.dtype)
+    # Channels join the last axis: to broadcast a condition along a short axis of its own takes longer than to gather.
+    pixels = ops.reshape(ops.take(flat, index, axis=0), (*shape[:-1], extents[-1] * channels))
+    return ops.reshape(ops.where(inside, pixels, ops.zeros((), dtype=flat.dtype)), (*shape, channels))
 
 
 def _index_dtype(*sides: Any) -> str:

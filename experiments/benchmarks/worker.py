@@ -16,6 +16,7 @@ import traceback
 from collections.abc import Mapping
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 PATIENCE = 600  # seconds until a contestant that does not answer is given up
@@ -29,10 +30,12 @@ class Worker:
     """A process that holds one object and calls its methods.
 
     Args:
-        factory: `module:name`, which is called there with `settings`. The module lies beside this one.
+        factory: `module:name`, which is called there with `settings`.
         settings: keyword arguments.
         environment: variables set on top of this process's before anything is imported.
         cpus: how many processors the process is held to; None: as many as this one.
+        python: interpreter of another environment, of Python 3.7 or newer; None: this one.
+        folder: where `module` lies; None: beside this file.
 
     Raises:
         WorkerError: the object cannot be made, e.g. as its package is not installed.
@@ -44,12 +47,16 @@ class Worker:
         settings: Mapping[str, Any] | None = None,
         environment: Mapping[str, str] | None = None,
         cpus: int | None = None,
+        python: str | None = None,
+        folder: Path | None = None,
     ) -> None:
         self._pipe, theirs = Pipe()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  (closed by `close`)
-        paths = [path for path in sys.path if path]
+        # Another environment's packages are its own.
+        paths = [] if python else [path for path in sys.path if path]
+        paths = ([str(folder)] if folder else []) + paths
         self._process = subprocess.Popen(
-            [sys.executable, __file__, str(theirs.fileno())],
+            [python or sys.executable, __file__, str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), **(environment or {})},
             stdin=subprocess.DEVNULL,

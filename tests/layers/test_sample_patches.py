@@ -89,10 +89,16 @@ def test_magnifications_share_centres():
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.integers(1, 3), st.integers(1, 4), st.sampled_from(["float32", "uint8", "uint16"]))
-def test_extraction_at_any_place(seed, n_axes, factor, dtype):
+@given(
+    st.integers(0, 2**32 - 1),
+    st.integers(1, 3),
+    st.integers(1, 4),
+    st.integers(1, 4),
+    st.sampled_from(["float32", "uint8", "uint16"]),
+)
+def test_extraction_at_any_place(seed, n_axes, channels, factor, dtype):
     rng = np.random.default_rng(seed)
-    image = (rng.random((2, *rng.integers(1, 9, n_axes), 2)) * 255).astype(dtype)
+    image = (rng.random((2, *rng.integers(1, 9, n_axes), channels)) * 255).astype(dtype)
     size = tuple(int(side) for side in rng.integers(1, 5, n_axes))
     origin = rng.integers(-25, 30, (2, 3, n_axes)).astype("int32")
     patches = extract_patches(image, origin, size, factor)
@@ -102,6 +108,20 @@ def test_extraction_at_any_place(seed, n_axes, factor, dtype):
         np.testing.assert_allclose(patches, expected, rtol=1e-5, atol=1e-5)
     else:
         assert np.abs(np.asarray(patches).astype(float) - expected).max() <= 0.5 + 1e-4
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_what_lies_at_the_edge_does_not_leak_outside(channels):
+    image = np.full((1, 5, 6, channels), np.nan, "float32")
+    image[:, :3] = np.inf
+    origin = np.array([[[-2, -3], [3, 4], [9, 9]]], "int32")
+    np.testing.assert_array_equal(extract_patches(image, origin, (4, 5)), by_hand(image, origin, (4, 5)))
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (2, 0)])
+def test_no_patches(shape):
+    patches = extract_patches(X_HIGH[: shape[0]], np.zeros((*shape, 2), "int32"), (4, 5))
+    assert patches.shape == (*shape, 4, 5, 3)
 
 
 @pytest.mark.parametrize("factor", [1, 3])
