@@ -37,8 +37,12 @@ from worker import Worker, WorkerError
 ROOT = Path(__file__).resolve().parents[2]
 SMALLEST_SIDE = 900  # of a level, in pixels; a smaller one has few places that differ
 MADE = {"made JPEG": "jpeg.tiff", "made Aperio JPEG": "aperio.svs", "made Aperio JPEG 2000": "aperio-2000.svs"}
-PATCHES = {"made JPEG": 512, "made Aperio JPEG": 256}  # per turn; fewer where decoding is slow or the slide is small
-OTHER_PATCHES = 64
+PATCHES = {
+    "made JPEG": 512,
+    "made Aperio JPEG": 256,
+    "made Aperio JPEG 2000": 16,
+}  # per turn: fewer where decoding is slow
+OTHER_PATCHES = 32  # of slides that are small, too
 PACKAGES = ("openslide-python", "openslide-bin", "tiffslide", "tifffile", "imagecodecs", "cucim-cu12", "tensorflow")
 
 
