@@ -66,19 +66,32 @@ class Reader:
 
 
 class Ours(Reader):
-    """`ats_mag.read_patches`, all patches in one call; threads and cache are set by the environment."""
+    """`ats_mag.read_patches`; threads and cache are set by the environment.
 
-    def __init__(self, threads: int) -> None:
+    Args:
+        per_call: patches of one call, within which a tile that several patches touch is decoded once; None: all.
+    """
+
+    def __init__(self, threads: int, per_call: int | None = None) -> None:
         super().__init__(threads)
         from ats_mag.slides.reader import read_patches
 
-        self._read_patches = read_patches
+        self._read_patches, self._per_call = read_patches, per_call
 
     def open(self, path: str, level: int, downsample: int, shape: tuple[int, int]) -> None:
         self._path, self._downsample = path, downsample
 
     def read(self, places: np.ndarray, size: int) -> np.ndarray:
         location = np.asarray(places, np.int64)[None] * self._downsample
+        if self._per_call is None:
+            return self._call(location, size)
+        patches = np.empty((len(places), size, size, 3), np.uint8)
+        for start in range(0, len(places), self._per_call):
+            few = slice(start, start + self._per_call)
+            patches[few] = self._call(location[:, few], size)
+        return patches
+
+    def _call(self, location: np.ndarray, size: int) -> np.ndarray:
         return self._read_patches([self._path], location, float(self._downsample), (size, size)).numpy()[0]
 
 
@@ -194,7 +207,10 @@ class Tifffile(Reader):
 
 
 class BareDecoding(Reader):
-    """The floor: libjpeg-turbo (in imagecodecs) on the touched tiles, each once, in memory already, into no patch."""
+    """libjpeg-turbo (in imagecodecs) on the whole of the touched tiles, each once, in memory already, into no patch.
+
+    What decodes only the touched part of a tile, or kept some tiles from the turns before, may be faster.
+    """
 
     def __init__(self, threads: int) -> None:
         super().__init__(threads)
