@@ -163,7 +163,8 @@ class Campaign:
             elif "opened" in outcome and second["digests"] != outcome["digests"]:
                 outcome["faults"].append("the slide read beside it changes its pixels")
             if "opened" in outcome:
-                outcome |= compare(outcome["digests"], openslide.run(path, index).get("digests", []))
+                third = openslide.run(path, index)
+                outcome = outcome | compare(outcome["digests"], third["digests"]) if "opened" in third else third
             path.unlink()
             self._count(index, kind, name, data, outcome)
         state["next"] = index + 1
