@@ -21,6 +21,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from .hostile import hostile_files
 from .mutate import mutate
 from .seeds import made_seeds, other_sound, real_seeds, refused_seeds
 from .target import REFUSED_ALLOCATION, Target, plain, sanitized
@@ -141,6 +142,7 @@ class Campaign:
                 plain(self.plain_driver, sound, direct=False) as openslide,
             ):
                 check_seeds(target, self.sound, folder)
+                self._hostile(target, folder)
                 while self.state["next"] < self.first + self.count:
                     self._batch(target, judge, openslide, folder)
                     self.progress.write_text(json.dumps(self.state))
@@ -195,6 +197,16 @@ class Campaign:
             kept.with_suffix(".txt").write_text(f"{kind} of {name}\n{report}\n")
             where = "differs" if fate == "differs" else "wrong"
             state[where].append({"case": index, "kind": kind, "file": name, "fate": fate})
+
+    def _hostile(self, target: Target, folder: str) -> None:
+        """The files that are known to kill OpenSlide."""
+        self.state["wrong"] = [case for case in self.state["wrong"] if case["kind"] != "hostile"]
+        for index, (name, data) in enumerate(hostile_files().items()):
+            path = Path(folder, f"hostile-{index}.tif")
+            path.write_bytes(data)
+            outcome = target.run(path, index)
+            if "opened" not in outcome or outcome["faults"]:
+                self.state["wrong"].append({"case": index, "kind": "hostile", "file": name, "fate": sorted(outcome)[0]})
 
     def _leak(self, judge: Target, folder: str) -> float:
         """KiB that a file leaves behind: the same damage again and again, in a process without a sanitizer."""
