@@ -31,6 +31,12 @@ def jpeg(pixels: np.ndarray, **options) -> bytes:
     return stream.getvalue()
 
 
+def _other_jpeg(pixels: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    Picture.fromarray(pixels).save(stream, "jpeg", quality=40, optimize=True)
+    return stream.getvalue()
+
+
 def _rgb_jpeg(pixels: np.ndarray) -> bytes:
     """A stream whose components are red, green and blue, as Aperio's scanners write it."""
     return imagecodecs.jpeg8_encode(pixels, level=90, colorspace="RGB", outcolorspace="RGB")
@@ -127,6 +133,11 @@ def made_seeds() -> dict[str, bytes]:
         path = write_pyramid(Path(folder, "seed.tif"), _picture(), 0.5, downsamples=(1, 2, 4), tile=64)
         seeds["written"] = path.read_bytes()
     return seeds
+
+
+def other_sound() -> bytes:
+    """A sound slide whose JPEG tables are none of those above: what a decoder must not keep for the next slide."""
+    return tiff.write(_pyramid(_picture(), (1, 2, 4), 64, _other_jpeg, _JPEG, _YCBCR))
 
 
 def refused_seeds() -> dict[str, bytes]:
