@@ -20,7 +20,7 @@ import csv
 import functools
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -58,6 +58,7 @@ class Cohort(BaseModel):
         place_density: factor of the mean density in a place, the same in both classes.
         slide_jitter, tile_jitter: deviation of the logarithm of mean and deviation, per slide and per tile.
         field: deviation of the smooth field's optical density.
+        file_tile: side of a tile of the slides' files, in pixels: that of the squares they are composed of, or another.
         quality: of JPEG.
     """
 
@@ -75,6 +76,7 @@ class Cohort(BaseModel):
     slide_jitter: float = 0.12
     tile_jitter: float = 0.06
     field: float = 0.12
+    file_tile: int = Field(TILE, ge=16, le=2048, multiple_of=16)
     quality: int = Field(85, ge=1, le=100)
 
 
@@ -198,6 +200,26 @@ def paint(tiles: Path, slide: Slide, cohort: Cohort, rng: np.random.Generator) -
         yield pixels[:, ::-1] if mirrored else pixels
 
 
+def regroup(painted: Iterator[np.ndarray], columns: int, side: int) -> Callable[[int, int], np.ndarray]:
+    """The painted squares, `columns` in a row, as a function (row, column) -> tile of `side` pixels.
+
+    Tiles must be asked for row by row; no more than the rows of squares that they touch are held.
+    """
+    band, top = np.empty((0, columns * TILE, 3), np.uint8), 0
+
+    def tile(row: int, column: int) -> np.ndarray:
+        nonlocal band, top
+        band, top = band[row * side - top :], row * side
+        while len(band) < side:
+            squares = [next(painted, None) for _ in range(columns)]
+            if squares[0] is None:
+                break
+            band = np.concatenate([band, np.concatenate(squares, axis=1)])
+        return band[:side, column * side : (column + 1) * side]
+
+    return tile
+
+
 def stain(file: Path, mean: np.ndarray, deviation: np.ndarray, corners: np.ndarray) -> np.ndarray:
     """A tile whose optical density is brought to a given mean and deviation per channel.
 
@@ -244,10 +266,10 @@ def _make_slide(job: tuple[str, str, str, int, str, Cohort]) -> tuple[dict[str, 
         rows, columns = slide.tiles.shape
         write_pyramid(
             out / path,
-            lambda row, column: next(painted),  # asked for row by row, as they are painted
+            regroup(painted, columns, cohort.file_tile),
             MPP,
-            DOWNSAMPLES,
-            tile=TILE,
+            [downsample for downsample in DOWNSAMPLES if cohort.file_tile % downsample == 0],
+            tile=cohort.file_tile,
             quality=cohort.quality,
             shape=(rows * TILE, columns * TILE),
         )
@@ -275,10 +297,11 @@ def main(
     train: Annotated[int, typer.Option(help="Training slides.")] = 200,
     test: Annotated[int, typer.Option(help="Test slides.")] = 100,
     seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
+    file_tile: Annotated[int, typer.Option(help="Side of a tile of the files, in pixels.")] = TILE,
     workers: Annotated[int, typer.Option(help="Processes.")] = 2,
 ) -> None:
     """Composes a cohort of slides whose informative places are known."""
-    cohort = Cohort(train=train, test=test, seed=seed)
+    cohort = Cohort(train=train, test=test, seed=seed, file_tile=file_tile)
     for _ in track(make_cohort(tiles, out, cohort, workers), "slides", total=train + test):
         pass
 

@@ -15,9 +15,9 @@ constexpr size_t kMostImages = 1000;
 constexpr uint64_t kMostTilePixels = uint64_t{1} << 26, kLeastSide = 16, kFarthest = uint64_t{1} << 56;
 constexpr uint64_t kMostTags = 4096, kMostTableBytes = 1 << 16, kMostSamples = 64;
 
-// All whole numbers: readers of TIFF take any of them for a size.
+// Text and whole numbers: readers of TIFF take any of them for a size.
 enum Type : uint16_t {
-  kByte = 1, kShort = 3, kLong = 4, kSbyte = 6, kUndefined = 7, kSshort = 8, kSlong = 9, kIfd = 13, kLong8 = 16,
+  kByte = 1, kAscii = 2, kShort = 3, kLong = 4, kSbyte = 6, kUndefined = 7, kSshort = 8, kSlong = 9, kIfd = 13, kLong8 = 16,
   kSlong8 = 17, kIfd8 = 18
 };
 
@@ -27,6 +27,7 @@ enum Tag : uint16_t {
   kBitsPerSample = 258,
   kCompression = 259,
   kPhotometric = 262,
+  kDescription = 270,
   kOrientation = 274,
   kSamplesPerPixel = 277,
   kPlanarConfiguration = 284,
@@ -40,6 +41,7 @@ enum Tag : uint16_t {
 int BytesOf(uint16_t type) {
   switch (type) {
     case kByte:
+    case kAscii:
     case kSbyte:
     case kUndefined:
       return 1;
@@ -152,6 +154,9 @@ class Walk {
         return Side(values, &image->tile_height, image);
       case kBitsPerSample:
         return AllEight(values, &image->eight_bits);
+      case kDescription:
+        image->aperio = BeginsWith("Aperio", values);
+        return true;
       case kTileOffsets:
         image->offsets = values;
         return values.bytes_each > 0;
@@ -203,6 +208,12 @@ class Walk {
     }
   }
 
+  bool BeginsWith(const std::string& start, const TiffArray& text) {
+    std::string begin(start.size(), '\0');
+    return text.bytes_each == 1 && text.count >= start.size() &&
+           file_.Read(text.position, begin.size(), begin.data()) && begin == start;
+  }
+
   bool AllEight(const TiffArray& values, bool* all) {
     if (values.count == 0 || values.count > kMostSamples) return false;
     *all = true;
@@ -221,9 +232,30 @@ class Walk {
   bool big_ = false;
 };
 
+// Where a level of an Aperio file lacks tiles, OpenSlide draws them from the level before, whose tiles it counts by
+// dividing by the ratio of their numbers: by zero, where levels grow.
+void CheckAperio(std::vector<TiffImage>* images) {
+  if (images->empty() || !images->front().aperio) return;
+  const auto count = [](uint64_t side, uint64_t tile) { return side / tile + (side % tile != 0); };
+  uint64_t across = UINT64_MAX, down = UINT64_MAX;
+  bool lacking = false;
+  for (TiffImage& image : *images) {
+    if (image.tile_width == 0 || image.tile_height == 0) continue;
+    lacking = lacking || image.lacks_tiles;
+    const uint64_t here_across = count(image.width, image.tile_width), here_down = count(image.height, image.tile_height);
+    if (lacking && (here_across > across || here_down > down)) image.lethal = "levels that lack tiles and grow";
+    across = here_across;
+    down = here_down;
+  }
+}
+
 }  // namespace
 
-std::string ReadTiff(const File& file, Tiff* tiff) { return Walk(file, tiff).Run(); }
+std::string ReadTiff(const File& file, Tiff* tiff) {
+  const std::string damage = Walk(file, tiff).Run();
+  CheckAperio(&tiff->images);
+  return damage;
+}
 
 bool ReadNumber(const File& file, ByteOrder order, const TiffArray& array, uint64_t index, uint64_t* number) {
   std::array<uint8_t, 8> bytes;

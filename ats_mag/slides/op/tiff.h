@@ -24,6 +24,7 @@ struct TiffImage {
   bool eight_bits = false;     // of every sample
   bool odd = false;            // some of the tags above cannot be read, or stands there twice
   bool lacks_tiles = false;    // some of them have no bytes
+  bool aperio = false;         // its description is one of Aperio's
   TiffArray offsets, lengths;  // of the tiles: TileOffsets and TileByteCounts
   std::vector<uint8_t> jpeg_tables;
   std::string lethal;  // what of it would make OpenSlide abort the process, or ""
