@@ -88,7 +88,7 @@ class Decoder {
   Decoder(const Decoder&) = delete;
   Decoder& operator=(const Decoder&) = delete;
 
-  // `row` has room for a row of the whole tile. No object with a destructor may live in here: libjpeg leaves by longjmp.
+  // `row` has room for a row of the whole tile. Nothing with a destructor may live in here: libjpeg leaves by longjmp.
   bool Decode(const uint8_t* bytes, size_t count, const JpegTileKind& kind, const TilePart& part, uint8_t* rgb,
               int64_t stride, uint8_t* row) {
     if (setjmp(jump_) != 0) return false;

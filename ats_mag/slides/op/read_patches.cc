@@ -49,8 +49,8 @@ class Source {
   }
 
   // Runs `read(slide)`. An error may stem from another thread's damaged region, as it sticks to the handle they share:
-  // only a second try, with a handle of its own, tells whether this region is damaged. And OpenSlide opens the file anew
-  // for every read, so pixels count only if the file was not replaced meanwhile.
+  // only a second try, with a handle of its own, tells whether this region is damaged. And OpenSlide opens the file for
+  // every read anew, so pixels count only if the file was not replaced meanwhile.
   template <typename Read>
   void Run(const Read& read) {
     for (int tries = 0; tries < 3; ++tries) {
@@ -96,8 +96,8 @@ void ReadPatch(const PatchRequest& request, const Slide& slide, int64_t i) {
     if (error.code() != Code::kDataLoss) throw;
     throw Error(Code::kDataLoss,
                 Cat("cannot read slide ", Quote(slide.path()), " at level ", placed.plan.level, ", location (",
-                    request.location[2 * i], ", ", request.location[2 * i + 1], "), downsample ", request.downsample[i], ": ",
-                    error.what(), "; the file is damaged: copy it again from its source, or read with "
+                    request.location[2 * i], ", ", request.location[2 * i + 1], "), downsample ",
+                    request.downsample[i], ": ", error.what(), "; the file is damaged: copy it again from its source, or read with "
                     "on_error=\"fill\" to go on without such patches"));
   }
 }

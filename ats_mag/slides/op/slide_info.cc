@@ -63,7 +63,8 @@ std::string SlideInfo(const std::string& path, double slide_mpp) {
       ", \"tile_dimensions\": ", JsonLevels(*slide, [](const Level& l) {
         return l.tile_width > 0 && l.tile_height > 0 ? Pair(l.tile_width, l.tile_height) : std::string("null");
       }),
-      ", \"not_direct\": ", JsonWhyNotDirect(*slide), ", \"mpp\": ", JsonNumber(mpp.value), ", \"mpp_source\": ", JsonStringOrNull(mpp.source),
+      ", \"not_direct\": ", JsonWhyNotDirect(*slide),
+      ", \"mpp\": ", JsonNumber(mpp.value), ", \"mpp_source\": ", JsonStringOrNull(mpp.source),
       ", \"mpp_problem\": ", JsonStringOrNull(mpp.problem), ", \"objective_power\": ", JsonStringOrNull(power),
       ", \"bounds\": [", box.x, ", ", box.y, ", ", box.width, ", ", box.height, "]",
       ", \"background\": [", int{colour[0]}, ", ", int{colour[1]}, ", ", int{colour[2]}, "]",

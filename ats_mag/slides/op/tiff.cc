@@ -17,7 +17,8 @@ constexpr uint64_t kMostTags = 4096, kMostTableBytes = 1 << 16, kMostSamples = 6
 
 // Text and whole numbers: readers of TIFF take any of them for a size.
 enum Type : uint16_t {
-  kByte = 1, kAscii = 2, kShort = 3, kLong = 4, kSbyte = 6, kUndefined = 7, kSshort = 8, kSlong = 9, kIfd = 13, kLong8 = 16,
+  kByte = 1, kAscii = 2, kShort = 3, kLong = 4, kSbyte = 6, kUndefined = 7, kSshort = 8, kSlong = 9, kIfd = 13,
+  kLong8 = 16,
   kSlong8 = 17, kIfd8 = 18
 };
 
@@ -242,7 +243,8 @@ void CheckAperio(std::vector<TiffImage>* images) {
   for (TiffImage& image : *images) {
     if (image.tile_width == 0 || image.tile_height == 0) continue;
     lacking = lacking || image.lacks_tiles;
-    const uint64_t here_across = count(image.width, image.tile_width), here_down = count(image.height, image.tile_height);
+    const uint64_t here_across = count(image.width, image.tile_width);
+    const uint64_t here_down = count(image.height, image.tile_height);
     if (lacking && (here_across > across || here_down > down)) image.lethal = "levels that lack tiles and grow";
     across = here_across;
     down = here_down;
