@@ -70,6 +70,9 @@ uint64_t Number(const uint8_t* bytes, int count, ByteOrder order) {
   return number;
 }
 
+// How many tiles cover a side; 0 where there are none.
+uint64_t Count(uint64_t side, uint64_t tile) { return tile == 0 ? 0 : side / tile + (side % tile != 0); }
+
 // One walk through a file's directories.
 class Walk {
  public:
@@ -193,6 +196,8 @@ class Walk {
   void Measure(TiffImage* image) {
     constexpr uint64_t kChunk = 8192;
     const TiffArray& lengths = image->lengths;
+    const uint64_t across = Count(image->width, image->tile_width), down = Count(image->height, image->tile_height);
+    image->lacks_tiles = across > 0 && down > 0 && lengths.count / across < down;
     if (lengths.bytes_each == 0 || lengths.position > kFarthest || lengths.count > kFarthest) return;
     std::vector<uint8_t> bytes(kChunk * lengths.bytes_each);
     for (uint64_t begin = 0; begin < lengths.count; begin += kChunk) {
@@ -233,18 +238,17 @@ class Walk {
   bool big_ = false;
 };
 
-// Where a level of an Aperio file lacks tiles, OpenSlide draws them from the level before, whose tiles it counts by
-// dividing by the ratio of their numbers: by zero, where levels grow.
+// Where a level of an Aperio file lacks a tile, OpenSlide draws its place in all lower levels, too, from the level before.
+// It divides by the ratio of the levels' numbers of tiles: by zero, where levels grow.
 void CheckAperio(std::vector<TiffImage>* images) {
   if (images->empty() || !images->front().aperio) return;
-  const auto count = [](uint64_t side, uint64_t tile) { return side / tile + (side % tile != 0); };
   uint64_t across = UINT64_MAX, down = UINT64_MAX;
   bool lacking = false;
   for (TiffImage& image : *images) {
     if (image.tile_width == 0 || image.tile_height == 0) continue;
-    lacking = lacking || image.lacks_tiles;
-    const uint64_t here_across = count(image.width, image.tile_width);
-    const uint64_t here_down = count(image.height, image.tile_height);
+    image.lacks_tiles = lacking = lacking || image.lacks_tiles;
+    const uint64_t here_across = Count(image.width, image.tile_width);
+    const uint64_t here_down = Count(image.height, image.tile_height);
     if (lacking && (here_across > across || here_down > down)) image.lethal = "levels that lack tiles and grow";
     across = here_across;
     down = here_down;
