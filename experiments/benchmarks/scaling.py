@@ -5,7 +5,8 @@
 writes `experiments/results/scaling.json`. Slides of 0.05 to 12.8 gigapixels (see `giant.py`). Three things are measured
 in processes of their own per size:
 
-- ours, given the attention: draw 16 patches of 224 x 224 at two magnifications, read, features, head, and back,
+- ours, given the attention: draw 16 patches of 224 x 224 at two magnifications, read, features (EfficientNetV2-B0,
+  untrained), head, and back,
 - the overview and the attention network over it, which grow with the area (divided by 256),
 - all patches of the slide at the finer magnification, read and computed in chunks, their features averaged. Where a
   pass takes longer than `--patience`, the larger sizes are left out; nothing is extrapolated.
@@ -33,10 +34,16 @@ QUICK_SIDES = (1024,)
 TASKS = ("train", "predict")
 PARTS = ("sample", "read")
 ENVIRONMENT = {"TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": ""}
+NETWORK = "EfficientNetV2B0"  # the feature network of both, of a usual size: what a patch costs decides every ratio
+
+
+def network_for(side: int) -> str | None:
+    return None if side in QUICK_SIDES else NETWORK
 
 
 def start(kind: str, path: Path, side: int) -> Worker:
-    return Worker(f"steps:{kind}", {"path": str(path), "side": side}, ENVIRONMENT)
+    settings = {"path": str(path), "side": side, "network": network_for(side)}
+    return Worker(f"steps:{kind}", settings, ENVIRONMENT)
 
 
 def ours(slides: Mapping[int, Path], turns: int) -> dict[int, dict[str, Any]]:
@@ -165,7 +172,13 @@ def measure(slides: Mapping[int, Path], turns: int, patience: float) -> dict[str
     }
     return {
         "versions": contest.versions("tensorflow", "keras", "openslide-bin"),
-        "settings": {"turns": turns, "patience_seconds": patience, "patches": 16, "patch": 224},
+        "settings": {
+            "turns": turns,
+            "patience_seconds": patience,
+            "patches": 16,
+            "patch": 224,
+            "network": network_for(min(slides)),
+        },
         "largest_over_smallest": {task: largest_over_smallest(by_kind["ours"], task) for task in TASKS},
         "sizes": [
             {"gigapixels": side**2 / 1e9, "side": side, **{kind: rows[side] for kind, rows in by_kind.items()}}

@@ -1,7 +1,7 @@
 """One training step and one prediction on a slide: ours, its attention apart, and over every patch of the slide.
 
-The contestants of `scaling.py`, each in a process of its own. The feature network is EfficientNetV2-B0 of
-`keras.applications`, untrained, for all; the batch is one slide.
+The contestants of `scaling.py`, each in a process of its own. All have the same untrained feature
+network; the batch is one slide.
 """
 
 from __future__ import annotations
@@ -31,10 +31,11 @@ class Steps:
     Args:
         path: of the slide.
         side: its width and height.
+        network: the feature network, of `keras.applications`; None: the built-in one.
     """
 
-    def __init__(self, path: str, side: int) -> None:
-        self.path, self.side = path, side
+    def __init__(self, path: str, side: int, network: str | None) -> None:
+        self.path, self.side, self.network = path, side, network
         self.baseline = self.most = 0
 
     def do(self, name: str) -> dict[str, float]:
@@ -45,15 +46,22 @@ class Steps:
         begun = time.perf_counter()
         step()
         seconds = time.perf_counter() - begun
-        return {"seconds": seconds, "peak_mib": (memory.peak() - self.baseline) / memory.MIB}
+        peak = memory.peak()
+        self.most = max(self.most, peak)
+        return {"seconds": seconds, "peak_mib": (peak - self.baseline) / memory.MIB}
 
     def held(self) -> dict[str, float]:
         """MiB that the process held with its networks made, and the most it ever took above that."""
         most = max(self.most, memory.largest())
         return {"baseline_mib": self.baseline / memory.MIB, "peak_mib": (most - self.baseline) / memory.MIB}
 
+    def _feature_network(self) -> keras.Model:
+        if self.network is None:
+            return ats_mag.feature_network(SIZE)
+        return ats_mag.application_network(self.network, SIZE)
+
     def _classifier(self) -> ats_mag.SlideClassifier:
-        feature = ats_mag.application_network("EfficientNetV2B0", SIZE)
+        feature = self._feature_network()
         return ats_mag.SlideClassifier(
             2,
             (FINE, COARSE),
@@ -71,8 +79,8 @@ class Steps:
 class Sampled(Steps):
     """Ours, given the attention: draw, read, features, expectation, head, and the gradient back to the attention."""
 
-    def __init__(self, path: str, side: int) -> None:
-        super().__init__(path, side)
+    def __init__(self, path: str, side: int, network: str | None) -> None:
+        super().__init__(path, side, network)
         self.model = model = self._classifier()
         self.variables = [*model.feature.trainable_variables, *model.head.trainable_variables]
         self.optimizer = keras.optimizers.Adam()
@@ -132,8 +140,8 @@ class Sampled(Steps):
 class Attention(Steps):
     """What grows with the slide's area: its overview (a 256th of its pixels), and the attention network over it."""
 
-    def __init__(self, path: str, side: int) -> None:
-        super().__init__(path, side)
+    def __init__(self, path: str, side: int, network: str | None) -> None:
+        super().__init__(path, side, network)
         self.model = model = self._classifier()
         self.penalties = [PlaceEntropy(0.03), MagnificationEntropy(0.3)]
         self.overview: Any = None
@@ -171,9 +179,9 @@ class EveryPatch(Steps):
     features of each chunk again with the gradient, which takes longer but always the same memory.
     """
 
-    def __init__(self, path: str, side: int) -> None:
-        super().__init__(path, side)
-        self.feature = ats_mag.application_network("EfficientNetV2B0", SIZE)
+    def __init__(self, path: str, side: int, network: str | None) -> None:
+        super().__init__(path, side, network)
+        self.feature = self._feature_network()
         self.head = keras.layers.Dense(2, activation="softmax")
         self.head.build((None, self.feature.output_shape[-1]))
         self.variables = [*self.feature.trainable_variables, *self.head.trainable_variables]
