@@ -64,23 +64,30 @@ void* CreateReadPatches(TF_OpKernelConstruction* construction) {
 
 void DeleteReadPatches(void* kernel) { delete static_cast<ReadPatchesKernel*>(kernel); }
 
+// What both ops on patches take.
+PatchRequest Places(const Input& path, const Input& location, const Input& downsample) {
+  PatchRequest request{};
+  request.paths = path.Paths();
+  if (path.rank() == 0) path.Expect({-1});
+  const auto batch = static_cast<int64_t>(request.paths.size());
+  location.Expect({batch, -1, 2});
+  request.per_slide = location.dim(1);
+  downsample.Expect({batch, request.per_slide});
+  request.location = location.data<int64_t>();
+  request.downsample = downsample.data<double>();
+  return request;
+}
+
 void ComputeReadPatches(void* kernel, TF_OpKernelContext* context) {
   Guard(context, [&] {
     const Input path(context, 0, "path"), location(context, 1, "location"), downsample(context, 2, "downsample"),
         carrier(context, 3, "carrier");
-    PatchRequest request{};
-    request.paths = path.Paths();
-    if (path.rank() == 0) path.Expect({-1});
+    PatchRequest request = Places(path, location, downsample);
     const auto batch = static_cast<int64_t>(request.paths.size());
-    location.Expect({batch, -1, 2});
-    request.per_slide = location.dim(1);
-    downsample.Expect({batch, request.per_slide});
     carrier.Expect({0, -1, -1, 3});
     request.height = carrier.dim(1);
     request.width = carrier.dim(2);
     CheckPatchSize(batch, request.per_slide, request.height, request.width);
-    request.location = location.data<int64_t>();
-    request.downsample = downsample.data<double>();
     request.fill = static_cast<ReadPatchesKernel*>(kernel)->fill;
     request.patches = static_cast<uint8_t*>(
         Allocate(context, 0, TF_UINT8, {batch, request.per_slide, request.height, request.width, 3}));
@@ -126,20 +133,13 @@ void ComputeSnapPatches(void*, TF_OpKernelContext* context) {
   Guard(context, [&] {
     const Input path(context, 0, "path"), location(context, 1, "location"), downsample(context, 2, "downsample"),
         reach(context, 3, "reach"), size(context, 4, "size");
-    PatchRequest request{};
-    request.paths = path.Paths();
-    if (path.rank() == 0) path.Expect({-1});
+    PatchRequest request = Places(path, location, downsample);
     const auto batch = static_cast<int64_t>(request.paths.size());
-    location.Expect({batch, -1, 2});
-    request.per_slide = location.dim(1);
-    downsample.Expect({batch, request.per_slide});
     reach.Expect({batch});
     size.Expect({2});
     request.height = size.data<int64_t>()[0];
     request.width = size.data<int64_t>()[1];
     CheckPatchSize(batch, request.per_slide, request.height, request.width);
-    request.location = location.data<int64_t>();
-    request.downsample = downsample.data<double>();
     auto* snapped = static_cast<int64_t*>(Allocate(context, 0, TF_INT64, {batch, request.per_slide, 2}));
     SnapPatches(request, reach.data<double>(), snapped);
   });
