@@ -160,14 +160,14 @@ def without_tiles(level, index, jpeg):
 
 
 def test_missing_tiles_are_background(folder, image, reference):
-    path = write_slide(folder / "missing.tif", image, change=without_tiles)
+    path = write_slide(folder / "lacking.tif", image, change=without_tiles)
     assert readers_of(path) == ("direct",) * 3
     for level in range(3):
         compare(reference, path, level, [(0, 0), (30, 40), (63, 20)], (90, 60))
 
 
 def test_missing_tiles_of_aperio_are_filled_by_openslide(folder, image, reference):
-    path = write_slide(folder / "missing.svs", image, description=APERIO, change=without_tiles)
+    path = write_slide(folder / "lacking.svs", image, description=APERIO, change=without_tiles)
     assert all("it lacks tiles" in reader for reader in readers_of(path))
     for level in range(3):
         compare(reference, path, level, [(0, 0), (30, 40), (63, 20)], (90, 60))
