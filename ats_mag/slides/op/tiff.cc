@@ -209,7 +209,7 @@ class Walk {
       for (uint64_t i = 0; i < count; ++i) {
         const uint64_t length = Get(bytes.data() + i * lengths.bytes_each, lengths.bytes_each);
         image->lacks_tiles = image->lacks_tiles || length == 0;
-        if (length > file_.size()) image->lethal = Cat("a tile of ", length, " bytes");
+        if (length > file_.size()) image->lethal = Cat("a tile of ", length, " bytes, more than the file has");
       }
     }
   }
