@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -84,12 +83,14 @@ class ReadSlidePatches(keras.layers.Layer):
         location, downsample = lattice.place(index, geometry)
         if not lattice.snap:
             return location, downsample
-        if _backend() == "tensorflow":
-            path = _codes(path)
-        module = "native" if _backend() == "jax" else "reader"
-        snap = importlib.import_module(f"ats_mag.slides.{module}").snap_patches
-        size = (self.patch_size, self.patch_size)
-        return snap(path, location, downsample, size, lattice.reach(geometry)), downsample
+        size, reach = (self.patch_size, self.patch_size), lattice.reach(geometry)
+        if _backend() == "jax":
+            from ats_mag.slides import native
+
+            return native.snap_patches(path, location, downsample, size, reach), downsample
+        from ats_mag.slides import reader
+
+        return reader.snap_patches(_codes(path), location, downsample, size, reach), downsample
 
     def _call_back(self, place: Callable[..., Any], shape: Any, path: Any, *where: Any) -> tuple[Any, Any]:
         """Reads on the host what `place(*where)` says: location and downsample, computed there in float64."""
