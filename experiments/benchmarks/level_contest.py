@@ -96,7 +96,7 @@ class LevelContest:
                 self._enter(contestant, worker)
                 self.entered[contestant.key] = contestant, worker
             except WorkerError as error:
-                self.absent[contestant.key] = str(error)
+                self.absent[contestant.key] = self._said(error)
 
     def _enter(self, contestant: Contestant, worker: Worker) -> None:
         """Opens the level and compares pixels."""
@@ -131,7 +131,7 @@ class LevelContest:
                 try:
                     wall, cpu = worker("turn", these[contestant.corners], SIZE)
                 except WorkerError as error:  # the others go on
-                    self.absent[key] = str(error)
+                    self.absent[key] = self._said(error)
                     return contest.Taken(math.nan)
                 self.cpu.setdefault(key, []).append(cpu)
                 return contest.Taken(wall)
@@ -148,6 +148,10 @@ class LevelContest:
             "contestants": {key: self._row(key, seconds) for key in seconds if key not in self.absent},
             "absent": self.absent,
         }
+
+    def _said(self, error: WorkerError) -> str:
+        """The error, with the slide's name where its path stands: a result file tells nothing of a machine's folders."""
+        return str(error).replace(self.level.path, Path(self.level.path).name)
 
     def _row(self, key: str, seconds: Mapping[str, list[float]]) -> dict[str, Any]:
         contestant, _ = self.entered[key]

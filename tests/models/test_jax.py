@@ -44,8 +44,8 @@ def test_the_same_training_evaluation_and_prediction(folder):
     assert expected["steps"] == 3
     for name, value in found.items():
         if np.issubdtype(value.dtype, np.floating):
-            # What was learnt in three steps carries the rounding of all of them; losses have to agree to 1e-4.
-            exact = {"rtol": 1e-4, "atol": 1e-6} if name.endswith("loss") else {"rtol": 1e-3, "atol": 1e-5}
+            # A contribution is a product of what three steps have learnt, and may be nearly 0: an absolute bound fits.
+            exact = {"rtol": 1e-4, "atol": 1e-5 if name == "inspect contribution" else 1e-6}
             np.testing.assert_allclose(value, expected[name], err_msg=name, **exact)
         else:
             np.testing.assert_array_equal(value, expected[name], err_msg=name)
