@@ -1,4 +1,4 @@
-"""Writes the README's measured tables from the result files, between `<!-- table NAME -->` and `<!-- end -->`."""
+"""Writes the measured tables of README.md and docs/ from the result files: `<!-- table NAME -->` to `<!-- end -->`."""
 
 from __future__ import annotations
 
@@ -96,6 +96,47 @@ def scaling() -> str:
     return table(head, rows)
 
 
+def overlap() -> str:
+    """Milliseconds, and how many times the longer of reading and computing."""
+    found: dict[str, Any] = json.loads((RESULTS / "overlap.json").read_text())
+
+    def milliseconds(name: str) -> str:
+        return f"{found['seconds'][name]['median'] * 1e3:.0f}"
+
+    rows = [["reading alone", milliseconds("reading"), ""]]
+    rows.append(["computing alone", milliseconds("computing, 1 parts"), ""])
+    for parts, ratio in found["step_to_longer"].items():
+        rows.append([f"step, overlap={parts}", milliseconds(f"step, {parts} parts"), f"{ratio:.2f}"])
+    return table(["", "ms", "times the longer of the two"], rows)
+
+
+FASTER = "times_as_fast_as_reference"
+
+
+def step() -> str:
+    """Seconds, and in brackets how many times as fast as attention-sampling 0.2."""
+    batches: list[dict[str, Any]] = json.loads((RESULTS / "step.json").read_text())["batches"]
+    rows = [
+        [name, *(f"{b['seconds'][name]['median']:.2f} ({b['seconds'][name][FASTER]:.2f})" for b in batches)]
+        for name in batches[0]["seconds"]
+    ]
+    return table(["seconds", *(f"batch {b['batch']}" for b in batches)], rows)
+
+
+def in_memory() -> str:
+    """Milliseconds per batch, and in brackets how many times as fast as attention-sampling 0.2."""
+    cases: list[dict[str, Any]] = json.loads((RESULTS / "in_memory.json").read_text())["cases"]
+    names = list(cases[0]["seconds"])
+    rows = [
+        [
+            f"{case['name']}, {case['threads']} thread{'s' * (case['threads'] > 1)}",
+            *(f"{case['seconds'][n]['median'] * 1e3:.2f} ({case['seconds'][n][FASTER]:.2f})" for n in names),
+        ]
+        for case in cases
+    ]
+    return table(["ms", *names], rows)
+
+
 def table(head: list[str], rows: list[list[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
@@ -107,20 +148,32 @@ TABLES: dict[str, Callable[[], str]] = {
     "crc-tiles": crc_tiles,
     "reading": reading,
     "scaling": scaling,
+    "overlap": overlap,
+    "step": step,
+    "in-memory": in_memory,
 }
 
 
-def main() -> None:
-    readme = ROOT / "README.md"
+def pages() -> list[Path]:
+    return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def filled(text: str) -> str:
+    """The page with its tables as the result files have them."""
 
     def fill(match: re.Match[str]) -> str:
         try:
-            text = TABLES[match[1]]()
+            found = TABLES[match[1]]()
         except FileNotFoundError:  # not measured here yet: the table stays as it is
             return match[0]
-        return f"<!-- table {match[1]} -->\n{text}\n<!-- end -->"
+        return f"<!-- table {match[1]} -->\n{found}\n<!-- end -->"
 
-    readme.write_text(re.sub(r"<!-- table ([\w-]+) -->\n.*?<!-- end -->", fill, readme.read_text(), flags=re.DOTALL))
+    return re.sub(r"<!-- table ([\w-]+) -->\n.*?<!-- end -->", fill, text, flags=re.DOTALL)
+
+
+def main() -> None:
+    for page in pages():
+        page.write_text(filled(page.read_text()))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import functools
 import itertools
 import os
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,7 +21,7 @@ import numpy as np
 OPENSLIDE_CACHE = 32 << 20  # bytes; what OpenSlide gives each handle of itself
 
 
-class Reader:
+class Reader(ABC):
     """A contestant.
 
     Args:
@@ -31,23 +32,13 @@ class Reader:
         self.threads = threads
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
 
+    @abstractmethod
     def open(self, path: str, level: int, downsample: int, shape: tuple[int, int]) -> None:
         """Takes up a slide: opens what stays open, and whatever else is done once per slide."""
-        raise NotImplementedError
 
+    @abstractmethod
     def read(self, places: np.ndarray, size: int) -> np.ndarray:
         """`(N, 2)` places -> `(N, size, size, 3)` uint8."""
-        patches = np.empty((len(places), size, size, 3), np.uint8)
-
-        def one(i: int) -> None:
-            patches[i] = self.patch(*places[i].tolist(), size)
-
-        self.all(one, range(len(places)))
-        return patches
-
-    def patch(self, x: int, y: int, size: int) -> Any:
-        """One patch."""
-        raise NotImplementedError
 
     def all(self, do: Callable[[Any], None], these: Iterable[Any]) -> None:
         """Does it to all of these with the contestant's threads."""
@@ -63,6 +54,23 @@ class Reader:
         wall, cpu = time.perf_counter(), time.process_time()
         self.read(places, size)
         return time.perf_counter() - wall, time.process_time() - cpu
+
+
+class PatchReader(Reader):
+    """A contestant that reads one patch a call."""
+
+    @abstractmethod
+    def patch(self, x: int, y: int, size: int) -> Any:
+        """One patch."""
+
+    def read(self, places: np.ndarray, size: int) -> np.ndarray:
+        patches = np.empty((len(places), size, size, 3), np.uint8)
+
+        def one(i: int) -> None:
+            patches[i] = self.patch(*places[i].tolist(), size)
+
+        self.all(one, range(len(places)))
+        return patches
 
 
 class Ours(Reader):
@@ -95,7 +103,7 @@ class Ours(Reader):
         return self._read_patches([self._path], location, float(self._downsample), (size, size)).numpy()[0]
 
 
-class OpenSlidePython(Reader):
+class OpenSlidePython(PatchReader):
     """openslide-python; threads share the handle, which OpenSlide makes safe.
 
     Args:
@@ -119,7 +127,7 @@ class OpenSlidePython(Reader):
         return np.asarray(region)[..., :3]
 
 
-class Tiffslide(Reader):
+class Tiffslide(PatchReader):
     """tiffslide, whose zarr brings threads of its own."""
 
     def __init__(self, threads: int) -> None:
@@ -174,7 +182,7 @@ class CuCIM(Reader):
         return patches
 
 
-class Tifffile(Reader):
+class Tifffile(PatchReader):
     """tifffile and imagecodecs: the touched tiles decoded one by one, put together by hand, the latest ones kept."""
 
     def __init__(self, threads: int) -> None:

@@ -63,8 +63,9 @@ def main() -> None:
 
 def build(sanitize: bool) -> Path:
     """Compiles the engine's sources as they are; nothing where an earlier driver is of the same sources."""
-    headers = sorted(_OP.glob("*.h"))
-    sources = [Path(__file__).with_name("driver.cc"), *sorted(_OP.glob("*.cc"))]
+    folders = Path(__file__).parent, _OP
+    headers = [path for folder in folders for path in sorted(folder.glob("*.h"))]
+    sources = [path for folder in folders for path in sorted(folder.glob("*.cc"))]
     compiler = shlex.split(os.environ.get("CXX", "")) or ["g++"]
     command = [*compiler, *_FLAGS, *(_SANITIZE if sanitize else ["-O2"]), *op_flags(), f"-I{_OP}"]
     digest = hashlib.sha256(shlex.join(command).encode())
@@ -77,7 +78,7 @@ def build(sanitize: bool) -> Path:
     with tempfile.TemporaryDirectory(dir=BUILD) as folder, concurrent.futures.ThreadPoolExecutor(2) as pool:
 
         def compile_one(source: Path) -> str:
-            built = str(Path(folder, f"{source.stem}.o"))
+            built = str(Path(folder, f"{source.parent.name}-{source.stem}.o"))
             subprocess.run([*command, "-c", str(source), "-o", built], check=True)
             return built
 
