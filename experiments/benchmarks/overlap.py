@@ -20,10 +20,9 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
-PROCESSORS = sorted(os.sched_getaffinity(0))
-os.sched_setaffinity(0, PROCESSORS[:1])  # of every thread that TensorFlow starts from here on
 # A small cache of tiles: each contestant is to decode what it reads.
-os.environ |= {"ATS_MAG_THREADS": "1", "ATS_MAG_CACHE_BYTES": str(16 << 20), "TF_CPP_MIN_LOG_LEVEL": "2"}
+os.environ["ATS_MAG_THREADS"] = "1"
+os.environ["ATS_MAG_CACHE_BYTES"] = str(16 << 20)
 
 import contest
 import keras
@@ -36,6 +35,7 @@ from ats_mag.networks import attention_network, feature_network
 from ats_mag.slides import native
 from ats_mag.slides.pyramid import write_pyramid
 
+PROCESSORS = sorted(os.sched_getaffinity(0))
 PARTS = (1, 2, 4, 8)
 OVERVIEW_MPP, STRIDE, CLASSES = 16.0, 8, 2
 READER = ThreadPoolExecutor(1, initializer=lambda: os.sched_setaffinity(0, PROCESSORS[-1:]))
@@ -151,11 +151,12 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="few small slides; writes nothing but what --out names")
     parser.add_argument("--out", type=Path, help="file to write instead")
     options = parser.parse_args()
+    if len(PROCESSORS) < 2:
+        parser.error("two processors are needed, one for the reader and one for TensorFlow")
+    os.sched_setaffinity(0, PROCESSORS[:1])  # of this thread and of all that TensorFlow starts from here on
     # One thread waits for the reader while the other computes; both have one processor.
     tf.config.threading.set_inter_op_parallelism_threads(2)
     tf.config.threading.set_intra_op_parallelism_threads(1)
-    if len(PROCESSORS) < 2:
-        parser.error("two processors are needed, one for the reader and one for TensorFlow")
     if options.quick:
         options.batch, options.patches, options.repeats = 2, 4, 2
 

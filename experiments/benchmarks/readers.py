@@ -45,7 +45,7 @@ class Reader(ABC):
         for _ in map(do, these) if self._pool is None else self._pool.map(do, these):
             pass
 
-    def prepare(self, places: np.ndarray, size: int) -> None:
+    def prepare(self, places: np.ndarray, size: int) -> None:  # noqa: B027  (most have nothing to prepare)
         """Before the clock starts."""
 
     def turn(self, places: np.ndarray, size: int) -> tuple[float, float]:
