@@ -1,0 +1,60 @@
+"""The command line: one command per verb. Heavy imports happen inside the commands, so that `--help` is quick."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from ats_mag.cli.console import show_error
+from ats_mag.cli.demo import demo
+from ats_mag.cli.evaluate import evaluate
+from ats_mag.cli.export import export
+from ats_mag.cli.predict import predict
+from ats_mag.cli.prepare import prepare
+from ats_mag.cli.slides import doctor, info
+from ats_mag.cli.train import train
+
+app = typer.Typer(
+    name="ats-mag",
+    help="Whole-slide classification by joint spatial and magnification attention sampling.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for command in (demo, doctor, info, prepare, train, evaluate, predict, export):
+    app.command()(command)
+
+
+def main() -> None:
+    """Runs the command line; what is wrong with the input is one message, not a traceback."""
+    if not os.environ.get("ATS_MAG_TRACEBACK"):
+        _hush_libraries()
+    try:
+        app()
+    except (ValueError, OSError, RuntimeError, MemoryError, ImportError) as error:
+        if os.environ.get("ATS_MAG_TRACEBACK"):
+            raise
+        show_error(_message(error))
+        sys.exit(1)
+
+
+def _hush_libraries() -> None:
+    """Sends what compiled libraries log to standard error nowhere; Python's own messages still get there.
+
+    TensorFlow logs its start and every failed op whatever its log level. `ATS_MAG_TRACEBACK=1` shows it all.
+    """
+    sys.stderr.flush()
+    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
+    with open(os.devnull, "w") as devnull:
+        os.dup2(devnull.fileno(), 2)
+
+
+def _message(error: BaseException) -> str:
+    from pydantic import ValidationError
+
+    if isinstance(error, ValidationError):
+        parts = ((".".join(map(str, e["loc"])), e) for e in error.errors())
+        return "; ".join(f"{where}: {e['msg']}. Received: {e['input']!r}" for where, e in parts)
+    return str(error)

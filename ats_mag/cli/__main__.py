@@ -1,0 +1,3 @@
+from ats_mag.cli import main
+
+main()

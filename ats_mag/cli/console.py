@@ -1,0 +1,35 @@
+"""What all commands share: where they print, and common options."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+console = Console()
+errors = Console(stderr=True)
+
+DEFAULT_MAGNIFICATIONS = ["20x", "5x"]
+SlideRoot = Annotated[Path, typer.Option(help="Folder that the slides' paths are relative to.")]
+LocalCopiesFolder = Annotated[
+    Path | None, typer.Option("--local-copies", help="Folder on a local disk; slides are copied to it ahead of use.")
+]
+LocalCopiesGb = Annotated[float, typer.Option(help="Most that the local copies take, GB.")]
+OverviewMpp = Annotated[str, typer.Option(help='Resolution of the overviews, um/px or "1.25x".')]
+
+
+def write_csv(table: Any, path: Path) -> None:
+    """Whole or not at all."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    table.to_csv(unfinished, index=False)
+    os.replace(unfinished, path)
+    console.print(f"wrote {path}", highlight=False)
+
+
+def show_error(text: str, title: str = "error") -> None:
+    """One line on standard error."""
+    errors.print(f"[bold red]{title}:[/] {escape(text)}", soft_wrap=True, highlight=False)
