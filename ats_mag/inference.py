@@ -106,9 +106,9 @@ def _view_slide() -> Callable[..., Any]:
 
 
 def _open_keras(path: Path) -> tuple[list[str], Callable[[str, float], np.ndarray]]:
+    from ats_mag.evaluation.evaluate import class_probabilities
     from ats_mag.models import SlideClassifier
     from ats_mag.saving import load_model
-    from ats_mag.training import class_probabilities
 
     model = load_model(path, compile=False)
     if not isinstance(model, SlideClassifier):
@@ -124,8 +124,8 @@ def _open_keras(path: Path) -> tuple[list[str], Callable[[str, float], np.ndarra
 def _open_export(path: Path) -> tuple[list[str], Callable[[str, float], np.ndarray]]:
     import tensorflow as tf
 
+    from ats_mag.evaluation.evaluate import class_probabilities
     from ats_mag.slides.reader import load_op
-    from ats_mag.training import class_probabilities
 
     try:
         card = json.loads((path / CARD).read_text())

@@ -21,10 +21,10 @@ def evaluate(
     local_copies_gb: LocalCopiesGb = 50.0,
 ) -> None:
     """Measures a model on prepared records."""
+    from ats_mag.evaluation.evaluate import evaluate as run
     from ats_mag.records import find_records
     from ats_mag.saving import load_model
-    from ats_mag.training import evaluate as run
-    from ats_mag.training import local_copies as copies
+    from ats_mag.training.run import local_copies as copies
 
     found = find_records(records, split)
     table, measures = run(load_model(model, compile=False), found, slide_root, copies(local_copies, local_copies_gb))

@@ -52,8 +52,8 @@ def train(
     for name in ("records", "out", "slide_root", "split", "validation_split"):
         values.pop(name)
     values["magnifications"] = values.pop("magnification")
-    from ats_mag.training import TrainSettings
-    from ats_mag.training import train as run
+    from ats_mag.training.run import TrainSettings
+    from ats_mag.training.run import train as run
 
     settings = TrainSettings(**values)
     from ats_mag.progress import FitProgress

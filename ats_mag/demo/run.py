@@ -23,6 +23,7 @@ from rich.table import Table
 from ats_mag.demo.cohort import make_cohort, read_places
 from ats_mag.demo.figure import draw_figure
 from ats_mag.demo.slides import CLASSES, Place
+from ats_mag.evaluation.evaluate import evaluate
 from ats_mag.inference import slide_inputs
 from ats_mag.lattice import MPP_UNIT, Lattice
 from ats_mag.manifest import read_manifest
@@ -32,7 +33,6 @@ from ats_mag.preparation import prepare
 from ats_mag.progress import FitProgress
 from ats_mag.records import dataset, find_records
 from ats_mag.schedules import ScheduleStrength
-from ats_mag.training import evaluate
 
 MAGNIFICATIONS = ("20x", "5x")
 KIND_OF_MAGNIFICATION = ("fine", "coarse")

@@ -1,0 +1,274 @@
+"""The configuration of a run: one YAML file, read into models that refuse what they do not know."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+)
+
+from ats_mag.units import parse_mpp
+
+DEFAULT_COPIES_GB = 50.0
+
+Mpp = Annotated[float, BeforeValidator(parse_mpp)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used; the message names the file, the key and what was expected."""
+
+
+class Section(BaseModel):
+    """Unknown keys are refused, and what was read stays as it is."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataConfig(Section):
+    """Where slides and labels are.
+
+    Attributes:
+        slides: folder that the paths of the manifest are relative to.
+        manifest: CSV or XLSX, one row per slide.
+        columns: our names of columns (`slide_id`, `patient_id`, `path`, `label`, `mpp`, `site`, `split`) to the table's,
+            where they are none that are known.
+        labels: the table's labels to classes, several to one if need be; slides of other labels are left out and counted.
+            None: labels are the classes.
+        default_mpp: um/px of slides of which neither the manifest nor the file states it.
+    """
+
+    slides: Path = Path("slides")
+    manifest: Path = Path("manifest.csv")
+    columns: dict[str, str] = {}
+    labels: dict[str, str] | None = None
+    default_mpp: Mpp | None = None
+
+
+class SplitConfig(Section):
+    """How patients are divided; written once to `splits.csv` of the run and reused.
+
+    Attributes:
+        kind: `holdout` (one fold), `kfold`, or `manifest` (its column `split`: train, validation, test).
+        folds: of `kfold`.
+        test: share of the patients, of `holdout`.
+        validation: share of the patients that are not for testing.
+        by_site: whether all patients of a site stay together.
+        seed: of the division.
+    """
+
+    kind: Literal["holdout", "kfold", "manifest"] = "holdout"
+    folds: Annotated[int, Field(ge=2)] = 5
+    test: Share = 0.2
+    validation: Share = 0.15
+    by_site: bool = False
+    seed: NonNegativeInt = 0
+
+
+class PrepareConfig(Section):
+    """How records are made.
+
+    Attributes:
+        records: folder of the records. None: `records` in the run's folder.
+        overview_mpp: um/px of the overviews.
+        empty_mask: a slide without tissue is an `error`, or has its `whole` area looked at.
+        on_bad_slide: `raise`: the command ends with an error after all slides were tried; `skip`: it does not.
+        workers: processes. None: one per processor.
+        scheduler: address of a Dask scheduler that the work goes to instead.
+        sheets: whether to draw a quality sheet of every slide.
+    """
+
+    records: Path | None = None
+    overview_mpp: Mpp = 8.0
+    empty_mask: Literal["error", "whole"] = "error"
+    on_bad_slide: Literal["raise", "skip"] = "raise"
+    workers: PositiveInt | None = None
+    scheduler: str | None = None
+    sheets: bool = True
+
+
+class ModelConfig(Section):
+    """The model; see `SlideClassifier`.
+
+    Attributes:
+        magnifications: resolutions of the patches, um/px or "20x".
+        patch_size: patch side, pixels.
+        n_patches: patches per slide and step.
+        stride: overview pixels per cell of the attention map; a power of 2.
+        explore_steps: first steps, with patches drawn uniformly. None: a quarter of all steps, 200 at most.
+        feature: `small`, or the name of a network of `keras.applications`.
+        feature_weights: file of weights that the feature network starts from.
+    """
+
+    magnifications: Annotated[list[float | str], Field(min_length=1)] = ["20x", "5x"]
+    patch_size: PositiveInt = 224
+    n_patches: PositiveInt = 16
+    stride: PositiveInt = 8
+    head: Literal["single_label", "multi_label", "binary"] = "single_label"
+    method: Literal["sequential", "priority", "replacement"] = "sequential"
+    test_method: Literal["sequential", "priority", "replacement", "topk", "exhaustive"] = "topk"
+    explore_steps: NonNegativeInt | None = None
+    feature: str = "small"
+    feature_weights: str | None = None
+
+
+class AugmentConfig(Section):
+    """Random changes of training slides; 0 or false: none.
+
+    Attributes:
+        flips: mirrors and quarter turns, of the overview, the lattice and the patches together.
+        stain: largest relative change of the haematoxylin, eosin and residual densities, one draw per slide.
+        brightness: largest change of all channels, as a share of their range.
+        contrast: largest relative change of contrast.
+    """
+
+    flips: bool = True
+    stain: Share = 0.0
+    brightness: Share = 0.0
+    contrast: Share = 0.0
+
+
+class TrainConfig(Section):
+    """How a model is trained.
+
+    Attributes:
+        epochs: passes over the training slides.
+        batch_size: slides per batch.
+        accumulate: batches whose mean gradient makes one step of the optimiser.
+        learning_rate: the largest.
+        schedule: `constant`, or `cosine`: falls to 0 over the run.
+        warmup: share of the run over which the learning rate rises first.
+        clip_norm: largest norm of the gradient of all weights together. None: as it is.
+        class_weights: `balanced`: slides of rare classes count more in the loss.
+        sampling: `balanced`: every class is drawn equally often; an epoch stays as long.
+        augment: see `AugmentConfig`.
+        patience: epochs without a better `monitor` after which training ends. None: never.
+        monitor: a logged metric, e.g. `val_loss`; the best epoch's weights become the model. None: the last epoch's.
+        on_bad_slide: a slide that cannot be read while training: `raise`, or `skip` it and count it.
+        max_bad_slides: more than so many different ones stop the run, under `skip`.
+        mixed_precision: whether the networks compute in float16.
+        devices: `one`, or `all` GPUs of the machine (`MirroredStrategy`).
+        checkpoint_minutes: a checkpoint is written after so many minutes, and after every epoch.
+        tensorboard: whether to log for TensorBoard.
+        watch: training and validation slides whose attention and patches TensorBoard shows after every epoch.
+        local_copies: folder on a local disk that slides are copied to ahead of their use, see `LocalCopies`.
+        local_copies_gb: bound of all copies, GB (10^9 bytes).
+        seed: of weights, order, augmentation and draws.
+    """
+
+    epochs: PositiveInt = 50
+    batch_size: PositiveInt = 8
+    accumulate: PositiveInt = 1
+    learning_rate: PositiveFloat = 1e-3
+    schedule: Literal["constant", "cosine"] = "constant"
+    warmup: Share = 0.0
+    clip_norm: PositiveFloat | None = None
+    class_weights: Literal["none", "balanced"] = "none"
+    sampling: Literal["natural", "balanced"] = "natural"
+    augment: AugmentConfig = AugmentConfig()
+    patience: PositiveInt | None = None
+    monitor: str | None = None
+    on_bad_slide: Literal["raise", "skip"] = "raise"
+    max_bad_slides: NonNegativeInt = 10
+    mixed_precision: bool = False
+    devices: Literal["one", "all"] = "one"
+    checkpoint_minutes: PositiveFloat = 10.0
+    tensorboard: bool = False
+    watch: NonNegativeInt = 4
+    local_copies: Path | None = None
+    local_copies_gb: PositiveFloat = DEFAULT_COPIES_GB
+    seed: NonNegativeInt = 0
+
+
+class EvaluateConfig(Section):
+    """How a trained model is measured.
+
+    Attributes:
+        draws: passes per slide; several, with a random `test_method`, show the noise of the sampling.
+        resamples: of the bootstrap over patients.
+        confidence: of the intervals.
+        figures: whether to draw ROC, precision-recall and reliability curves.
+    """
+
+    draws: PositiveInt = 1
+    resamples: NonNegativeInt = 2000
+    confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
+    figures: bool = True
+
+
+class RunConfig(Section):
+    """A run: everything from the slides to the measures.
+
+    Attributes:
+        run: folder of all that the run writes.
+    """
+
+    run: Path = Path("run")
+    data: DataConfig = DataConfig()
+    splits: SplitConfig = SplitConfig()
+    prepare: PrepareConfig = PrepareConfig()
+    model: ModelConfig = ModelConfig()
+    train: TrainConfig = TrainConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+
+    @property
+    def records(self) -> Path:
+        """Folder of the records."""
+        return self.prepare.records or self.run / "records"
+
+
+def read_config(path: str | os.PathLike[str]) -> RunConfig:
+    """Reads a configuration; relative paths in it are relative to the file's folder.
+
+    Raises:
+        ConfigError: the file is missing or no YAML, or a key is unknown or has a wrong value.
+    """
+    path = Path(path)
+    try:
+        values = yaml.safe_load(path.read_text()) or {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"configuration {str(path)!r} cannot be read: {error}; `ats-mag init` writes one") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"configuration {str(path)!r} is no YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"configuration {str(path)!r} must hold sections such as `data:`. Received: {values!r}")
+    try:
+        config = RunConfig.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError("\n".join(f"{str(path)!r}: {problem(e)}" for e in error.errors())) from error
+    return _resolved(config, path.parent)
+
+
+def problem(error: Any) -> str:
+    """One of pydantic's errors in words."""
+    where = ".".join(map(str, error["loc"]))
+    if error["type"] == "extra_forbidden":
+        return f"unknown key {where!r}: correct or remove it (`ats-mag init` writes all keys)"
+    return f"{where}: {error['msg']}. Received: {error['input']!r}"
+
+
+_PATHS = ("run", "data.slides", "data.manifest", "prepare.records", "train.local_copies")
+
+
+def _resolved(config: RunConfig, folder: Path) -> RunConfig:
+    """Paths joined to the folder."""
+    values = config.model_dump()
+    for name in _PATHS:
+        *sections, key = name.split(".")
+        section = values
+        for part in sections:
+            section = section[part]
+        if section[key] is not None:
+            section[key] = folder / section[key]
+    return RunConfig.model_validate(values)
