@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,7 @@ def load_splits(config: RunConfig, manifest: pd.DataFrame, write: bool = True) -
     """
     file = config.run / FILE
     if file.exists():
-        splits = _read(file)
+        splits = read_splits(file)
         _check(file, splits, manifest)
         folds = config.splits.folds if config.splits.kind == "kfold" else 1
         if len(fold_names(splits)) != folds:
@@ -82,16 +83,17 @@ def part_of(splits: pd.DataFrame, fold: int, part: str) -> list[str]:
     return splits["slide_id"][splits[f"{_FOLD}{fold}"] == part].tolist()
 
 
-def count_labels(splits: pd.DataFrame, multi_label: bool = False) -> pd.DataFrame:
+def count_labels(splits: pd.DataFrame, multi_label: bool = False, classes: Sequence[str] | None = None) -> pd.DataFrame:
     """Slides and patients by fold (number), part and label, in that order; labels that a part lacks count 0.
 
     Args:
         splits: as `load_splits` gives it.
         multi_label: whether labels are sets such as "a;b": a slide counts for each of its labels.
+        classes: the labels to count. None: those of `splits`.
     """
     labels = splits["label"].map(lambda label: label_parts(label) if multi_label else [label])
     slides = splits.assign(label=labels).explode("label")
-    names = sorted(slides["label"].dropna().unique())
+    names = sorted(slides["label"].dropna().unique()) if classes is None else classes
     rows = []
     for fold, column in enumerate(fold_names(splits)):
         for part in PARTS:
@@ -104,13 +106,16 @@ def count_labels(splits: pd.DataFrame, multi_label: bool = False) -> pd.DataFram
     return pd.DataFrame(rows, columns=["fold", "part", "label", "slides", "patients"])
 
 
-def check_fold(splits: pd.DataFrame, fold: int, multi_label: bool = False) -> list[str]:
+def check_fold(
+    splits: pd.DataFrame, fold: int, multi_label: bool = False, classes: Sequence[str] | None = None
+) -> list[str]:
     """What makes a fold's measures doubtful, in words; to be called before training.
 
     Args:
         splits: as `load_splits` gives it.
         fold: its number, from 0.
         multi_label: whether labels are sets such as "a;b".
+        classes: that there should be. None: those of `splits`.
 
     Returns:
         A sentence per part that has slides of one class only, or lacks a class.
@@ -118,7 +123,7 @@ def check_fold(splits: pd.DataFrame, fold: int, multi_label: bool = False) -> li
     Raises:
         SplitError: the training part is empty or lacks a class, so that the model could not learn it.
     """
-    counts = count_labels(splits, multi_label)
+    counts = count_labels(splits, multi_label, classes)
     counts = counts[counts["fold"] == fold]
     notes = []
     for part in PARTS:
@@ -138,7 +143,24 @@ def check_fold(splits: pd.DataFrame, fold: int, multi_label: bool = False) -> li
     return notes
 
 
-def _read(file: Path) -> pd.DataFrame:
+def patients_across(splits: pd.DataFrame) -> list[dict[str, str]]:
+    """Patients with slides in several parts of a fold: `patient_id`, `fold` (the column's name) and `parts`."""
+    found = []
+    for name in fold_names(splits):
+        parts = splits.groupby("patient_id")[name].unique()
+        found += [
+            {"patient_id": str(patient), "fold": name, "parts": " and ".join(sorted(of_patient))}
+            for patient, of_patient in parts[parts.map(len) > 1].items()
+        ]
+    return found
+
+
+def read_splits(file: Path) -> pd.DataFrame:
+    """Reads a stored division; `load_splits` also checks it against the manifest.
+
+    Raises:
+        SplitError: it cannot be read, lacks a column, or names no part of a slide.
+    """
     try:
         names, rows = read_table(file)
     except TableError as error:
@@ -178,16 +200,13 @@ def _check(file: Path, splits: pd.DataFrame, manifest: pd.DataFrame) -> None:
                 f"{where} states another {name} than the manifest of {len(other)} slide(s) ({_some(other['slide_id'])}). "
                 f"{_MEND}"
             )
-    for name in fold_names(splits):
-        parts = splits.groupby("patient_id")[name].unique()
-        across = parts[parts.map(len) > 1]
-        if len(across):
-            patient, found = across.index[0], across.iloc[0]
-            raise SplitError(
-                f"{where}: {len(across)} patient(s) stand in several parts of {name}, the first {patient!r} in "
-                f"{' and '.join(sorted(found))}: a model would be tested on patients that it knows. Correct the file, or "
-                "remove it to have the patients divided anew"
-            )
+    across = patients_across(splits)
+    if across:
+        listed = "; ".join(f"{row['patient_id']!r} in {row['parts']} of {row['fold']}" for row in across[:5])
+        raise SplitError(
+            f"{where}: {len({row['patient_id'] for row in across})} patient(s) stand in several parts of a fold ({listed}): a "
+            "model would be tested on patients that it knows. Correct the file, or remove it to have the patients divided anew"
+        )
 
 
 def _some(slides: object) -> str:
