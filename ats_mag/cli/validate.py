@@ -60,7 +60,7 @@ def _slides_table(slides: list[dict[str, Any]]) -> Table:
     for mpp in next((slide["levels"] for slide in slides if slide["levels"]), []):
         table.add_column(f"{mpp['mpp']:g} um/px")
     table.add_column("tissue", justify="right")
-    table.add_column("problems", overflow="fold")
+    table.add_column("problems")
     table.columns[0].overflow = table.columns[2].overflow = "fold"
     resolutions = len(table.columns) - 5
     for slide in slides:
@@ -71,7 +71,7 @@ def _slides_table(slides: list[dict[str, Any]]) -> Table:
             escape(slide["mpp_source"] or ""),
             *(levels or [""] * resolutions),
             "" if slide["tissue"] is None else f"{slide['tissue']:.0%}",
-            "\n".join(_problem_text(problem) for problem in slide["problems"]),
+            ", ".join(f"[red]{problem['kind']}[/]" for problem in slide["problems"] if problem["kind"] != "note"),
         )
     return table
 
@@ -82,12 +82,6 @@ def _level_text(level: dict[str, Any]) -> str:
     if level["how"] == "average":
         return f"level {level['level']} / {level['factor']:.3g}"
     return f"[yellow]level {level['level']}, enlarged {1 / level['factor']:.3g} x"
-
-
-def _problem_text(problem: dict[str, str]) -> str:
-    style = "yellow" if problem["kind"] == "note" else "red"
-    title = "" if problem["kind"] == "note" else f"{problem['kind']}: "
-    return f"[{style}]{title}{escape(problem['text'])}[/]"
 
 
 def _labels_table(rows: list[dict[str, Any]]) -> Table:
@@ -105,8 +99,16 @@ def _labels_table(rows: list[dict[str, Any]]) -> Table:
 
 def _sentences(found: dict[str, Any]) -> Iterator[str]:
     """What is not in the tables."""
-    bad = sum(any(problem["kind"] != "note" for problem in slide["problems"]) for slide in found["slides"])
-    yield f"{len(found['slides'])} slides of {found['patients']['number']} patients, {bad} with problems"
+    bad = [
+        (slide["slide_id"], problem)
+        for slide in found["slides"]
+        for problem in slide["problems"]
+        if problem["kind"] != "note"
+    ]
+    for slide_id, problem in bad:
+        yield f"[red]{escape(slide_id)}, {problem['kind']}:[/] {escape(problem['text'])}"
+    number = len({slide_id for slide_id, _ in bad})
+    yield f"{len(found['slides'])} slides of {found['patients']['number']} patients, {number} with problems"
     across = found["patients"]["across"]
     if across:
         listed = "; ".join(f"{row['patient_id']}: {row['parts']} of {row['fold']}" for row in across[:_SHOWN])

@@ -119,6 +119,13 @@ def _judge(config: RunConfig, report: dict[str, Any]) -> None:
         report["stops"].append(
             f"{skipped['train']} slides are damaged, more than `train.max_bad_slides` ({config.train.max_bad_slides})"
         )
+    enlarged = Counter(
+        level["mpp"] for slide in report["slides"] for level in slide["levels"] if level["how"] == "interpolate"
+    )
+    report["warnings"] += [
+        f"{mpp:g} um/px is finer than {count} slide(s): their pixels are enlarged for it, and show no more detail"
+        for mpp, count in sorted(enlarged.items())
+    ]
     same = defaultdict(list)
     for slide in report["slides"]:
         if slide["quickhash"]:
