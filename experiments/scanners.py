@@ -25,16 +25,16 @@ ROOT = Path(__file__).resolve().parents[1]
 POSITIVE = "tumour"
 
 
-def ats_mag(*arguments: object, fails: bool = False) -> None:
+def ats_mag(*arguments: object) -> None:
     done = subprocess.run([sys.executable, "-m", "ats_mag.cli", *map(str, arguments)], check=False)
-    if (done.returncode != 0) != fails:
+    if done.returncode:
         sys.exit(f"ats-mag {arguments[0]} ended with status {done.returncode}")
 
 
 def named(folder: Path) -> dict[str, Any]:
     """Which mishaps `validate` named, and which sound slides it found fault with."""
     report = folder / "run" / "validation.json"
-    ats_mag("validate", folder / "config.yaml", "--report", report, fails=True)
+    ats_mag("validate", folder / "config.yaml", "--report", report)
     problems = {s["slide_id"]: s["problems"] for s in json.loads(report.read_text())["slides"] if s["problems"]}
     mishaps = pd.read_csv(folder / "mishaps.csv").set_index("slide_id")["mishap"]
     return {
