@@ -32,14 +32,14 @@ def prepare(
     Run it again after any interruption or change: what is done and up to date is kept.
     """
     from ats_mag.config import read_config
-    from ats_mag.manifest import read_manifest
+    from ats_mag.manifest import load_manifest
     from ats_mag.preparation import prepare as run
     from ats_mag.preparation import unlisted_records
     from ats_mag.run_folder import start_run
     from ats_mag.splits import load_splits
 
     settings = read_config(config)
-    manifest = read_manifest(settings.data.manifest, settings.data.columns, settings.data.labels)
+    manifest = load_manifest(settings)
     start_run(settings, manifest, load_splits(settings, manifest))
     asked = settings.prepare
     slides = run(

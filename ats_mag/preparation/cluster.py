@@ -7,8 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
 
-from ats_mag.preparation.job import Job, Outcome
-from ats_mag.preparation.slide import prepare_slide
+from ats_mag.preparation.job import Job, Outcome, Work
 
 _SECONDS_TO_CONNECT = 15
 _SECONDS_FOR_WORKERS = 60
@@ -45,7 +44,7 @@ def connected(address: str) -> Iterator[Any]:
 
 
 def run_on_dask(
-    client: Any, jobs: Sequence[Job], at_once: int | None, begin: Callable[[Job], None]
+    client: Any, work: Work, jobs: Sequence[Job], at_once: int | None, begin: Callable[[Job], None]
 ) -> Iterator[tuple[Job, Outcome]]:
     """Prepares slides, and yields what came of each as it is done, in any order.
 
@@ -54,6 +53,7 @@ def run_on_dask(
 
     Args:
         client: see `connected`.
+        work: what a worker does with a slide; a function that workers find by its name.
         jobs: the slides.
         at_once: most slides that are under way. None: what keeps all workers busy.
         begin: called with each slide before the cluster gets it.
@@ -75,7 +75,7 @@ def run_on_dask(
         while waiting and len(under_way) < width:
             job = waiting.pop()
             begin(job)
-            future = client.submit(prepare_slide, job, key=f"prepare-{job.slide_id}-{uuid4().hex}", pure=False)
+            future = client.submit(work, job, key=f"prepare-{job.slide_id}-{uuid4().hex}", pure=False)
             under_way[future.key] = job
             done.add(future)
 

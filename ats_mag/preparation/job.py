@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -121,3 +122,6 @@ class Outcome:
     source: dict[str, Any] | None = None
     facts: Facts | None = None
     outputs: dict[str, str] = field(default_factory=dict)
+
+
+Work = Callable[[Job], Outcome]

@@ -15,18 +15,19 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 
-from ats_mag.preparation.job import Job, Outcome
+from ats_mag.preparation.job import Job, Outcome, Work
 
 _LOST_STARTS = 3  # processes in a row that ended before they could take a slide: more, and no slide is to blame
 _PR_SET_PDEATHSIG = 1  # of Linux' <sys/prctl.h>
 
 
 def run_locally(
-    jobs: Sequence[Job], workers: int, seconds: float, begin: Callable[[Job], None]
+    work: Work, jobs: Sequence[Job], workers: int, seconds: float, begin: Callable[[Job], None]
 ) -> Iterator[tuple[Job, Outcome]]:
     """Prepares slides, and yields what came of each as it is done, in any order.
 
     Args:
+        work: what a process does with a slide; a function that processes find by its name.
         jobs: the slides.
         workers: processes.
         seconds: a slide that takes longer is given up.
@@ -38,7 +39,7 @@ def run_locally(
     # Not forked: TensorFlow's threads do not survive a fork.
     context = multiprocessing.get_context("spawn")
     waiting = list(reversed(jobs))
-    lanes = [_Lane(context) for _ in range(min(workers, len(jobs)))]
+    lanes = [_Lane(context, work) for _ in range(min(workers, len(jobs)))]
     lost = 0
     try:
         while lanes:
@@ -64,7 +65,7 @@ def run_locally(
                 if not lane.alive:
                     lanes.remove(lane)
                     if waiting:
-                        lanes.append(_Lane(context))
+                        lanes.append(_Lane(context, work))
                 elif waiting:
                     begin(waiting[-1])
                     lane.give(waiting.pop(), seconds)
@@ -82,9 +83,9 @@ _READY, _LOST = "ready", "lost"
 class _Lane:
     """One process and the slide it is at."""
 
-    def __init__(self, context: multiprocessing.context.SpawnContext) -> None:
+    def __init__(self, context: multiprocessing.context.SpawnContext, work: Work) -> None:
         self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs,), daemon=True)
+        self.process = context.Process(target=_serve, args=(theirs, work), daemon=True)
         self.process.start()
         theirs.close()  # so that the pipe ends with the process
         self.job: Job | None = None
@@ -128,7 +129,7 @@ class _Lane:
         self.process.join(10)
 
 
-def _serve(connection: Connection) -> None:
+def _serve(connection: Connection, work: Work) -> None:
     """What a process does: slides, one after the other, until it is no longer asked."""
     # Else a process whose parent was killed would go on to write, beside those of the next run.
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -139,13 +140,12 @@ def _serve(connection: Connection) -> None:
     with open(os.devnull, "w") as devnull:
         os.dup2(devnull.fileno(), 2)  # what TensorFlow logs when it is imported; errors come back as values
     try:
-        from ats_mag.preparation.slide import prepare_slide
         from ats_mag.slides.reader import load_op
 
         load_op()
         connection.send(_READY)
         while True:
-            connection.send(prepare_slide(connection.recv()))
+            connection.send(work(connection.recv()))
     except (EOFError, BrokenPipeError):
         return
     except Exception as error:

@@ -17,6 +17,7 @@ from ats_mag.preparation.folder import held_alone
 from ats_mag.preparation.index import write_index
 from ats_mag.preparation.job import SHEETS, Job, Outcome
 from ats_mag.preparation.local import run_locally
+from ats_mag.preparation.slide import prepare_slide
 from ats_mag.preparation.state import (
     State,
     drop_aside,
@@ -151,7 +152,7 @@ def _prepare_all(
                 else:
                     from ats_mag.preparation.cluster import connected, run_on_dask
 
-                    run = partial(run_on_dask, stack.enter_context(connected(scheduler)))
+                    run = partial(run_on_dask, stack.enter_context(connected(scheduler)), prepare_slide)
                 yield from _work_through(todo, out, run, workers)
         _report(jobs, out)
 
@@ -159,7 +160,7 @@ def _prepare_all(
 def _locally(
     seconds: float, jobs: Sequence[Job], workers: int | None, begin: Callable[[Job], None]
 ) -> Iterator[tuple[Job, Outcome]]:
-    return run_locally(jobs, workers or os.cpu_count() or 1, seconds, begin)
+    return run_locally(prepare_slide, jobs, workers or os.cpu_count() or 1, seconds, begin)
 
 
 def _kept(job: Job, out: Path) -> tuple[Job, bool]:

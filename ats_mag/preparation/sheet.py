@@ -8,11 +8,12 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 LONGEST = 1200  # pixels of a sheet's longer side; thousands of them have to be leafed through
-SHORTEST = 400  # small overviews are enlarged up to it, in whole steps
+SHORTEST = 500  # smaller overviews are enlarged to at least this, in whole steps
 
 _OUTLINE = (0, 200, 83)  # of the mask
 _LINES = (41, 98, 255)  # of the lattice
 _LEAST_CELL = 5  # pixels of the sheet; finer lattices would hide the tissue, and only their border is drawn
+_FAINT = 0.5  # share of the lattice's colour within its border
 _DIM = 0.55  # share of white over what will not be looked at
 _FOOT = 34  # pixels, for the scale bar
 _NICE = (1, 2, 5)
@@ -38,7 +39,7 @@ def draw_sheet(overview: np.ndarray, mask: np.ndarray, stride: int, overview_mpp
 
     cells = np.asarray(valid_cells(mask, stride))
     shrink = -(-max(mask.shape) // LONGEST)
-    grow = max(1, SHORTEST // max(mask.shape)) if shrink == 1 else 1
+    grow = -(-SHORTEST // max(mask.shape))
     scale = grow / shrink
     picture = _resize(overview, shrink, grow).astype(np.float32)
     height, width = picture.shape[:2]
@@ -46,11 +47,11 @@ def draw_sheet(overview: np.ndarray, mask: np.ndarray, stride: int, overview_mpp
     columns = np.minimum((np.arange(width) / scale).astype(int) // stride, cells.shape[1] - 1)
     looked_at = cells[rows[:, None], columns[None, :]]
     picture[~looked_at] += (255 - picture[~looked_at]) * _DIM
-    lines = find_boundaries(np.pad(looked_at, 1), mode="inner")[1:-1, 1:-1]
     if stride * scale >= _LEAST_CELL:
         begins = (np.diff(rows, prepend=-1) > 0)[:, None] | (np.diff(columns, prepend=-1) > 0)[None, :]
-        lines |= begins & looked_at
-    picture[lines] = _LINES
+        lattice = begins & looked_at
+        picture[lattice] += (np.array(_LINES, np.float32) - picture[lattice]) * _FAINT
+    picture[find_boundaries(np.pad(looked_at, 1), mode="inner")[1:-1, 1:-1]] = _LINES
     # Whether most of the pixels that were put together are tissue.
     tissue = _resize(mask.astype(np.uint8) * 255, shrink, grow) > 127
     picture[find_boundaries(np.pad(tissue, 1), mode="inner")[1:-1, 1:-1]] = _OUTLINE
@@ -66,7 +67,7 @@ def bar_length(um: float) -> tuple[float, str]:
     """The longest of 1, 2, 5, 10, 20... um that is no longer than `um`, and how it is written."""
     power = 10.0 ** np.floor(np.log10(um))
     length = float(max(n for n in _NICE if n * power <= um * (1 + 1e-9)) * power)
-    return length, f"{length / 1000:g} mm" if length >= 1000 else f"{length:g} µm"
+    return length, f"{length / 1000:g} mm" if length >= 1000 else f"{length:g} um"
 
 
 def _resize(image: np.ndarray, shrink: int, grow: int) -> np.ndarray:

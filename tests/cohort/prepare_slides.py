@@ -1,10 +1,13 @@
 """A small cohort to prepare, good and broken slides, made quickly; and what its records must not differ in."""
 
 import hashlib
+import os
+import stat
 
 import numpy as np
 import pandas as pd
 
+from ats_mag.preparation.slide import prepare_slide
 from ats_mag.slides.pyramid import write_pyramid
 
 OVERVIEW_MPP = 8.0
@@ -48,3 +51,19 @@ def fingerprints(folder):
     """SHA-256 of all that preparing puts out; the state is none of it."""
     files = (path for path in folder.rglob("*") if path.is_file() and path.parent.name != "state")
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def prepare_or_wait(job):
+    """As `prepare_slide`, which has no patience with pipes; this one waits, for ever, at those among the slides."""
+    if os.path.exists(job.slide) and stat.S_ISFIFO(os.stat(job.slide).st_mode):
+        with open(job.slide) as pipe:
+            pipe.read()
+    return prepare_slide(job)
+
+
+def add_pipes(folder, *names):
+    """The manifest of the cohort's slides with those to wait at."""
+    for name in names:
+        os.mkfifo(folder / "slides" / f"{name}.tif")
+    regular = sorted(path.name for path in (folder / "slides").iterdir() if path.is_file())
+    return table([*(f"{name}.tif" for name in names), *regular])

@@ -22,33 +22,34 @@ def view(height, width):
     return overview, mask
 
 
-@pytest.mark.parametrize(("size", "side"), [((60, 40), 360), ((300, 700), 700), ((2500, 1300), 834), ((1, 1), 400)])
+@pytest.mark.parametrize(("size", "side"), [((60, 40), 540), ((300, 700), 700), ((2500, 1300), 834), ((1, 1), 500)])
 def test_a_sheet(size, side):
     overview, mask = view(*size)
     png, cells = draw_sheet(overview, mask, 8, 8.0)
     assert png == draw_sheet(overview.copy(), mask.copy(), 8, 8.0)[0]
     sheet = Image.open(io.BytesIO(png))
     assert sheet.info == {}
-    assert max(sheet.size) <= LONGEST + 40
-    assert max(sheet.width, sheet.height - 34) >= min(side, 400)
+    assert max(sheet.size) <= LONGEST + 34
+    assert max(sheet.width, sheet.height - 34) == side
     from ats_mag.slides.cells import valid_cells
 
     assert cells == int(np.asarray(valid_cells(mask, 8)).sum())
 
 
 def test_colours_say_what_is_looked_at():
-    overview, mask = view(400, 400)
+    overview, mask = view(600, 600)
     sheet = np.asarray(Image.open(io.BytesIO(draw_sheet(overview, mask, 20, 8.0)[0])))
-    assert tuple(sheet[110, 110]) == (180, 80, 160)
-    assert tuple(sheet[100, 150]) == (0, 200, 83)  # the upper edge of the mask
-    assert tuple(sheet[130, 120]) == (41, 98, 255)  # a cell begins at column 120
-    assert tuple(sheet[300, 300]) == (248, 248, 248)  # glass is paler
-    assert (sheet[400 + 14, 10:40] == 0).all()  # the scale bar
-    assert tuple(sheet[50, 120]) == (248, 248, 248)  # no lattice outside
+    assert tuple(sheet[170, 170]) == (180, 80, 160)
+    assert tuple(sheet[150, 170]) == (0, 200, 83)  # the upper edge of the mask
+    assert tuple(sheet[170, 180]) == (110, 89, 207)  # a cell begins at column 180
+    assert tuple(sheet[140, 170]) == (41, 98, 255)  # the lattice begins at row 140
+    assert tuple(sheet[450, 450]) == (248, 248, 248)  # glass is paler
+    assert (sheet[600 + 14, 10:40] == 0).all()  # the scale bar
+    assert tuple(sheet[50, 180]) == (248, 248, 248)  # no lattice outside
 
 
 @pytest.mark.parametrize(
-    ("um", "text"), [(999, "500 µm"), (1000, "1 mm"), (2600, "2 mm"), (70, "50 µm"), (12000, "10 mm")]
+    ("um", "text"), [(999, "500 um"), (1000, "1 mm"), (2600, "2 mm"), (70, "50 um"), (12000, "10 mm")]
 )
 def test_scale_bars_have_round_lengths(um, text):
     length, found = bar_length(um)
