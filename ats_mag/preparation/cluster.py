@@ -68,7 +68,7 @@ def run_on_dask(
 
     waiting = list(reversed(jobs))
     under_way: dict[str, Job] = {}
-    done = as_completed()
+    done = as_completed(loop=client.loop)
 
     def hand_out() -> None:
         width = at_once or _AHEAD * max(1, sum(client.nthreads().values()))
