@@ -25,10 +25,16 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# One after the other, on an idle machine; cuCIM's dependencies are for GPUs. `gpu.py` is for a machine with a GPU.
+# One after the other, on an idle machine; cuCIM's dependencies are for GPUs. `gpu.py` is for a machine with a GPU. The last
+# two compare with attention-sampling 0.2 in an environment of its own, see experiments/benchmarks/reference.py.
 bench: $(VENV)/.installed-bench
 	$(BIN)/python experiments/benchmarks/reading.py
 	$(BIN)/python experiments/benchmarks/scaling.py
+	$(BIN)/python experiments/benchmarks/overlap.py
+ifdef ATS_REFERENCE_PYTHON
+	$(BIN)/python experiments/benchmarks/step.py
+	$(BIN)/python experiments/benchmarks/in_memory.py
+endif
 
 $(VENV)/.installed: $(SOURCES)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ats_mag needs Python 3.11 or newer: make PYTHON=python3.11")'

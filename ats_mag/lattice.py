@@ -9,10 +9,11 @@ import keras
 import numpy as np
 from keras import ops
 
+from ats_mag.units import MPP_UNIT as MPP_UNIT
+
 # A slide's geometry travels as integers, because Keras casts floats to the compute dtype, which may be float16:
-# x, y, width, height of its bounds in level-0 pixels, and its mpp in units of 1e-7 um.
+# x, y, width, height of its bounds in level-0 pixels, and its mpp in units of `MPP_UNIT` um.
 GEOMETRY_FIELDS = ("x", "y", "width", "height", "mpp_e7")
-MPP_UNIT = 1e-7
 
 
 @dataclass(frozen=True)

@@ -110,6 +110,17 @@ def overlap() -> str:
     return table(["", "ms", "times the longer of the two"], rows)
 
 
+def snapping() -> str:
+    """Test AUC of each seed, and their mean."""
+    by_kind = json.loads((RESULTS / "snapping.json").read_text())["test_auc"]
+    words = {"snap": "snapped to tiles", "no-snap": "where the lattice says"}
+    rows = []
+    for kind, runs in by_kind.items():
+        aucs = [run["auc"] for run in runs]
+        rows.append([words[kind], *(f"{auc:.3f}" for auc in aucs), f"{sum(aucs) / len(aucs):.3f}"])
+    return table(["test AUC", *(f"seed {run['seed']}" for run in by_kind["snap"]), "mean"], rows)
+
+
 FASTER = "times_as_fast_as_reference"
 
 
@@ -148,6 +159,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "crc-tiles": crc_tiles,
     "reading": reading,
     "scaling": scaling,
+    "snapping": snapping,
     "overlap": overlap,
     "step": step,
     "in-memory": in_memory,

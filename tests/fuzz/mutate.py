@@ -32,11 +32,12 @@ def mutate(data: bytes, number: int | str, kind: str | None = None) -> tuple[str
         return kind, _damage(data, kind, rng)
     names = list(KINDS)
     rng.shuffle(names)
-    first, data = _first_applicable(data, names, rng)
+    first, damaged = _first_applicable(data, names, rng)
     if rng.random() < 0.25:
         rng.shuffle(names)
-        _, data = _first_applicable(data, names, rng)
-    return first, data
+        _, twice = _first_applicable(damaged, names, rng)
+        damaged = damaged if twice == data else twice  # the second may undo the first
+    return first, damaged
 
 
 def _damage(data: bytes, kind: str, rng: random.Random) -> bytes:

@@ -212,7 +212,9 @@ class Campaign:
     def _leak(self, judge: Target, folder: str) -> float:
         """KiB that a file leaves behind: the same damage again and again, in a process without a sanitizer."""
         wrong = {case["case"] for case in self.state["wrong"]}
-        cases = [i for i in range(self.first, self.first + self.count) if i not in wrong and i % 50][:60]
+        cases = [
+            i for i in range(self.first, self.first + self.count) if i not in wrong and (i % 50 or self.count == 1)
+        ][:60]
         files = [self.case(i)[1] for i in cases]
         judge.stop()
         levels = []
@@ -242,7 +244,7 @@ class Campaign:
             "count": self.count,
             "seconds": round(state["seconds"]),
             "totals": {what: totals[what] for what in sorted(totals)},
-            "worst_ms": round(state["worst_ms"]),
+            "worst_processor_ms": round(state["worst_ms"]),
             "worst_case": state["worst_case"],
             "peak_mib": state["peak_kib"] >> 10,
             "kib_left_by_a_file": round(leak, 2),

@@ -10,7 +10,7 @@ from fuzz.mutate import KINDS, mutate
 from fuzz.seeds import made_seeds, refused_seeds
 from fuzz.target import Target
 from fuzz.tiff import Walk
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ats_mag.slides.reader import load_op
@@ -73,6 +73,7 @@ def test_every_damage_can_be_done(kind):
 
 
 @settings(max_examples=150, deadline=None)
+@example(name="aperio-jpeg2000-msb-big", number=57, again=57)
 @given(name=st.sampled_from(NAMES), number=st.integers(0, 2**64), again=st.integers(0, 2**64))
 def test_damage_is_a_function_of_file_and_number(name, number, again):
     kind, damaged = mutate(FILES[name], number)

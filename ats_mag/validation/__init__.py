@@ -1,0 +1,1 @@
+"""Checking a configuration, its manifest and its slides before anything long starts."""
