@@ -1,8 +1,5 @@
 """`ats-mag prepare`: what it says, what it leaves, and its exit status."""
 
-import sys
-from types import SimpleNamespace
-
 import pandas as pd
 import pytest
 import yaml
@@ -35,20 +32,6 @@ def project(tmp_path):
         return tmp_path / "config.yaml"
 
     return write
-
-
-@pytest.fixture(autouse=True)
-def _run_folder(monkeypatch):
-    """Where the package has no folder of runs, as if it were empty."""
-    import ats_mag.manifest
-
-    try:
-        import ats_mag.run_folder
-    except ImportError:
-        monkeypatch.setitem(sys.modules, "ats_mag.run_folder", SimpleNamespace(start_run=lambda *_: None))
-        monkeypatch.setitem(sys.modules, "ats_mag.splits", SimpleNamespace(load_splits=lambda *_: None))
-        read = ats_mag.manifest.read_manifest
-        monkeypatch.setattr(ats_mag.manifest, "load_manifest", lambda c: read(c.data.manifest), raising=False)
 
 
 def ats_mag(*arguments):

@@ -1,8 +1,10 @@
 """The same work on a Dask cluster: the same bytes, and a worker that is killed loses nothing."""
 
+import contextlib
 import os
 import signal
 import sys
+import time
 
 import pytest
 from prepare_slides import OVERVIEW_MPP, add_pipes, fingerprints, make_cohort, prepare_or_wait
@@ -29,7 +31,16 @@ def pids(cluster):
     from distributed import Client
 
     with Client(cluster, set_as_default=False) as client:
-        return list(client.run(os.getpid).values())
+        return list(client.run(os.getpid, on_error="ignore").values())
+
+
+def wait_for_reader(pipe):
+    """Opens a pipe to write as soon as somebody waits at it."""
+    while True:
+        try:
+            return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:
+            time.sleep(0.01)
 
 
 def run(folder, manifest, out, **options):
@@ -56,8 +67,11 @@ def test_a_slide_that_kills_workers_fails_alone(cluster, tmp_path, monkeypatch):
     manifest, out = add_pipes(tmp_path, "stuck"), tmp_path / "r"
 
     def kill_all():
+        writer = wait_for_reader(tmp_path / "slides" / "stuck.tif")
         for pid in pids(cluster):
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        os.close(writer)
 
     def alone():
         return status(out, "stuck") == ("started", 1) and all(status(out, name)[0] == "done" for name in ("s0", "s1"))
