@@ -105,6 +105,7 @@ class PrepareConfig(Section):
         workers: processes. None: one per processor.
         scheduler: address of a Dask scheduler that the work goes to instead.
         sheets: whether to draw a quality sheet of every slide.
+        minutes_per_slide: a slide that takes longer is given up and counts as bad; not on a cluster.
     """
 
     records: Path | None = None
@@ -114,6 +115,7 @@ class PrepareConfig(Section):
     workers: PositiveInt | None = None
     scheduler: str | None = None
     sheets: bool = True
+    minutes_per_slide: PositiveFloat = 60.0
 
 
 class ModelConfig(Section):

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from ats_mag.record_schema import SCHEMA as SCHEMA
+from ats_mag.record_schema import SUFFIX as SUFFIX
 from ats_mag.slides.local_copies import LocalCopies
 from ats_mag.slides.overview import WHITE, Overview, pad_to_multiple
 from ats_mag.slides.paths import PATH_CODES_MULTIPLE, encode_paths
-
-SCHEMA = 1
-SUFFIX = ".tfrecord"
+from ats_mag.whole_file import whole_file
 
 _COPIED_AT_ONCE = 4  # a network file system gives one reader a fraction of what it has
 _BATCHES_AHEAD = 1  # that wait for the model; the next is being assembled meanwhile
@@ -27,6 +27,7 @@ _FEATURES = {
     "path": tf.io.FixedLenFeature((), tf.string),
     "label": tf.io.FixedLenFeature((), tf.string),
     "split": tf.io.FixedLenFeature((), tf.string),
+    "mpp_source": tf.io.FixedLenFeature((), tf.string),
     "overview_mpp": tf.io.FixedLenFeature((), tf.float32),
     "overview": tf.io.FixedLenFeature((), tf.string),
     "mask": tf.io.FixedLenFeature((), tf.string),
@@ -44,7 +45,11 @@ def encode_record(view: Overview, overview_mpp: float, texts: dict[str, str]) ->
     Args:
         view: of the slide.
         overview_mpp: um/px of `view`.
-        texts: `slide_id`, `patient_id`, `path` (relative to the slide root), `label`, `split`.
+        texts: `slide_id`, `patient_id`, `path` (relative to the slide root), `label`, `split`, and `mpp_source`: where
+            the resolution comes from.
+
+    Returns:
+        The bytes, which are the same on every machine.
     """
     mask = tf.cast(view.mask, tf.uint8)[..., None] * 255
     blobs = {"overview": tf.io.encode_png(view.image).numpy(), "mask": tf.io.encode_png(mask).numpy()}
@@ -53,16 +58,14 @@ def encode_record(view: Overview, overview_mpp: float, texts: dict[str, str]) ->
     whole = {"schema": [SCHEMA], "geometry": [int(v) for v in view.geometry]}
     feature |= {name: tf.train.Feature(int64_list=tf.train.Int64List(value=v)) for name, v in whole.items()}
     feature["overview_mpp"] = tf.train.Feature(float_list=tf.train.FloatList(value=[overview_mpp]))
-    return tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString()
+    # Deterministic: else the order of the features depends on the process.
+    return tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString(deterministic=True)
 
 
 def write_record(path: str | os.PathLike[str], record: bytes) -> None:
     """Writes one record, whole or not at all."""
-    path = Path(path)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with tf.io.TFRecordWriter(str(unfinished)) as writer:
+    with whole_file(path) as unfinished, tf.io.TFRecordWriter(str(unfinished)) as writer:
         writer.write(record)
-    os.replace(unfinished, path)
 
 
 def read_texts(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -71,26 +74,24 @@ def read_texts(path: str | os.PathLike[str]) -> dict[str, Any]:
     Raises:
         RecordError: a damaged file, or one of another schema version.
     """
-    mend = "prepare the slide again (remove the file, then run `ats-mag prepare`)"
-    try:
-        record = next(iter(tf.data.TFRecordDataset(str(path)))).numpy()
-        example = tf.train.Example.FromString(record).features.feature
-    except (StopIteration, tf.errors.OpError, ValueError, RuntimeError) as error:
-        raise RecordError(f"record {os.fspath(path)!r} is damaged: {mend}") from error
-    except Exception as error:  # protobuf's DecodeError has no common public base class
-        raise RecordError(f"record {os.fspath(path)!r} does not hold a slide: {mend}") from error
-    schema = list(example["schema"].int64_list.value)
-    if schema != [SCHEMA]:
-        found = schema[0] if schema else "none"
-        raise RecordError(
-            f"record {os.fspath(path)!r} has schema version {found}, this release of ats_mag reads version {SCHEMA}: {mend}"
-        )
+    example = _read_example(path)
     texts = {
         name: example[name].bytes_list.value[0].decode()
-        for name in ("slide_id", "patient_id", "path", "label", "split")
+        for name in ("slide_id", "patient_id", "path", "label", "split", "mpp_source")
     }
     geometry = np.array(example["geometry"].int64_list.value)
     return {**texts, "overview_mpp": example["overview_mpp"].float_list.value[0], "geometry": geometry}
+
+
+def read_view(path: str | os.PathLike[str]) -> Overview:
+    """The view of the slide that a record holds, as NumPy arrays.
+
+    Raises:
+        RecordError: as `read_texts`.
+    """
+    example = _read_example(path)
+    image, mask = (tf.io.decode_png(example[name].bytes_list.value[0]).numpy() for name in ("overview", "mask"))
+    return Overview(image, mask[..., 0] > 0, np.array(example["geometry"].int64_list.value))
 
 
 def find_records(folder: str | os.PathLike[str], split: str | None = None) -> list[dict[str, Any]]:
@@ -189,6 +190,25 @@ def encode_label(label: str, classes: Sequence[str], multi_label: bool = False, 
         )
     numbers = [list(classes).index(name) for name in names]
     return np.isin(np.arange(len(classes)), numbers).astype("float32") if multi_label else np.array(numbers[0], "int32")
+
+
+def _read_example(path: str | os.PathLike[str]) -> Any:
+    """The features of a record, if it is one of this schema."""
+    mend = "prepare the slide again (remove the file, then run `ats-mag prepare`)"
+    try:
+        record = next(iter(tf.data.TFRecordDataset(str(path)))).numpy()
+        example = tf.train.Example.FromString(record).features.feature
+    except (StopIteration, tf.errors.OpError, ValueError, RuntimeError) as error:
+        raise RecordError(f"record {os.fspath(path)!r} is damaged: {mend}") from error
+    except Exception as error:  # protobuf's DecodeError has no common public base class
+        raise RecordError(f"record {os.fspath(path)!r} does not hold a slide: {mend}") from error
+    schema = list(example["schema"].int64_list.value)
+    if schema != [SCHEMA]:
+        found = schema[0] if schema else "none"
+        raise RecordError(
+            f"record {os.fspath(path)!r} has schema version {found}, this release of ats_mag reads version {SCHEMA}: {mend}"
+        )
+    return example
 
 
 def _load_view(file: tf.Tensor, slide_root: str, length: int, multiple: int) -> dict[str, tf.Tensor]:

@@ -5,6 +5,7 @@ import sys
 
 import pandas as pd
 import pytest
+import yaml
 
 
 def ats_mag(*arguments, status=0):
@@ -17,7 +18,13 @@ def ats_mag(*arguments, status=0):
 
 def test_from_slides_to_predictions(cohort, tmp_path):
     root = ("--slide-root", cohort / "slides")
-    out, _ = ats_mag("prepare", cohort / "manifest.csv", tmp_path / "records", *root, "--overview-mpp", "16")
+    config = {
+        "data": {"slides": str(cohort / "slides"), "manifest": str(cohort / "manifest.csv")},
+        "splits": {"validation": 0},
+        "prepare": {"records": "records", "overview_mpp": 16},
+    }
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    out, _ = ats_mag("prepare", tmp_path / "config.yaml")
     assert "6 slides: 6 written, 0 kept, 0 failed" in out
     assert "kB per slide" in out
     small = ("--patch-size", 32, "--n-patches", 4, "--stride", 4, "--epochs", 2)
@@ -58,9 +65,8 @@ def test_bad_input(cohort, tmp_path):
     _, error = ats_mag("info", tmp_path / "none.svs", status=1)
     assert error.count("\n") == 1
     assert "none.svs" in error
-    _, error = ats_mag("prepare", tmp_path / "none.csv", tmp_path / "r", status=1)
-    assert "none.csv" in error
-    assert not (tmp_path / "r").exists()
+    _, error = ats_mag("prepare", tmp_path / "none.yaml", status=1)
+    assert "none.yaml" in error
     _, error = ats_mag("train", tmp_path, tmp_path / "run", status=1)
     assert "ats-mag prepare" in error
     _, error = ats_mag("train", tmp_path, tmp_path / "run", "--local-copies-gb", 0, status=1)
