@@ -2,35 +2,150 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
+import warnings
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
+from rich.progress import track
 from rich.table import Table
 
-from ats_mag.cli.console import LocalCopiesFolder, LocalCopiesGb, SlideRoot, console, write_csv
+from ats_mag.cli.console import console, errors, show_error
 
 
 def evaluate(
-    model: Annotated[Path, typer.Argument(help="A .keras file.")],
-    records: Annotated[Path, typer.Argument(help="Folder of the records.")],
-    slide_root: SlideRoot = Path("."),
-    split: Annotated[str | None, typer.Option(help="Evaluate the records of this split; default: all.")] = None,
-    out: Annotated[Path | None, typer.Option(help="CSV of the predictions to write.")] = None,
-    local_copies: LocalCopiesFolder = None,
-    local_copies_gb: LocalCopiesGb = 50.0,
+    config: Annotated[Path, typer.Argument(help="The run's configuration, a YAML file.")],
+    fold: Annotated[int | None, typer.Option(help="Measure the model of this fold only; default: all folds.")] = None,
 ) -> None:
-    """Measures a model on prepared records."""
-    from ats_mag.evaluation.evaluate import evaluate as run
-    from ats_mag.records import find_records
-    from ats_mag.saving import load_model
-    from ats_mag.training.run import local_copies as copies
+    """Measures the trained models of a run on their test slides, by slide and by patient.
 
-    found = find_records(records, split)
-    table, measures = run(load_model(model, compile=False), found, slide_root, copies(local_copies, local_copies_gb))
-    if out is not None:
-        write_csv(table, out)
-    shown = Table(show_header=False, box=None)
-    for name, value in measures.items():
-        shown.add_row(name, f"{value:.4g}")
-    console.print(shown)
+    Writes slides.csv, patients.csv, metrics.json and figures into each fold's folder, and evaluation.json over all folds
+    into the run's. Intervals are those of the configuration: bootstrap over patients, and a t interval over folds.
+    """
+    from ats_mag.config import read_config
+    from ats_mag.evaluation.evaluate import evaluate_fold, model_file
+    from ats_mag.evaluation.folds import across_folds, unmeasured_folds
+    from ats_mag.evaluation.splits_file import fold_numbers, read_splits
+
+    run = read_config(config)
+    folds = fold_numbers(read_splits(run)) if fold is None else [fold]
+    if fold is None:
+        for k in folds:
+            model_file(run, k)  # missing ones are told before anything long starts
+    with _warnings_shown_once():
+        for k in folds:
+            found = evaluate_fold(run, k, _progress(f"Fold {k}"))
+            _show_fold(found)
+        waiting = unmeasured_folds(run)
+        if waiting:
+            names = ", ".join(map(str, waiting))
+            console.print(f"evaluation.json comes when all folds are measured; still to do: {names}", highlight=False)
+            return
+        found = across_folds(run)
+    if len(found["folds"]) > 1:
+        _show_folds(found)
+    console.print(f"wrote {run.run / 'evaluation.json'}", highlight=False, soft_wrap=True)
+
+
+def _progress(title: str) -> Any:
+    def over(slides: Iterable[Any], count: int) -> Iterable[Any]:
+        if not errors.is_terminal:
+            return slides
+        return track(slides, title, count, console=errors, transient=True)
+
+    return over
+
+
+@contextlib.contextmanager
+def _warnings_shown_once() -> Iterator[None]:
+    """Within it, each warning of the evaluation is one line on standard error, the first time it comes."""
+    from ats_mag.evaluation.scored import EvaluationWarning
+
+    seen = set()
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", EvaluationWarning)
+        usual = warnings.showwarning
+
+        def show(message: Any, category: type[Warning], *where: Any, **more: Any) -> None:
+            if not issubclass(category, EvaluationWarning):
+                usual(message, category, *where, **more)
+            elif str(message) not in seen:
+                seen.add(str(message))
+                show_error(str(message), "warning")
+
+        warnings.showwarning = show
+        yield
+
+
+def _show_fold(found: dict[str, Any]) -> None:
+    levels = ("slides", "patients")
+    counts = ", ".join(f"{found[level]['count']} {level}" for level in levels)
+    table = Table("", *levels, title=f"Fold {found['fold']}: {counts}", title_justify="left", box=None)
+    _add_rows(table, [found[level]["measures"] for level in levels], found["classes"])
+    console.print(table)
+    notes = [f"In brackets: {_percent(found)} bootstrap intervals over patients."] if found["resamples"] else []
+    undefined = max(m["undefined_resamples"] for level in levels for m in found[level]["measures"].values())
+    if undefined:
+        notes.append(
+            f"In up to {undefined} of {found['resamples']} resamples a class was absent; intervals of what needs it rest on "
+            "the others."
+        )
+    noise = found["sampling_noise"]
+    if noise is not None:
+        auroc = noise["measures"]["auroc"]
+        notes.append(
+            f"{found['draws']} draws per slide: the median standard deviation of a probability is {noise['median_sd']:.3f}, "
+            f"{100 * noise['changed']:.0f} % of the slides change their predicted class, a single draw has AUROC "
+            f"{auroc['mean']:.3f} ± {auroc['sd']:.3f} (standard deviation)."
+        )
+    elif found["draws"] < found["draws_asked"]:
+        notes.append(f"One draw per slide: {found['method']} takes the same patches every time, draws would not vary.")
+    for note in notes:
+        console.print(note, highlight=False)
+
+
+def _show_folds(found: dict[str, Any]) -> None:
+    columns = [(level, way) for level in ("slides", "patients") for way in ("mean", "pooled")]
+    title = f"All {len(found['folds'])} folds"
+    table = Table("", *(f"{level}, {way}" for level, way in columns), title=title, title_justify="left", box=None)
+    measures = [found[level][way] if way == "mean" else found[level][way]["measures"] for level, way in columns]
+    _add_rows(table, measures, found["classes"])
+    console.print(table)
+    console.print(
+        f"Mean: over the folds, with {_percent(found)} t intervals. Pooled: all predictions together, with bootstrap "
+        "intervals over patients.",
+        highlight=False,
+    )
+
+
+def _add_rows(table: Table, columns: list[dict[str, Any]], classes: list[str]) -> None:
+    from ats_mag.evaluation.measures import OVERALL, PER_CLASS
+
+    names = {name: _WORDS.get(name, name) for name in OVERALL}
+    names |= {f"{name}_{c}": f"{_WORDS.get(name, name)}, {c}" for name in PER_CLASS for c in classes}
+    for name, words in names.items():
+        table.add_row(escape(words), *(_text(column[name]) for column in columns))
+
+
+_WORDS = {
+    "auroc": "AUROC",
+    "auprc": "AUPRC",
+    "balanced_accuracy": "balanced accuracy",
+    "f1": "F1",
+    "ece": "calibration error",
+}
+
+
+def _text(measure: dict[str, Any]) -> str:
+    value, low, high = (measure[key] for key in ("value", "low", "high"))
+    if math.isnan(value):
+        return "undefined"
+    return f"{value:.3f}" + ("" if math.isnan(low) else f" ({low:.3f} to {high:.3f})")
+
+
+def _percent(found: dict[str, Any]) -> str:
+    return f"{100 * found['confidence']:g} %"
