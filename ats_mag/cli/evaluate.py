@@ -27,15 +27,19 @@ def evaluate(
     into the run's. Intervals are those of the configuration: bootstrap over patients, and a t interval over folds.
     """
     from ats_mag.config import read_config
-    from ats_mag.evaluation.evaluate import evaluate_fold, model_file
+    from ats_mag.evaluation.evaluate import evaluate_fold
     from ats_mag.evaluation.folds import across_folds, unmeasured_folds
-    from ats_mag.evaluation.splits_file import fold_numbers, read_splits
+    from ats_mag.evaluation.run_files import fold_numbers, model_file, stored_splits, test_slides
+    from ats_mag.manifest import load_manifest
+    from ats_mag.run_folder import start_run
 
     run = read_config(config)
-    folds = fold_numbers(read_splits(run)) if fold is None else [fold]
-    if fold is None:
-        for k in folds:
-            model_file(run, k)  # missing ones are told before anything long starts
+    splits = stored_splits(run)
+    folds = fold_numbers(splits) if fold is None else [fold]
+    for k in folds:
+        test_slides(splits, k)
+        model_file(run, k)  # what is missing is told before anything long starts
+    start_run(run, load_manifest(run), splits)
     with _warnings_shown_once():
         for k in folds:
             found = evaluate_fold(run, k, _progress(f"Fold {k}"))

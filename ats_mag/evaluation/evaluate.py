@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -14,9 +13,9 @@ from ats_mag.evaluation.files import write_json, write_table
 from ats_mag.evaluation.level import measure_level
 from ats_mag.evaluation.measures import measures
 from ats_mag.evaluation.predict import Progress, class_probabilities, predict_records
+from ats_mag.evaluation.run_files import fold_folder, model_file, stored_splits, test_slides
 from ats_mag.evaluation.sampling_noise import sampling_noise
 from ats_mag.evaluation.scored import EvaluationWarning, Scored
-from ats_mag.evaluation.splits_file import test_slides
 from ats_mag.evaluation.tables import patient_table, score_table, slide_table
 from ats_mag.slides.local_copies import LocalCopies
 
@@ -75,6 +74,7 @@ def evaluate_fold(config: RunConfig, fold: int, progress: Progress | None = None
 
     Raises:
         FileNotFoundError: no splits or no model of the fold.
+        ManifestError, SplitError: manifest and splits do not agree, or a patient is in two parts of a fold.
         RecordError, SlideError, OSError, ValueError: records or slides that cannot be used.
 
     Warns:
@@ -85,7 +85,7 @@ def evaluate_fold(config: RunConfig, fold: int, progress: Progress | None = None
     from ats_mag.saving import load_model
 
     folder = fold_folder(config, fold)
-    wanted = test_slides(config, fold)
+    wanted = test_slides(stored_splits(config), fold)
     model = load_model(model_file(config, fold), compile=False)
     model.test_method = config.evaluate.method or model.test_method
     model.reader.on_error = "raise"  # a slide that is partly read must not pass as measured
@@ -145,25 +145,6 @@ def measure_tables(scored: dict[str, Scored], config: RunConfig) -> dict[str, An
     """`measure_level` of slides and of patients."""
     options = (config.evaluate.resamples, config.evaluate.confidence)
     return {level: measure_level(scored[level], *options) for level in LEVELS}
-
-
-def fold_folder(config: RunConfig, fold: int) -> Path:
-    """Folder of a fold's results."""
-    return config.run / f"fold-{fold}"
-
-
-def model_file(config: RunConfig, fold: int) -> Path:
-    """The trained model of a fold.
-
-    Raises:
-        FileNotFoundError: the fold is not trained.
-    """
-    path = fold_folder(config, fold) / "model.keras"
-    if not path.exists():
-        raise FileNotFoundError(
-            f"fold {fold} has no trained model, {str(path)!r} does not exist: run `ats-mag train` with this configuration"
-        )
-    return path
 
 
 def _copies(config: RunConfig) -> LocalCopies | None:

@@ -11,15 +11,15 @@ import numpy as np
 import pandas as pd
 
 from ats_mag.config import RunConfig
-from ats_mag.evaluation.evaluate import LEVELS, fold_folder, measure_tables, score_tables
+from ats_mag.evaluation.evaluate import LEVELS, measure_tables, score_tables
 from ats_mag.evaluation.files import read_table, write_json, write_table
+from ats_mag.evaluation.run_files import fold_folder, fold_numbers, stored_splits
 from ats_mag.evaluation.scored import UndefinedMeasureWarning
-from ats_mag.evaluation.splits_file import fold_numbers, read_splits
 
 
 def unmeasured_folds(config: RunConfig) -> list[int]:
     """Folds of the run that `evaluate_fold` has not measured yet."""
-    return [k for k in fold_numbers(read_splits(config)) if not (fold_folder(config, k) / "metrics.json").exists()]
+    return [k for k in fold_numbers(stored_splits(config)) if not (fold_folder(config, k) / "metrics.json").exists()]
 
 
 def across_folds(config: RunConfig) -> dict[str, Any]:
@@ -58,7 +58,7 @@ def across_folds(config: RunConfig) -> dict[str, Any]:
     if missing:
         names = ", ".join(map(str, missing))
         raise FileNotFoundError(f"fold(s) {names} of {str(config.run)!r} are not measured yet: run `ats-mag evaluate`")
-    folds = fold_numbers(read_splits(config))
+    folds = fold_numbers(stored_splits(config))
     found = [json.loads((fold_folder(config, k) / "metrics.json").read_text(encoding="utf-8")) for k in folds]
     first = found[0]
     for k, other in zip(folds, found, strict=True):

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ats_mag.evaluation.scored import Scored, decide
+from ats_mag.manifest import label_parts
 
 
 def slide_table(slides: pd.DataFrame, draws: np.ndarray, classes: list[str], exclusive: bool, sd: bool) -> pd.DataFrame:
@@ -83,7 +84,7 @@ def score_table(table: pd.DataFrame, name: str, unit: str, classes: list[str], e
 def _label_of(labels: np.ndarray, classes: list[str], exclusive: bool) -> str:
     if exclusive:
         return labels[0] if len(labels) == 1 else ""
-    found = {part for label in labels for part in label.split(";") if part}
+    found = {part for label in labels for part in label_parts(label)}
     return ";".join(sorted(found, key=lambda part: (part not in classes, part)))
 
 

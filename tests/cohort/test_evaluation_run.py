@@ -70,17 +70,20 @@ def slides(tmp_path_factory):
 def run(slides, tmp_path):
     """`run(text, folds)` -> the path of a configuration of a trained run with these folds' test patients."""
 
-    def make(evaluate="", folds=(("p0", "p1"), ("p2", "p3", "p4")), labels=None):
+    def make(evaluate="", folds=(("p0", "p1"), ("p2", "p3", "p4")), labels=None, head="single_label"):
         table = pd.read_csv(slides / "manifest.csv")[["slide_id", "patient_id", "label"]]
         for k, patients in enumerate(folds):
             table[f"fold_{k}"] = np.where(table["patient_id"].isin(patients), "test", "train")
             (tmp_path / "run" / f"fold-{k}").mkdir(parents=True)
             shutil.copy(slides / "model.keras", tmp_path / "run" / f"fold-{k}")
-        if labels is not None:
-            table["label"] = labels
+        manifest = pd.read_csv(slides / "manifest.csv")
+        manifest["label"] = table["label"] = table["label"] if labels is None else labels
+        manifest.to_csv(tmp_path / "manifest.csv", index=False)
         table.to_csv(tmp_path / "run" / "splits.csv", index=False)
         shutil.copytree(slides / "records", tmp_path / "run" / "records")
-        text = f"data: {{slides: {slides / 'slides'}}}\nevaluate: {{resamples: 50, {evaluate}}}\n"
+        kind = f"kfold, folds: {len(folds)}" if len(folds) > 1 else "holdout"
+        text = f"data: {{slides: {slides / 'slides'}}}\nsplits: {{kind: {kind}}}\n"
+        text += f"model: {{head: {head}}}\nevaluate: {{resamples: 50, {evaluate}}}\n"
         (tmp_path / "run.yaml").write_text(text)
         return tmp_path / "run.yaml"
 
@@ -119,7 +122,13 @@ def test_the_command_from_models_to_figures(run, tmp_path):
     tables = {"slides.csv", "patients.csv"}
     for k in range(2):
         assert {f.name for f in (folder / f"fold-{k}").iterdir()} == {"model.keras", "metrics.json"} | tables | figures
-    assert {f.name for f in folder.glob("*.*")} == {"splits.csv", "evaluation.json"} | tables | figures
+    assert {f.name for f in folder.glob("*.*")} == {
+        "splits.csv",
+        "evaluation.json",
+        "config.yaml",
+        "run.json",
+        "manifest.csv",
+    } | tables | figures
     table = pd.read_csv(folder / "fold-1" / "slides.csv")
     assert list(table) == ["slide_id", "patient_id", "label", "p_a", "p_b", "predicted"]
     assert table["slide_id"].tolist() == ["s4", "s5", "s6", "s7"]
@@ -135,7 +144,7 @@ def test_the_command_from_models_to_figures(run, tmp_path):
     assert found["slides"]["pooled"]["measures"]["accuracy"]["value"] == pytest.approx(
         (pooled["predicted"] == pooled["label"]).mean()
     )
-    before = {f: f.read_bytes() for f in folder.rglob("*.svg")} | {f: f.read_bytes() for f in folder.rglob("*.json")}
+    before = {f: f.read_bytes() for f in folder.rglob("*.svg")} | {f: f.read_bytes() for f in folder.rglob("m*.json")}
     command = [sys.executable, "-m", "ats_mag.cli", "evaluate", str(config)]
     again = subprocess.run(
         command, capture_output=True, text=True, check=True, env=os.environ | {"COLUMNS": "200"}
@@ -163,7 +172,7 @@ def test_one_fold_at_a_time_and_undefined_measures(run, tmp_path):
 
 def test_errors_name_what_to_do(run, tmp_path):
     config = run()
-    with pytest.raises(ValueError, match="has no fold 7; its folds are 0, 1"):
+    with pytest.raises(ValueError, match=r"has the folds 0 to 1\. Received: 7"):
         ats_mag("evaluate", config, "--fold", 7)
     (tmp_path / "run" / "fold-1" / "model.keras").unlink()
     with pytest.raises(FileNotFoundError, match=r"fold 1 has no trained model.*ats-mag train"):
@@ -267,7 +276,8 @@ def test_other_heads(run, slides, tmp_path, head):
 
     networks = {"attention": attention_network(2, 4, (8, 8)), "feature": feature_network(32, 8, (8, 8))}
     model = SlideClassifier(CLASSES, patch_size=32, n_patches=4, head=head, seed=1, **networks)
-    config = run(labels=["a", "b;a", "b", "b", *"abbb"] if head == "multi_label" else None)
+    labels = ["a", "b;a", "b", "b", *"abbb"] if head == "multi_label" else None
+    config = run(labels=labels, head=head)
     model.save(tmp_path / "run" / "fold-0" / "model.keras")
     found = measure_fold(config)
     assert found["head"] == head
