@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from ats_mag.config import RunConfig
@@ -84,12 +86,10 @@ def evaluate_fold(config: RunConfig, fold: int, progress: Progress | None = None
     from ats_mag.records import find_records
     from ats_mag.saving import load_model
 
-    folder = fold_folder(config, fold)
     wanted = test_slides(stored_splits(config), fold)
     model = load_model(model_file(config, fold), compile=False)
     model.test_method = config.evaluate.method or model.test_method
     model.reader.on_error = "raise"  # a slide that is partly read must not pass as measured
-    exclusive = model.head_kind != "multi_label"
     records = {r["slide_id"]: r for r in (find_records(config.records) if len(wanted) else [])}
     without = [slide for slide in wanted["slide_id"] if slide not in records]
     predictions = predict_records(
@@ -101,27 +101,47 @@ def evaluate_fold(config: RunConfig, fold: int, progress: Progress | None = None
         config.evaluate.on_bad_slide == "skip",
         progress,
     )
-    draws = predictions.draws
     slides = wanted.set_index("slide_id", drop=False).loc[[r["slide_id"] for r in predictions.records]]
-    options = (model.classes, exclusive, config.evaluate.draws > 1)
-    tables = {"slides": slide_table(slides, draws, *options), "patients": patient_table(slides, draws, *options)}
-    patients = tables["patients"]
-    unlabelled = patients.loc[patients["label"] == "", "patient_id"].tolist() if exclusive else []
-    found = {
+    about = {
         "fold": fold,
         "classes": model.classes,
         "head": model.head_kind,
         "method": model.test_method,
+        "without_record": without,
+        "unreadable": predictions.unreadable,
+    }
+    return measure_predictions(config, fold_folder(config, fold), slides, predictions.draws, about)
+
+
+def measure_predictions(
+    config: RunConfig, folder: Path, slides: pd.DataFrame, draws: np.ndarray, about: dict[str, Any]
+) -> dict[str, Any]:
+    """Measures predictions of a fold's test slides, whatever made them, and writes tables, measures and figures.
+
+    Args:
+        config: of the run.
+        folder: to write to; made where absent.
+        slides: `slide_id`, `patient_id` and `label` of n slides.
+        draws: `(D, n, C)` probabilities of each draw.
+        about: `fold`, `classes`, `head`, `method`, `without_record` and `unreadable`, see `evaluate_fold`.
+
+    Returns:
+        As `evaluate_fold`.
+    """
+    classes, exclusive = about["classes"], about["head"] != "multi_label"
+    options = (classes, exclusive, config.evaluate.draws > 1)
+    patients = patient_table(slides, draws, *options)
+    tables = {"slides": slide_table(slides, draws, *options), "patients": patients}
+    unlabelled = patients.loc[patients["label"] == "", "patient_id"].tolist() if exclusive else []
+    found = about | {
         "draws": len(draws),
         "draws_asked": config.evaluate.draws,
         "confidence": config.evaluate.confidence,
         "resamples": config.evaluate.resamples,
-        "without_record": without,
-        "unreadable": predictions.unreadable,
         "patients_without_label": unlabelled,
     }
     _warn_of_left_out(found)
-    scored = score_tables(tables, f"fold {fold}", model.classes, exclusive)
+    scored = score_tables(tables, f"fold {about['fold']}", classes, exclusive)
     found |= measure_tables(scored, config)
     found["sampling_noise"] = sampling_noise(scored["slides"], draws)
     folder.mkdir(parents=True, exist_ok=True)
@@ -161,4 +181,4 @@ def _warn_of_left_out(found: dict[str, Any]) -> None:
     for key, reason in reasons.items():
         if found[key]:
             names = ", ".join(map(repr, found[key]))
-            warnings.warn(f"fold {found['fold']}: {len(found[key])} {reason}: {names}", EvaluationWarning, stacklevel=3)
+            warnings.warn(f"fold {found['fold']}: {len(found[key])} {reason}: {names}", EvaluationWarning, stacklevel=4)

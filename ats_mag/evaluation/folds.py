@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,12 +18,13 @@ from ats_mag.evaluation.run_files import fold_folder, fold_numbers, stored_split
 from ats_mag.evaluation.scored import UndefinedMeasureWarning
 
 
-def unmeasured_folds(config: RunConfig) -> list[int]:
-    """Folds of the run that `evaluate_fold` has not measured yet."""
-    return [k for k in fold_numbers(stored_splits(config)) if not (fold_folder(config, k) / "metrics.json").exists()]
+def unmeasured_folds(config: RunConfig, folder: Path | None = None) -> list[int]:
+    """Folds of the run that `evaluate_fold` has not measured yet; `folder` as for `across_folds`."""
+    folds = fold_numbers(stored_splits(config))
+    return [k for k in folds if not (fold_folder(config, k, folder) / "metrics.json").exists()]
 
 
-def across_folds(config: RunConfig) -> dict[str, Any]:
+def across_folds(config: RunConfig, folder: Path | None = None) -> dict[str, Any]:
     """Summarises the folds in two ways, which answer different questions.
 
     - `mean`: mean of the folds' values with a t interval, ``mean ± t s / sqrt(K)`` (K - 1 degrees of freedom), cut to
@@ -37,10 +39,11 @@ def across_folds(config: RunConfig) -> dict[str, Any]:
     Reports are best made of `mean`; with a single fold (`holdout`) of `pooled`, which then is that fold's measure.
 
     Writes `evaluation.json` (what is returned, NaN as null), and the predictions of all folds with a column `fold` as
-    `slides.csv` and `patients.csv`, into the run's folder.
+    `slides.csv` and `patients.csv`, into that folder.
 
     Args:
         config: of a run whose folds are all measured.
+        folder: that holds the folds' results, and gets these. None: the run's.
 
     Returns:
         `folds`, `classes`, `head`, `confidence`, `resamples`, and for `slides` and `patients`: `mean`, per measure a dict
@@ -54,12 +57,12 @@ def across_folds(config: RunConfig) -> dict[str, Any]:
     Warns:
         UndefinedMeasureWarning: of measures that are undefined in some or all folds.
     """
-    missing = unmeasured_folds(config)
+    missing = unmeasured_folds(config, folder)
     if missing:
         names = ", ".join(map(str, missing))
         raise FileNotFoundError(f"fold(s) {names} of {str(config.run)!r} are not measured yet: run `ats-mag evaluate`")
     folds = fold_numbers(stored_splits(config))
-    found = [json.loads((fold_folder(config, k) / "metrics.json").read_text(encoding="utf-8")) for k in folds]
+    found = [json.loads((fold_folder(config, k, folder) / "metrics.json").read_text(encoding="utf-8")) for k in folds]
     first = found[0]
     for k, other in zip(folds, found, strict=True):
         if (other["classes"], other["head"]) != (first["classes"], first["head"]):
@@ -74,7 +77,7 @@ def across_folds(config: RunConfig) -> dict[str, Any]:
         "confidence": config.evaluate.confidence,
         "resamples": config.evaluate.resamples,
     }
-    tables = {level: _pool(config, folds, level) for level in LEVELS}
+    tables = {level: _pool(config, folder, folds, level) for level in LEVELS}
     scored = score_tables(tables, "all folds", first["classes"], first["head"] != "multi_label")
     with warnings.catch_warnings():
         if len(folds) == 1:  # the fold's own warnings have said it
@@ -84,19 +87,19 @@ def across_folds(config: RunConfig) -> dict[str, Any]:
         means = {level: _means(of_folds[level], folds, level, config.evaluate.confidence) for level in LEVELS}
     for level in LEVELS:
         result[level] = {"mean": means[level], "pooled": pooled[level]}
-        write_table(tables[level], config.run / f"{level}.csv")
+        write_table(tables[level], (folder or config.run) / f"{level}.csv")
     if config.evaluate.figures and len(folds) > 1:
         from ats_mag.evaluation.figures import draw_figures
 
-        draw_figures(config.run, scored, result | pooled)
-    write_json(result, config.run / "evaluation.json")
+        draw_figures(folder or config.run, scored, result | pooled)
+    write_json(result, (folder or config.run) / "evaluation.json")
     return result
 
 
-def _pool(config: RunConfig, folds: list[int], level: str) -> pd.DataFrame:
+def _pool(config: RunConfig, folder: Path | None, folds: list[int], level: str) -> pd.DataFrame:
     tables = []
     for k in folds:
-        table = read_table(fold_folder(config, k) / f"{level}.csv")
+        table = read_table(fold_folder(config, k, folder) / f"{level}.csv")
         table.insert(0, "fold", k)
         tables.append(table)
     # A fold without test slides has columns, but no types.

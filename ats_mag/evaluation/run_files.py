@@ -39,9 +39,9 @@ def test_slides(splits: pd.DataFrame, fold: int) -> pd.DataFrame:
     return splits.loc[chosen, ["slide_id", "patient_id", "label"]]
 
 
-def fold_folder(config: RunConfig, fold: int) -> Path:
-    """Folder of a fold's results."""
-    return config.run / f"fold-{fold}"
+def fold_folder(config: RunConfig, fold: int, folder: Path | None = None) -> Path:
+    """Folder of a fold's results, in `folder` or, where None, in the run's."""
+    return (folder or config.run) / f"fold-{fold}"
 
 
 def model_file(config: RunConfig, fold: int) -> Path:

@@ -1,11 +1,13 @@
 """A run from its splits and models to measures and figures, in Python and on the command line."""
 
+import importlib.util
 import json
 import os
 import shutil
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -296,6 +298,27 @@ def test_records_of_another_resolution_are_refused(run, slides):
     records = [{**r, "overview_mpp": 4.0} for r in find_records(slides / "records")]
     with pytest.raises(ValueError, match="'s0' was prepared with an overview of 4 um/px, the model was trained on 8"):
         predict_records(load_model(slides / "model.keras", compile=False), records, slides / "slides")
+
+
+def test_the_colour_baseline_writes_the_same_files(run, tmp_path):
+    from ats_mag.manifest import load_manifest
+    from ats_mag.run_folder import start_run
+    from ats_mag.splits import load_splits
+
+    config = read_config(run("figures: false"))
+    manifest = load_manifest(config)
+    start_run(config, manifest, load_splits(config, manifest))
+    path = Path(__file__).parents[2] / "experiments" / "colour_baseline.py"
+    spec = importlib.util.spec_from_file_location("colour_baseline", path)
+    spec.loader.exec_module(baseline := importlib.util.module_from_spec(spec))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UndefinedMeasureWarning)
+        baseline.main(tmp_path / "run.yaml")
+    folder = tmp_path / "run" / "colour-baseline"
+    assert {f.name for f in (folder / "fold-0").iterdir()} == {"slides.csv", "patients.csv", "metrics.json"}
+    assert {f.name for f in folder.glob("*.*")} == {"slides.csv", "patients.csv", "evaluation.json"}
+    found = read_table(folder / "slides.csv")
+    np.testing.assert_allclose(found["p_a"] + found["p_b"], 1)
 
 
 def test_the_interval_over_folds():
