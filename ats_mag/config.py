@@ -215,13 +215,17 @@ class EvaluateConfig(Section):
     """How a trained model is measured.
 
     Attributes:
-        draws: passes per slide; several, with a random `test_method`, show the noise of the sampling.
+        method: how patches are drawn while measuring. None: the model's `test_method`.
+        draws: passes per slide; several, with a method that draws at random, show the noise of the sampling.
+        on_bad_slide: a test slide that cannot be read: `raise`, or `skip` it and name it in the results.
         resamples: of the bootstrap over patients.
         confidence: of the intervals.
-        figures: whether to draw ROC, precision-recall and reliability curves.
+        figures: whether to draw ROC, precision-recall and reliability curves and confusion matrices.
     """
 
+    method: Literal["sequential", "priority", "replacement", "topk", "exhaustive"] | None = None
     draws: PositiveInt = 1
+    on_bad_slide: Literal["raise", "skip"] = "raise"
     resamples: NonNegativeInt = 2000
     confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
     figures: bool = True

@@ -114,7 +114,10 @@ def run(
             "overview alone": overview_accuracy,
             "majority class": float(counts.max() / counts.sum()),
         },
-        "test_auc": {"joint attention sampling": measures["auc"], "uniform sampling, same N": uniform_measures["auc"]},
+        "test_auc": {
+            "joint attention sampling": measures["auroc"],
+            "uniform sampling, same N": uniform_measures["auroc"],
+        },
         "attention_on_places": shares,
         "largest_difference_after_reload": reloaded,
         "seconds": {**seconds, "all": time.perf_counter() - started},

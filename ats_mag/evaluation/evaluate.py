@@ -1,17 +1,32 @@
-"""Predicting prepared records, and measuring the predictions."""
+"""Measuring the model of a fold on the fold's test slides."""
 
 from __future__ import annotations
 
 import os
+import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from ats_mag.config import RunConfig
+from ats_mag.evaluation.files import write_json, write_table
+from ats_mag.evaluation.level import measure_level
+from ats_mag.evaluation.measures import measures
+from ats_mag.evaluation.predict import Progress, class_probabilities, predict_records
+from ats_mag.evaluation.run_files import fold_folder, model_file, stored_splits, test_slides
+from ats_mag.evaluation.sampling_noise import sampling_noise
+from ats_mag.evaluation.scored import EvaluationWarning, Scored
+from ats_mag.evaluation.tables import patient_table, score_table, slide_table
 from ats_mag.slides.local_copies import LocalCopies
 
 if TYPE_CHECKING:
     from ats_mag.models import SlideClassifier
+
+__all__ = ["class_probabilities", "evaluate", "evaluate_fold", "measure_tables"]
+
+LEVELS = ("slides", "patients")
 
 
 def evaluate(
@@ -19,8 +34,8 @@ def evaluate(
     records: list[dict[str, Any]],
     slide_root: str | os.PathLike[str],
     copies: LocalCopies | None = None,
-) -> Any:
-    """Predicts records and measures the predictions.
+) -> tuple[pd.DataFrame, dict[str, float]]:
+    """Predicts records and measures the predictions, slide by slide.
 
     Args:
         model: to evaluate.
@@ -29,50 +44,141 @@ def evaluate(
         copies: where to copy slides to ahead of their use; None: they are read where they are.
 
     Returns:
-        A table with a row per slide (`slide_id`, `patient_id`, `label`, one probability per class), and a dict of
-        `slides`, `accuracy`, `balanced_accuracy` (single label and binary) and `auc` (macro, one against the rest; NaN
-        where a class is absent).
+        The table of `slide_table`, and the values of `measures`.
 
     Raises:
         RecordError: a label that the model does not know.
+        SlideError, OSError: a slide that cannot be read.
     """
-    from ats_mag.records import dataset, encode_label
-    from ats_mag.slides.errors import plain_errors
-
-    multi = model.head_kind == "multi_label"
-    truth = np.stack([encode_label(r["label"], model.classes, multi, r["slide_id"]) for r in records])
-    data = dataset(records, slide_root, None, multiple=max(64, model.lattice.stride), local_copies=copies)
-    with plain_errors():
-        probabilities = class_probabilities(model.head_kind, model.predict(data, verbose=0))
-    table = pd.DataFrame({name: [r[name] for r in records] for name in ("slide_id", "patient_id", "label")})
-    for i, name in enumerate(model.classes):
-        table[f"p_{name}"] = probabilities[:, i]
-    return table, measure(truth, probabilities)
+    exclusive = model.head_kind != "multi_label"
+    predictions = predict_records(model, records, slide_root, copies=copies)
+    slides = pd.DataFrame(records, columns=["slide_id", "patient_id", "label"])
+    table = slide_table(slides, predictions.draws, model.classes, exclusive, sd=False)
+    return table, measures(score_table(table, "slides", "slide", model.classes, exclusive))
 
 
-def class_probabilities(head: str, outputs: np.ndarray) -> np.ndarray:
-    """A model's outputs as `(B, C)`, one column per class for `binary`, too."""
-    outputs = np.asarray(outputs)
-    return np.concatenate([1 - outputs, outputs], axis=1) if head == "binary" else outputs
+def evaluate_fold(config: RunConfig, fold: int, progress: Progress | None = None) -> dict[str, Any]:
+    """Predicts a fold's test slides with the fold's model, and measures the predictions of slides and patients.
+
+    Writes into `fold-K` of the run: `slides.csv` and `patients.csv` (see `tables`), `metrics.json` (what is returned, NaN
+    as null), and where the configuration says so the figures of `figures.draw_figures`.
+
+    Args:
+        config: of the run.
+        fold: K.
+        progress: wraps the iteration over the slides, given their number.
+
+    Returns:
+        `fold`, `classes`, `head`, `method` (how patches were drawn), `draws` per slide, which is 1 where the method takes
+        the same patches every time, `draws_asked`, `confidence`, `resamples`;
+        `without_record` and `patients_without_label`, lists of ids; `unreadable`, errors by slide id; `slides` and
+        `patients`, each as `measure_level` gives it; and `sampling_noise`, see the function.
+
+    Raises:
+        FileNotFoundError: no splits or no model of the fold.
+        ManifestError, SplitError: manifest and splits do not agree, or a patient is in two parts of a fold.
+        RecordError, SlideError, OSError, ValueError: records or slides that cannot be used.
+
+    Warns:
+        UndefinedMeasureWarning: of measures that the test slides do not define.
+        EvaluationWarning: of slides and patients that are not measured.
+    """
+    from ats_mag.records import find_records
+    from ats_mag.saving import load_model
+
+    wanted = test_slides(stored_splits(config), fold)
+    model = load_model(model_file(config, fold), compile=False)
+    model.test_method = config.evaluate.method or model.test_method
+    model.reader.on_error = "raise"  # a slide that is partly read must not pass as measured
+    records = {r["slide_id"]: r for r in (find_records(config.records) if len(wanted) else [])}
+    without = [slide for slide in wanted["slide_id"] if slide not in records]
+    predictions = predict_records(
+        model,
+        [records[slide] for slide in wanted["slide_id"] if slide in records],
+        config.data.slides,
+        config.evaluate.draws,
+        _copies(config),
+        config.evaluate.on_bad_slide == "skip",
+        progress,
+    )
+    slides = wanted.set_index("slide_id", drop=False).loc[[r["slide_id"] for r in predictions.records]]
+    about = {
+        "fold": fold,
+        "classes": model.classes,
+        "head": model.head_kind,
+        "method": model.test_method,
+        "without_record": without,
+        "unreadable": predictions.unreadable,
+    }
+    return measure_predictions(config, fold_folder(config, fold), slides, predictions.draws, about)
 
 
-def measure(truth: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
-    """Metrics of probabilities `(B, C)` against class numbers `(B,)` or 0/1 vectors `(B, C)`."""
-    from sklearn import metrics
+def measure_predictions(
+    config: RunConfig, folder: Path, slides: pd.DataFrame, draws: np.ndarray, about: dict[str, Any]
+) -> dict[str, Any]:
+    """Measures predictions of a fold's test slides, whatever made them, and writes tables, measures and figures.
 
-    n_classes = probabilities.shape[1]
-    single = truth.ndim == 1
-    onehot = np.eye(n_classes)[truth] if single else truth
-    varied = [c for c in range(n_classes) if 0 < onehot[:, c].sum() < len(onehot)]
-    auc = float("nan")
-    if len(varied) == n_classes:
-        auc = float(np.mean([metrics.roc_auc_score(onehot[:, c], probabilities[:, c]) for c in varied]))
-    found: dict[str, float] = {"slides": len(truth)}
-    if single:
-        predicted = probabilities.argmax(axis=1)
-        found["accuracy"] = float(metrics.accuracy_score(truth, predicted))
-        recalls = [float((predicted[truth == c] == c).mean()) for c in np.unique(truth)]
-        found["balanced_accuracy"] = float(np.mean(recalls))
-    else:
-        found["accuracy"] = float(((probabilities > 0.5) == (onehot > 0.5)).mean())
-    return {**found, "auc": auc}
+    Args:
+        config: of the run.
+        folder: to write to; made where absent.
+        slides: `slide_id`, `patient_id` and `label` of n slides.
+        draws: `(D, n, C)` probabilities of each draw.
+        about: `fold`, `classes`, `head`, `method`, `without_record` and `unreadable`, see `evaluate_fold`.
+
+    Returns:
+        As `evaluate_fold`.
+    """
+    classes, exclusive = about["classes"], about["head"] != "multi_label"
+    options = (classes, exclusive, config.evaluate.draws > 1)
+    patients = patient_table(slides, draws, *options)
+    tables = {"slides": slide_table(slides, draws, *options), "patients": patients}
+    unlabelled = patients.loc[patients["label"] == "", "patient_id"].tolist() if exclusive else []
+    found = about | {
+        "draws": len(draws),
+        "draws_asked": config.evaluate.draws,
+        "confidence": config.evaluate.confidence,
+        "resamples": config.evaluate.resamples,
+        "patients_without_label": unlabelled,
+    }
+    _warn_of_left_out(found)
+    scored = score_tables(tables, f"fold {about['fold']}", classes, exclusive)
+    found |= measure_tables(scored, config)
+    found["sampling_noise"] = sampling_noise(scored["slides"], draws)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, table in tables.items():
+        write_table(table, folder / f"{name}.csv")
+    if config.evaluate.figures:
+        from ats_mag.evaluation.figures import draw_figures
+
+        draw_figures(folder, scored, found)
+    write_json(found, folder / "metrics.json")
+    return found
+
+
+def score_tables(tables: dict[str, pd.DataFrame], name: str, classes: list[str], exclusive: bool) -> dict[str, Scored]:
+    """The tables of slides and patients beside their truth; `name` says whose they are."""
+    units = zip(LEVELS, ("slide", "patient"), strict=True)
+    return {level: score_table(tables[level], f"{name}, {level}", unit, classes, exclusive) for level, unit in units}
+
+
+def measure_tables(scored: dict[str, Scored], config: RunConfig) -> dict[str, Any]:
+    """`measure_level` of slides and of patients."""
+    options = (config.evaluate.resamples, config.evaluate.confidence)
+    return {level: measure_level(scored[level], *options) for level in LEVELS}
+
+
+def _copies(config: RunConfig) -> LocalCopies | None:
+    folder = config.train.local_copies
+    return None if folder is None else LocalCopies(folder, int(config.train.local_copies_gb * 1e9))
+
+
+def _warn_of_left_out(found: dict[str, Any]) -> None:
+    reasons = {
+        "without_record": "test slides have no record and are not measured (run `ats-mag prepare`)",
+        "unreadable": "test slides could not be read and are not measured (metrics.json says why)",
+        "patients_without_label": "patients have slides of different labels and are not measured as patients",
+    }
+    for key, reason in reasons.items():
+        if found[key]:
+            names = ", ".join(map(repr, found[key]))
+            warnings.warn(f"fold {found['fold']}: {len(found[key])} {reason}: {names}", EvaluationWarning, stacklevel=4)

@@ -7,6 +7,10 @@ import pandas as pd
 import pytest
 import yaml
 
+from ats_mag.evaluation.evaluate import evaluate
+from ats_mag.records import find_records
+from ats_mag.saving import load_model
+
 
 def ats_mag(*arguments, status=0):
     command = [sys.executable, "-m", "ats_mag.cli", *map(str, arguments)]
@@ -37,11 +41,9 @@ def test_from_slides_to_predictions(cohort, tmp_path):
     _, error = ats_mag("train", tmp_path / "records", tmp_path / "run", *root, *small, status=1)
     assert "exists already" in error
     model = tmp_path / "run" / "model.keras"
-    table = tmp_path / "predictions.csv"
-    out, _ = ats_mag("evaluate", model, tmp_path / "records", *root, "--split", "train", "--out", table, *near)
-    assert "accuracy" in out
-    predictions = pd.read_csv(table)
-    assert list(predictions) == ["slide_id", "patient_id", "label", "p_a", "p_b", "p_c"]
+    found = find_records(tmp_path / "records", "train")
+    predictions, _ = evaluate(load_model(model, compile=False), found, cohort / "slides")
+    assert list(predictions) == ["slide_id", "patient_id", "label", "p_a", "p_b", "p_c", "predicted"]
     ats_mag("export", model, tmp_path / "saved")
     slide = cohort / "slides" / "s0.tif"
     for source in (model, tmp_path / "saved"):

@@ -1,0 +1,107 @@
+"""Measures on the terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from ats_mag.cli.console import console, show_error
+
+
+@contextlib.contextmanager
+def warnings_shown_once() -> Iterator[None]:
+    """Within it, each warning of the evaluation is one line on standard error, the first time it comes."""
+    from ats_mag.evaluation.scored import EvaluationWarning
+
+    seen = set()
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", EvaluationWarning)
+        usual = warnings.showwarning
+
+        def show(message: Any, category: type[Warning], *where: Any, **more: Any) -> None:
+            if not issubclass(category, EvaluationWarning):
+                usual(message, category, *where, **more)
+            elif str(message) not in seen:
+                seen.add(str(message))
+                show_error(str(message), "warning")
+
+        warnings.showwarning = show
+        yield
+
+
+def show_fold(found: dict[str, Any]) -> None:
+    """A fold's measures, as `evaluate_fold` gives them."""
+    levels = ("slides", "patients")
+    counts = ", ".join(f"{found[level]['count']} {level}" for level in levels)
+    table = Table("", *levels, title=f"Fold {found['fold']}: {counts}", title_justify="left", box=None)
+    _add_rows(table, [found[level]["measures"] for level in levels], found["classes"])
+    console.print(table)
+    notes = [f"In brackets: {_percent(found)} bootstrap intervals over patients."] if found["resamples"] else []
+    undefined = max(m["undefined_resamples"] for level in levels for m in found[level]["measures"].values())
+    if undefined:
+        notes.append(
+            f"In up to {undefined} of {found['resamples']} resamples a class was absent; intervals of what needs it rest on "
+            "the others."
+        )
+    noise = found["sampling_noise"]
+    if noise is not None:
+        auroc = noise["measures"]["auroc"]
+        notes.append(
+            f"{found['draws']} draws per slide: the median standard deviation of a probability is {noise['median_sd']:.3f}, "
+            f"{100 * noise['changed']:.0f} % of the slides change their predicted class, a single draw has AUROC "
+            f"{auroc['mean']:.3f} ± {auroc['sd']:.3f} (standard deviation)."
+        )
+    elif found["draws"] < found["draws_asked"] and found["method"] in ("topk", "exhaustive"):
+        notes.append(f"One draw per slide: {found['method']} takes the same patches every time, draws would not vary.")
+    for note in notes:
+        console.print(note, highlight=False)
+
+
+def show_folds(found: dict[str, Any]) -> None:
+    """Measures across folds, as `across_folds` gives them."""
+    columns = [(level, way) for level in ("slides", "patients") for way in ("mean", "pooled")]
+    title = f"All {len(found['folds'])} folds"
+    table = Table("", *(f"{level}, {way}" for level, way in columns), title=title, title_justify="left", box=None)
+    measures = [found[level][way] if way == "mean" else found[level][way]["measures"] for level, way in columns]
+    _add_rows(table, measures, found["classes"])
+    console.print(table)
+    console.print(
+        f"Mean: over the folds, with {_percent(found)} t intervals. Pooled: all predictions together, with bootstrap "
+        "intervals over patients.",
+        highlight=False,
+    )
+
+
+def _add_rows(table: Table, columns: list[dict[str, Any]], classes: list[str]) -> None:
+    from ats_mag.evaluation.measures import OVERALL, PER_CLASS
+
+    names = {name: _WORDS.get(name, name) for name in OVERALL}
+    names |= {f"{name}_{c}": f"{_WORDS.get(name, name)}, {c}" for name in PER_CLASS for c in classes}
+    for name, words in names.items():
+        table.add_row(escape(words), *(_text(column[name]) for column in columns))
+
+
+_WORDS = {
+    "auroc": "AUROC",
+    "auprc": "AUPRC",
+    "balanced_accuracy": "balanced accuracy",
+    "f1": "F1",
+    "ece": "calibration error",
+}
+
+
+def _text(measure: dict[str, Any]) -> str:
+    value, low, high = (measure[key] for key in ("value", "low", "high"))
+    if math.isnan(value):
+        return "undefined"
+    return f"{value:.3f}" + ("" if math.isnan(low) else f" ({low:.3f} to {high:.3f})")
+
+
+def _percent(found: dict[str, Any]) -> str:
+    return f"{100 * found['confidence']:g} %"

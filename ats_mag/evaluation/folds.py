@@ -1,0 +1,149 @@
+"""Measures across the folds of a run."""
+
+from __future__ import annotations
+
+import json
+import math
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ats_mag.config import RunConfig
+from ats_mag.evaluation.evaluate import LEVELS, measure_tables, score_tables
+from ats_mag.evaluation.files import read_table, write_json, write_table
+from ats_mag.evaluation.run_files import fold_folder, fold_numbers, stored_splits
+from ats_mag.evaluation.scored import UndefinedMeasureWarning
+
+
+def unmeasured_folds(config: RunConfig, folder: Path | None = None) -> list[int]:
+    """Folds of the run that `evaluate_fold` has not measured yet; `folder` as for `across_folds`."""
+    folds = fold_numbers(stored_splits(config))
+    return [k for k in folds if not (fold_folder(config, k, folder) / "metrics.json").exists()]
+
+
+def across_folds(config: RunConfig, folder: Path | None = None) -> dict[str, Any]:
+    """Summarises the folds in two ways, which answer different questions.
+
+    - `mean`: mean of the folds' values with a t interval, ``mean ± t s / sqrt(K)`` (K - 1 degrees of freedom), cut to
+      0..1. It is about the *recipe*: what a model trained like these reaches, whichever patients it was trained on.
+      Folds share training patients, so the interval is somewhat too narrow (no unbiased estimate of this variance
+      exists: Bengio & Grandvalet, "No Unbiased Estimator of the Variance of K-Fold Cross-Validation", JMLR 5, 2004).
+    - `pooled`: the folds' test predictions measured together, with the bootstrap over patients. It is about these
+      *patients*, and is defined where single folds lack a class. Probabilities of several models are ranked against each
+      other, so that AUROC and AUPRC fall where the models are calibrated differently (Forman & Scholz, "Apples-to-Apples
+      in Cross-Validation Studies", SIGKDD Explorations 12, 2010).
+
+    Reports are best made of `mean`; with a single fold (`holdout`) of `pooled`, which then is that fold's measure.
+
+    Writes `evaluation.json` (what is returned, NaN as null), and the predictions of all folds with a column `fold` as
+    `slides.csv` and `patients.csv`, into that folder.
+
+    Args:
+        config: of a run whose folds are all measured.
+        folder: that holds the folds' results, and gets these. None: the run's.
+
+    Returns:
+        `folds`, `classes`, `head`, `confidence`, `resamples`, and for `slides` and `patients`: `mean`, per measure a dict
+        of `value`, `low`, `high` and `values` of each fold (means are over those that are defined; an interval needs
+        two), and `pooled`, as `measure_level` gives it.
+
+    Raises:
+        FileNotFoundError: a fold is not measured yet.
+        ValueError: folds were measured with different classes.
+
+    Warns:
+        UndefinedMeasureWarning: of measures that are undefined in some or all folds.
+    """
+    missing = unmeasured_folds(config, folder)
+    if missing:
+        names = ", ".join(map(str, missing))
+        raise FileNotFoundError(f"fold(s) {names} of {str(config.run)!r} are not measured yet: run `ats-mag evaluate`")
+    folds = fold_numbers(stored_splits(config))
+    found = [json.loads((fold_folder(config, k, folder) / "metrics.json").read_text(encoding="utf-8")) for k in folds]
+    first = found[0]
+    for k, other in zip(folds, found, strict=True):
+        if (other["classes"], other["head"]) != (first["classes"], first["head"]):
+            raise ValueError(
+                f"fold {k} has other classes ({', '.join(other['classes'])}) than fold {folds[0]} "
+                f"({', '.join(first['classes'])}): train and evaluate all folds with one configuration"
+            )
+    result: dict[str, Any] = {
+        "folds": folds,
+        "classes": first["classes"],
+        "head": first["head"],
+        "confidence": config.evaluate.confidence,
+        "resamples": config.evaluate.resamples,
+    }
+    tables = {level: _pool(config, folder, folds, level) for level in LEVELS}
+    scored = score_tables(tables, "all folds", first["classes"], first["head"] != "multi_label")
+    with warnings.catch_warnings():
+        if len(folds) == 1:  # the fold's own warnings have said it
+            warnings.simplefilter("ignore", UndefinedMeasureWarning)
+        pooled = measure_tables(scored, config)
+        of_folds = {level: [fold[level]["measures"] for fold in found] for level in LEVELS}
+        means = {level: _means(of_folds[level], folds, level, config.evaluate.confidence) for level in LEVELS}
+    for level in LEVELS:
+        result[level] = {"mean": means[level], "pooled": pooled[level]}
+        write_table(tables[level], (folder or config.run) / f"{level}.csv")
+    if config.evaluate.figures and len(folds) > 1:
+        from ats_mag.evaluation.figures import draw_figures
+
+        draw_figures(folder or config.run, scored, result | pooled)
+    write_json(result, (folder or config.run) / "evaluation.json")
+    return result
+
+
+def _pool(config: RunConfig, folder: Path | None, folds: list[int], level: str) -> pd.DataFrame:
+    tables = []
+    for k in folds:
+        table = read_table(fold_folder(config, k, folder) / f"{level}.csv")
+        table.insert(0, "fold", k)
+        tables.append(table)
+    # A fold without test slides has columns, but no types.
+    return pd.concat([t for t in tables if len(t)] or tables[:1], ignore_index=True)
+
+
+def _means(of_folds: list[dict[str, Any]], folds: list[int], level: str, confidence: float) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    undefined: dict[tuple[int, ...], list[str]] = {}
+    for name in of_folds[0]:
+        values = [float("nan") if fold[name]["value"] is None else fold[name]["value"] for fold in of_folds]
+        absent = tuple(k for k, value in zip(folds, values, strict=True) if math.isnan(value))
+        if absent:
+            undefined.setdefault(absent, []).append(name)
+        mean, low, high = t_interval(np.array(values), confidence)
+        found[name] = {"value": mean, "low": low, "high": high, "values": values}
+    for absent, names in undefined.items():
+        every = len(absent) == len(folds)
+        effect = "there is no mean" if every else f"means are over the other {len(folds) - len(absent)}"
+        warnings.warn(
+            f"all folds, {level}: undefined in fold(s) {', '.join(map(str, absent))}, so that {effect}: {', '.join(names)}",
+            UndefinedMeasureWarning,
+            stacklevel=3,
+        )
+    return found
+
+
+def t_interval(values: np.ndarray, confidence: float) -> tuple[float, float, float]:
+    """Mean of measures in 0..1 and its t interval, cut to 0..1.
+
+    Args:
+        values: `(K,)`; NaN are left out.
+        confidence: of the interval.
+
+    Returns:
+        Mean, lower and upper bound; NaN where there is no value, and for the bounds where there is only one.
+    """
+    from scipy import stats
+
+    values = values[~np.isnan(values)]
+    if not len(values):
+        return (float("nan"),) * 3
+    mean = float(values.mean())
+    if len(values) == 1:
+        return mean, float("nan"), float("nan")
+    half = float(stats.t.ppf((1 + confidence) / 2, len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values)))
+    return mean, max(mean - half, 0.0), min(mean + half, 1.0)
