@@ -44,7 +44,9 @@ def original_cells(index: Any, turn: Any, stride: int) -> Any:
 
 def turn_patches(patches: Any, turn: Any) -> Any:
     """Patches `(B, N, P, P, 3)`, those of each slide turned as its overview was, see `original_cells`."""
-    transpose, flip_rows, flip_columns = (bit[:, None, None, None, None] for bit in _bits(ops.cast(turn, "int32")[:, 0]))
+    transpose, flip_rows, flip_columns = (
+        bit[:, None, None, None, None] for bit in _bits(ops.cast(turn, "int32")[:, 0])
+    )
     patches = ops.where(transpose, ops.swapaxes(patches, 2, 3), patches)
     patches = ops.where(flip_rows, ops.flip(patches, axis=2), patches)
     return ops.where(flip_columns, ops.flip(patches, axis=3), patches)
