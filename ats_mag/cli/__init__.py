@@ -11,6 +11,7 @@ from ats_mag.cli.console import show_error
 from ats_mag.cli.demo import demo
 from ats_mag.cli.evaluate import evaluate
 from ats_mag.cli.export import export
+from ats_mag.cli.init import init
 from ats_mag.cli.predict import predict
 from ats_mag.cli.prepare import prepare
 from ats_mag.cli.slides import doctor, info
@@ -23,7 +24,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (demo, doctor, info, prepare, train, evaluate, predict, export):
+for command in (demo, doctor, info, init, prepare, train, evaluate, predict, export):
     app.command()(command)
 
 
