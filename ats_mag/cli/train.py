@@ -23,13 +23,12 @@ def train(
     settings = read_config(config)
     import keras
 
-    from ats_mag.manifest import read_manifest
+    from ats_mag.manifest import load_manifest
     from ats_mag.progress import FitProgress
     from ats_mag.splits import fold_names, load_splits
     from ats_mag.training.run import fold_folder, is_trained, train_fold
 
-    data = settings.data
-    splits = load_splits(settings, read_manifest(data.manifest, data.columns or None, data.labels))
+    splits = load_splits(settings, load_manifest(settings))
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = lambda message, *_: show_error(str(message), "note")

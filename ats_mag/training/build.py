@@ -67,23 +67,23 @@ def _optimizer(settings: TrainConfig, steps: int) -> Any:
     from ats_mag.steps import shared_norm
 
     return keras.optimizers.Adam(
-        learning_rate(settings, max(1, steps // settings.accumulate)),
+        learning_rate(settings, steps),
         global_clipnorm=shared_norm(settings.clip_norm),
         gradient_accumulation_steps=settings.accumulate if settings.accumulate > 1 else None,
     )
 
 
-def learning_rate(settings: TrainConfig, updates: int) -> Any:
-    """The learning rate of each of so many steps of the optimiser: a number or a Keras schedule."""
+def learning_rate(settings: TrainConfig, steps: int) -> Any:
+    """The learning rate over so many batches (Keras counts those, also while it accumulates): a number or a schedule."""
     import keras
 
     constant = settings.schedule == "constant"
-    warmup = round(settings.warmup * updates)
+    warmup = round(settings.warmup * steps)
     if constant and not warmup:
         return settings.learning_rate
     return keras.optimizers.schedules.CosineDecay(
         settings.learning_rate / (warmup + 1) if warmup else settings.learning_rate,
-        max(1, updates - warmup),
+        max(1, steps - warmup),
         alpha=1.0 if constant else 0.0,
         warmup_target=settings.learning_rate if warmup else None,
         warmup_steps=warmup,

@@ -18,12 +18,12 @@ def fold_records(config: RunConfig, fold: int) -> dict[str, list[dict[str, Any]]
         ValueError: the splits have no such fold, or a part to train on is empty; slides have no record, unless
             `prepare.on_bad_slide` is `skip`, which only warns.
     """
-    from ats_mag.manifest import read_manifest
+    from ats_mag.manifest import load_manifest
     from ats_mag.records import find_records
     from ats_mag.run_folder import start_run
     from ats_mag.splits import fold_names, load_splits, part_of
 
-    manifest = read_manifest(config.data.manifest, config.data.columns or None, config.data.labels)
+    manifest = load_manifest(config)
     splits = load_splits(config, manifest)
     start_run(config, manifest, splits)
     folds = len(fold_names(splits))
