@@ -275,7 +275,7 @@ def read_config(path: str | os.PathLike[str]) -> RunConfig:
         config = RunConfig.model_validate(values)
     except ValidationError as error:
         raise ConfigError("\n".join(f"{str(path)!r}: {problem(e)}" for e in error.errors())) from error
-    return _resolved(config, path.parent)
+    return resolve_paths(config, path.parent)
 
 
 class _Loader(yaml.SafeLoader):
@@ -311,8 +311,8 @@ def _keys(sections: list[Any]) -> list[str]:
 _PATHS = ("run", "data.slides", "data.manifest", "prepare.records", "train.local_copies")
 
 
-def _resolved(config: RunConfig, folder: Path) -> RunConfig:
-    """Paths joined to the folder; "~" is the user's home."""
+def resolve_paths(config: RunConfig, folder: Path) -> RunConfig:
+    """The configuration with its relative paths joined to a folder; "~" is the user's home."""
     values = config.model_dump()
     for name in _PATHS:
         *sections, key = name.split(".")

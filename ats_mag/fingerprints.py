@@ -1,0 +1,77 @@
+"""What tells whether a slide's file is still the same, without reading all of it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pandas as pd
+
+from ats_mag.slides.slide_files import slide_files
+
+_END = 64 << 10  # bytes at the start and at the end of a file that are hashed
+_AT_ONCE = 8  # waiting for a file system is most of the work
+
+
+def fingerprint(path: str, known: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Size in bytes, time of the last change (`mtime_ns`), and SHA-256 of the first and last 64 KiB.
+
+    Of a slide with a folder (MRXS) all files count: the sum of their sizes, the latest time, the ends of each.
+
+    Args:
+        path: the slide.
+        known: an earlier fingerprint, whose hash is taken over where size and time are the same.
+
+    Returns:
+        The fingerprint; `{"error": why}` of a file that cannot be read.
+    """
+    try:
+        files = slide_files(path).files
+        found = {"size": sum(size for _, _, size, _ in files), "mtime_ns": max(time for _, _, _, time in files)}
+        if known is not None and all(known.get(name) == value for name, value in found.items()):
+            return known
+        digest = hashlib.sha256()
+        for file, place, size, _ in files:
+            digest.update(f"{place}\0{size}\0".encode(errors="surrogateescape"))
+            with open(file, "rb") as reader:
+                digest.update(reader.read(_END))
+                reader.seek(max(size - _END, 0))
+                digest.update(reader.read(_END))
+        return {**found, "sha256": digest.hexdigest()}
+    except OSError as error:
+        return {"error": error.strerror or str(error)}
+
+
+def fingerprints(
+    manifest: pd.DataFrame, slides: str | os.PathLike[str], known: dict[str, dict[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """The fingerprint of every slide by id; of one that cannot be read now, the earlier one.
+
+    Args:
+        manifest: as `load_manifest` gives it.
+        slides: folder that its paths are relative to.
+        known: earlier fingerprints.
+    """
+
+    def one(slide_id: str, path: str) -> dict[str, Any]:
+        before = known.get(slide_id)
+        found = fingerprint(os.path.join(slides, path), before)
+        return before if before is not None and "error" in found else found
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        found = list(pool.map(one, manifest["slide_id"], manifest["path"]))
+    return dict(zip(manifest["slide_id"], found, strict=True))
+
+
+def changed_slides(
+    manifest: pd.DataFrame, slides: str | os.PathLike[str], known: dict[str, dict[str, Any]]
+) -> list[str]:
+    """The ids of slides whose content is not that of the known fingerprints; files that are gone are left to their reader."""
+    now = fingerprints(manifest, slides, known)
+    return [
+        slide_id
+        for slide_id, found in now.items()
+        if "sha256" in found and found["sha256"] != known.get(slide_id, found).get("sha256", found["sha256"])
+    ]
