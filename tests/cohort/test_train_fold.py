@@ -140,10 +140,9 @@ def test_accumulated_batches_make_the_step_of_the_large_batch(configure):
 
 def _even(config, fold):
     """Six slides to train on."""
-    from ats_mag.run_folder import start_run
-
     from ats_mag.manifest import load_manifest
     from ats_mag.records import find_records
+    from ats_mag.run_folder import start_run
     from ats_mag.splits import load_splits
 
     manifest = load_manifest(config)

@@ -5,6 +5,7 @@ import sys
 
 import pandas as pd
 import pytest
+import yaml
 
 
 def ats_mag(*arguments, status=0):
@@ -20,16 +21,24 @@ def test_from_slides_to_predictions(cohort, tmp_path):
     out, _ = ats_mag("prepare", cohort / "manifest.csv", tmp_path / "records", *root, "--overview-mpp", "16")
     assert "6 slides: 6 written, 0 kept, 0 failed" in out
     assert "kB per slide" in out
-    small = ("--patch-size", 32, "--n-patches", 4, "--stride", 4, "--epochs", 2)
     near = ("--local-copies", tmp_path / "near", "--local-copies-gb", 0.001)
-    ats_mag("train", tmp_path / "records", tmp_path / "run", *root, "--split", "train", *small, *near)
+    config = {
+        "run": "run",
+        "data": {"slides": str(cohort / "slides"), "manifest": str(cohort / "manifest.csv")},
+        "splits": {"kind": "manifest"},
+        "prepare": {"records": "records", "overview_mpp": 16},
+        "model": {"patch_size": 32, "n_patches": 4, "stride": 4},
+        "train": {"epochs": 2, "local_copies": "near", "local_copies_gb": 0.001},
+    }
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(config))
+    out, _ = ats_mag("train", tmp_path / "run.yaml")
+    assert "fold-0/model.keras" in out
     assert sorted(p.name.partition("-")[2] for p in (tmp_path / "near").glob("*.tif")) == [
         f"s{i}.tif" for i in range(4)
     ]
-    assert {p.name for p in (tmp_path / "run").iterdir()} == {"model.keras", "history.csv", "run.json"}
-    _, error = ats_mag("train", tmp_path / "records", tmp_path / "run", *root, *small, status=1)
-    assert "exists already" in error
-    model = tmp_path / "run" / "model.keras"
+    out, _ = ats_mag("train", tmp_path / "run.yaml")
+    assert "fold 0 is trained already" in out
+    model = tmp_path / "run" / "fold-0" / "model.keras"
     table = tmp_path / "predictions.csv"
     out, _ = ats_mag("evaluate", model, tmp_path / "records", *root, "--split", "train", "--out", table, *near)
     assert "accuracy" in out
@@ -61,13 +70,12 @@ def test_bad_input(cohort, tmp_path):
     _, error = ats_mag("prepare", tmp_path / "none.csv", tmp_path / "r", status=1)
     assert "none.csv" in error
     assert not (tmp_path / "r").exists()
-    _, error = ats_mag("train", tmp_path, tmp_path / "run", status=1)
-    assert "ats-mag prepare" in error
-    _, error = ats_mag("train", tmp_path, tmp_path / "run", "--local-copies-gb", 0, status=1)
-    assert "local_copies_gb" in error
-    _, error = ats_mag("train", tmp_path, tmp_path / "run", "--head", "softmax", "--patch-size", 0, status=1)
-    assert "head" in error
-    assert "patch_size" in error
+    _, error = ats_mag("train", tmp_path / "none.yaml", status=1)
+    assert "ats-mag init" in error
+    (tmp_path / "bad.yaml").write_text("model: {head: softmax, patch_size: 0}\ntrain: {local_copies_gb: 0, speed: 3}")
+    _, error = ats_mag("train", tmp_path / "bad.yaml", status=1)
+    for key in ("model.head", "model.patch_size", "train.local_copies_gb", "train.speed"):
+        assert key in error
     assert not (tmp_path / "run").exists()
 
 
