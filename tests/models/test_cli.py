@@ -7,10 +7,6 @@ import pandas as pd
 import pytest
 import yaml
 
-from ats_mag.evaluation.evaluate import evaluate
-from ats_mag.records import find_records
-from ats_mag.saving import load_model
-
 
 def ats_mag(*arguments, status=0):
     command = [sys.executable, "-m", "ats_mag.cli", *map(str, arguments)]
@@ -21,31 +17,31 @@ def ats_mag(*arguments, status=0):
 
 
 def test_from_slides_to_predictions(cohort, tmp_path):
-    root = ("--slide-root", cohort / "slides")
     config = {
+        "run": "run",
         "data": {"slides": str(cohort / "slides"), "manifest": str(cohort / "manifest.csv")},
-        "splits": {"validation": 0},
+        "splits": {"kind": "manifest", "validation": 0},
         "prepare": {"records": "records", "overview_mpp": 16},
+        "model": {"patch_size": 32, "n_patches": 4, "stride": 4},
+        "train": {"epochs": 2, "local_copies": "near", "local_copies_gb": 0.001},
     }
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
-    out, _ = ats_mag("prepare", tmp_path / "config.yaml")
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(config))
+    out, _ = ats_mag("prepare", tmp_path / "run.yaml")
     assert "6 slides: 6 written, 0 kept, 0 failed" in out
     assert "kB per slide" in out
-    small = ("--patch-size", 32, "--n-patches", 4, "--stride", 4, "--epochs", 2)
-    near = ("--local-copies", tmp_path / "near", "--local-copies-gb", 0.001)
-    ats_mag("train", tmp_path / "records", tmp_path / "run", *root, "--split", "train", *small, *near)
+    out, _ = ats_mag("train", tmp_path / "run.yaml")
+    assert "fold-0/model.keras" in out
     assert sorted(p.name.partition("-")[2] for p in (tmp_path / "near").glob("*.tif")) == [
         f"s{i}.tif" for i in range(4)
     ]
-    assert {p.name for p in (tmp_path / "run").iterdir()} == {"model.keras", "history.csv", "run.json"}
-    _, error = ats_mag("train", tmp_path / "records", tmp_path / "run", *root, *small, status=1)
-    assert "exists already" in error
-    model = tmp_path / "run" / "model.keras"
-    found = find_records(tmp_path / "records", "train")
-    predictions, _ = evaluate(load_model(model, compile=False), found, cohort / "slides")
-    assert list(predictions) == ["slide_id", "patient_id", "label", "p_a", "p_b", "p_c", "predicted"]
+    out, _ = ats_mag("train", tmp_path / "run.yaml")
+    assert "fold 0 is trained already" in out
+    out, _ = ats_mag("evaluate", tmp_path / "run.yaml")
+    assert "balanced" in out
+    model = tmp_path / "run" / "fold-0" / "model.keras"
+    predictions = pd.read_csv(tmp_path / "run" / "fold-0" / "slides.csv")
     ats_mag("export", model, tmp_path / "saved")
-    slide = cohort / "slides" / "s0.tif"
+    slide = cohort / "slides" / f"{predictions['slide_id'][0]}.tif"
     for source in (model, tmp_path / "saved"):
         ats_mag("predict", source, slide, "--out", tmp_path / "p.csv")
         row = pd.read_csv(tmp_path / "p.csv").iloc[0]
@@ -69,13 +65,12 @@ def test_bad_input(cohort, tmp_path):
     assert "none.svs" in error
     _, error = ats_mag("prepare", tmp_path / "none.yaml", status=1)
     assert "none.yaml" in error
-    _, error = ats_mag("train", tmp_path, tmp_path / "run", status=1)
-    assert "ats-mag prepare" in error
-    _, error = ats_mag("train", tmp_path, tmp_path / "run", "--local-copies-gb", 0, status=1)
-    assert "local_copies_gb" in error
-    _, error = ats_mag("train", tmp_path, tmp_path / "run", "--head", "softmax", "--patch-size", 0, status=1)
-    assert "head" in error
-    assert "patch_size" in error
+    _, error = ats_mag("train", tmp_path / "none.yaml", status=1)
+    assert "ats-mag init" in error
+    (tmp_path / "bad.yaml").write_text("model: {head: softmax, patch_size: 0}\ntrain: {local_copies_gb: 0, speed: 3}")
+    _, error = ats_mag("train", tmp_path / "bad.yaml", status=1)
+    for key in ("model.head", "model.patch_size", "train.local_copies_gb", "train.speed"):
+        assert key in error
     assert not (tmp_path / "run").exists()
 
 

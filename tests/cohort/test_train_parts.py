@@ -1,0 +1,110 @@
+"""The parts of a training run that need no model: orders, weights, checkpoints, the best epoch, learning rates."""
+
+import numpy as np
+import pytest
+from sklearn.utils.class_weight import compute_sample_weight
+
+from ats_mag.config import TrainConfig
+from ats_mag.training.best import BestEpoch
+from ats_mag.training.build import learning_rate
+from ats_mag.training.checkpoints import Checkpoints
+from ats_mag.training.order import EpochOrder, balanced_weights
+
+LABELS = ["a"] * 7 + ["b"] * 2 + ["c"]
+
+
+def test_a_natural_epoch_has_every_slide_once_in_an_order_of_its_own():
+    order = EpochOrder(LABELS, seed=3)
+    epochs = [order.slides(epoch) for epoch in range(4)]
+    for found in epochs:
+        assert sorted(found) == list(range(10))
+    assert len({tuple(found) for found in epochs}) == 4
+    np.testing.assert_array_equal(EpochOrder(LABELS, 3).slides(2), epochs[2])
+    assert (EpochOrder(LABELS, 4).slides(2) != epochs[2]).any()
+
+
+def test_a_balanced_epoch_has_every_class_equally_often_and_no_slide_too_often():
+    order = EpochOrder(LABELS, 0, "balanced")
+    for epoch in range(5):
+        found = order.slides(epoch)
+        assert len(found) == 10
+        counts = np.unique(np.array(LABELS)[found], return_counts=True)[1]
+        assert sorted(counts) == [3, 3, 4]
+        times = np.bincount(found, minlength=10)
+        assert times[:7].max() == 1
+        assert np.ptp(times[7:9]) <= 1
+        np.testing.assert_array_equal(found, order.slides(epoch))
+    seen = np.unique(np.concatenate([order.slides(epoch) for epoch in range(20)]))
+    assert len(seen) == 10
+
+
+def test_positions_lead_to_slides_and_to_seeds_of_their_own():
+    order = EpochOrder(LABELS, 0)
+    order.epoch = 2
+    later = order.starting_at(6)
+    assert (later.first, later.length, later.epoch) == (6, 10, 2)
+    slides, seeds = zip(*[order.slide(p) for p in range(10)], strict=True)
+    np.testing.assert_array_equal(slides, order.slides(2))
+    assert len({tuple(seed) for seed in seeds}) == 10
+    order.epoch = 3
+    assert order.slide(0)[1].tolist() != seeds[0].tolist()
+
+
+def test_balanced_weights_are_those_of_scikit_learn():
+    np.testing.assert_allclose(balanced_weights(LABELS), compute_sample_weight("balanced", LABELS), rtol=1e-6)
+
+
+def test_both_kinds_of_balance_at_once_are_refused():
+    with pytest.raises(ValueError, match="choose one"):
+        TrainConfig(class_weights="balanced", sampling="balanced")
+
+
+def test_the_last_two_checkpoints_are_kept_and_a_damaged_one_is_passed_over(tmp_path):
+    checkpoints = Checkpoints(tmp_path / "c")
+    assert checkpoints.latest() is None
+    for epoch, batch in ((0, 3), (0, 12), (1, 0)):
+        checkpoints.write(epoch, batch, {"epoch": epoch, "batch": batch}, {"x": np.arange(epoch + batch)})
+    assert [file.name for file in checkpoints.files()] == ["000001-00000000.npz", "000000-00000012.npz"]
+    state, arrays = checkpoints.latest()
+    assert state == {"epoch": 1, "batch": 0}
+    np.testing.assert_array_equal(arrays["x"], [0])
+    file = checkpoints.files()[0]
+    whole = file.read_bytes()
+    (tmp_path / "c" / ".half.npz.tmp").write_bytes(whole[:100])
+    for damaged in (whole[: len(whole) // 2], b"", whole[:80] + b"\xff" * 8 + whole[88:]):
+        checkpoints.write(1, 0, {"epoch": 1, "batch": 0}, {"x": np.arange(1)})
+        file.write_bytes(damaged)
+        assert checkpoints.latest()[0] == {"epoch": 0, "batch": 12}
+        assert not file.exists()
+    assert not list((tmp_path / "c").glob(".*"))
+
+
+def test_the_best_epoch_and_the_end_of_patience():
+    best = BestEpoch("val_loss", patience=2)
+    assert [best.better(e, {"val_loss": v}) for e, v in enumerate([3.0, 2.0, 2.0, float("nan")])] == [
+        True, True, False, False,
+    ]  # fmt: skip
+    assert best.ended
+    assert (best.epoch, best.value) == (1, 2.0)
+    again = BestEpoch("val_loss", patience=2)
+    again.restore(best.state())
+    assert again.ended
+    rising = BestEpoch("val_accuracy")
+    assert [rising.better(e, {"val_accuracy": v}) for e, v in enumerate([0.5, 0.4, 0.6])] == [True, False, True]
+    assert not rising.ended
+
+
+def test_learning_rates():
+    assert learning_rate(TrainConfig(), 100) == 1e-3
+    constant = learning_rate(TrainConfig(warmup=0.1), 100)
+    cosine = learning_rate(TrainConfig(schedule="cosine", warmup=0.1), 100)
+    plain = learning_rate(TrainConfig(schedule="cosine"), 100)
+    for schedule in (constant, cosine):
+        rising = [float(schedule(step)) for step in range(11)]
+        assert rising[0] > 0
+        assert (np.diff(rising) > 0).all()
+        assert rising[10] == pytest.approx(1e-3)
+    assert float(constant(99)) == pytest.approx(1e-3)
+    assert float(cosine(55)) == pytest.approx(0.5e-3)
+    assert float(cosine(100)) == pytest.approx(0, abs=1e-9)
+    assert float(plain(0)) == pytest.approx(1e-3)

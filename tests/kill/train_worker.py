@@ -1,0 +1,61 @@
+"""Trains fold 0 of a configuration in a process that may be killed: `train_worker.py CONFIG [CPUS]`.
+
+The slides that every training step read go to `seen.csv` of the run's folder, a line `epoch,batch,slide;slide...` per
+step; the final weights go to `weights.npz`.
+"""
+
+import os
+import sys
+import threading
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+
+class Seen(keras.callbacks.Callback):
+    """Notes which training slides each step read."""
+
+    def __init__(self, file):
+        super().__init__()
+        self.file = file
+        self.names, self.lock = set(), threading.Lock()
+
+    def on_train_begin(self, logs=None):
+        self.done = self.params["done"]
+        self.model.on_unreadable = self.watch
+
+    def watch(self, path, index, geometry, valid):
+        def note(path, valid):
+            with self.lock:
+                self.names |= {Path(os.fsdecode(p.astype(np.uint8).tobytes().rstrip(b"\0"))).stem for p in path}
+            return valid
+
+        return tf.ensure_shape(tf.numpy_function(note, [path, valid], tf.bool), valid.shape)
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.names.clear()
+
+    def on_train_batch_end(self, batch, logs=None):
+        epoch, at = divmod(self.done, self.params["steps"])
+        self.done += 1
+        with open(self.file, "a") as stream:
+            stream.write(f"{epoch},{at},{';'.join(sorted(self.names))}\n")
+
+
+def main():
+    if len(sys.argv) > 2:
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * int(sys.argv[2]))
+    from ats_mag.config import read_config
+    from ats_mag.training.run import train_fold
+
+    config = read_config(sys.argv[1])
+    config.run.mkdir(parents=True, exist_ok=True)
+    model = train_fold(config, 0, [Seen(config.run / "seen.csv")])
+    np.savez(config.run / "weights.npz", *model.get_weights())
+
+
+if __name__ == "__main__":
+    main()
