@@ -320,6 +320,16 @@ class SlideClassifier(keras.Model):
             loss = loss + self.auxiliary * auxiliary_loss(self.loss, binary, y, auxiliary, sample_weight)
         return loss
 
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        """As Keras', under a distribution strategy; it averages the replicas' shares of a batch, which may differ in size."""
+        if iterator is not None and self._distribute_strategy is not None:
+            for *_, batches in iterator:
+                local = self._distribute_strategy.experimental_local_results
+                data_batch = keras.tree.map_structure(lambda share: local(share)[0], next(batches))
+                break
+            iterator = None
+        super()._maybe_symbolic_build(iterator, data_batch)
+
     def train_step(self, *state_and_data: Any) -> Any:
         parts = parts_of(self)
         if parts > 1 or replicas() > 1:

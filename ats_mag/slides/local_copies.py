@@ -31,6 +31,9 @@ class LocalCopies:
         folder: of the copies, on a local disk; made where absent. All who share it should give the same bound.
         max_bytes: bound of the sizes of all copies.
 
+    Attributes:
+        sources: which slide each path is a copy of, of all that were asked for.
+
     Raises:
         ValueError: `max_bytes` is not positive.
         NotADirectoryError: `folder` is a file.
@@ -48,6 +51,7 @@ class LocalCopies:
         place.mkdir(parents=True, exist_ok=True)
         self._copies = CopyFolder(place, int(max_bytes))
         self._warned: set[str] = set()
+        self.sources: dict[str, str] = {}
 
     def window(self, requests: int) -> CopyWindow:
         """Through which to ask for copies: those of its last `requests` requests are not removed, by anyone."""
@@ -81,6 +85,7 @@ class LocalCopies:
         except OSError as error:
             self._warn("failure", source, f"copying it to {str(self._copies.folder)!r} failed ({error})")
         else:
+            self.sources[str(copy)] = source
             return str(copy), held
         return source, None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ats_mag.slides.errors import SlideError
+from ats_mag.slides.local_copies import LocalCopies
 from ats_mag.whole_file import write_whole
 
 
@@ -21,11 +23,16 @@ class BadSlides:
         slide_ids: of the slides, by path.
         limit: more bad slides than that are too many.
         model: whose patches they are.
+        copies: local copies that the patches are read from; None: from the slides themselves.
     """
 
-    def __init__(self, file: Path, slide_ids: dict[str, str], limit: int, model: Any) -> None:
+    def __init__(
+        self, file: Path, slide_ids: dict[str, str], limit: int, model: Any, copies: LocalCopies | None = None
+    ) -> None:
         self.file, self.limit = file, limit
         self._ids, self._model = slide_ids, model
+        self._sources = {} if copies is None else copies.sources
+        self._lock = threading.Lock()  # parts of a batch may be read side by side
         self.found: list[Any] = []
         if file.exists():
             self.found = pd.read_csv(file, dtype=str, keep_default_na=False).to_dict("records")
@@ -52,15 +59,15 @@ class BadSlides:
             )
 
     def _note(self, path: np.ndarray, index: np.ndarray, geometry: np.ndarray, valid: np.ndarray) -> np.ndarray:
-        known = {row["path"] for row in self.found}
-        for codes, cells, place, sound in zip(path, index, geometry, valid, strict=True):
-            name = os.fsdecode(codes.astype(np.uint8).tobytes().rstrip(b"\0"))
-            if sound.all() or name in known:
-                continue
-            known.add(name)
-            error = self._error(codes, cells[~sound][:1], place)
-            self.found.append({"slide_id": self._ids.get(name, Path(name).stem), "path": name, "error": error})
-            write_whole(self.file, pd.DataFrame(self.found).to_csv(index=False).encode())
+        with self._lock:
+            for codes, cells, place, sound in zip(path, index, geometry, valid, strict=True):
+                name = os.fsdecode(codes.astype(np.uint8).tobytes().rstrip(b"\0"))
+                name = self._sources.get(name, name)
+                if sound.all() or any(row["path"] == name for row in self.found):
+                    continue
+                error = self._error(codes, cells[~sound][:1], place)
+                self.found.append({"slide_id": self._ids.get(name, Path(name).stem), "path": name, "error": error})
+                write_whole(self.file, pd.DataFrame(self.found).to_csv(index=False).encode())
         return valid
 
     def _error(self, codes: np.ndarray, cell: np.ndarray, geometry: np.ndarray) -> str:

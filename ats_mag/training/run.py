@@ -110,11 +110,12 @@ def _fit(
         raise ValueError("class_weights and sampling cannot be `balanced` with model.head: multi_label")
     labels = [r["label"] for r in parts["train"]]
     order = EpochOrder(labels, settings.seed, settings.sampling)
+    out.mkdir(parents=True, exist_ok=True)
+    copies = local_copies(settings.local_copies, settings.local_copies_gb)
     bad = None
     if settings.on_bad_slide == "skip":
         paths = {os.path.join(config.data.slides, r["path"]): r["slide_id"] for part in parts.values() for r in part}
-        out.mkdir(parents=True, exist_ok=True)
-        bad = BadSlides(out / "bad_slides.csv", paths, settings.max_bad_slides, model)
+        bad = BadSlides(out / "bad_slides.csv", paths, settings.max_bad_slides, model, copies)
         model.on_unreadable = bad.watch
     position = Position(
         Checkpoints(out / "checkpoints"), out / "history.csv", order, batches, settings.checkpoint_minutes,
@@ -127,7 +128,7 @@ def _fit(
         "batch_size": settings.batch_size,
         "multi_label": multi,
         "multiple": max(64, config.model.stride),
-        "local_copies": local_copies(settings.local_copies, settings.local_copies_gb),
+        "local_copies": copies,
     }
     augment = settings.augment
     changed = augment.flips or augment.stain or augment.brightness or augment.contrast

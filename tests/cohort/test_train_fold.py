@@ -201,10 +201,12 @@ def _damaged(folder, prepared):  # noqa: F811
 def test_bad_slides_are_counted_have_no_weight_and_stop_the_run_past_the_limit(prepared, tmp_path):  # noqa: F811
     folder = _damaged(tmp_path, prepared)
     settings = {"on_bad_slide": "skip", "augment": {"flips": False}}
-    config = read_config(write_config(folder, tmp_path / "run", **settings, max_bad_slides=2))
+    near = {"local_copies": str(tmp_path / "near")}
+    config = read_config(write_config(folder, tmp_path / "run", **settings, max_bad_slides=2, **near))
     train_fold(config, 0)
     bad = pd.read_csv(config.run / "fold-0" / "bad_slides.csv")
     assert sorted(bad["slide_id"]) == ["s1", "s2"]
+    assert list(bad["path"]) == [str(folder / "slides" / f"{name}.tif") for name in bad["slide_id"]]
     assert bad["error"].str.contains("cannot open slide").all()
     history = pd.read_csv(config.run / "fold-0" / "history.csv")
     assert list(history["unreadable"]) == [8, 8]
