@@ -35,9 +35,11 @@ class Converted:
     Attributes:
         image: the flat file.
         slide: the tiled file.
-        status: `written`, or `kept` where it was there and up to date.
+        status: `written`, `kept` where it was there and up to date, or `failed`.
         mpp: um/px of level 0.
         mpp_source: `argument`, `TIFF XResolution`, `OME PhysicalSizeX` or `ImageJ unit`.
+        size: (width, height) of level 0.
+        error: why it failed, else None.
     """
 
     image: Path
@@ -45,6 +47,8 @@ class Converted:
     status: str
     mpp: float
     mpp_source: str
+    size: tuple[int, int] = (0, 0)
+    error: str | None = None
 
 
 def convert_image(
@@ -83,13 +87,13 @@ def convert_image(
     with _opened(image, white) as (source, shape, stated):
         mpp, mpp_source = _resolution(image, mpp, stated)
         if not overwrite and _is_done(image, slide, shape, mpp):
-            return Converted(image, slide, "kept", mpp, mpp_source)
+            return Converted(image, slide, "kept", mpp, mpp_source, (shape[1], shape[0]))
         _remove_leftovers(slide)
         slide.parent.mkdir(parents=True, exist_ok=True)
         downsamples = [d for d in (1, 2, 4, 8, 16) if d == 1 or max(shape) >= d * SMALLEST_LEVEL]
         options: dict[str, Any] = {"compression": "deflate"} if lossless else {"quality": 95, "subsampling": (1, 1)}
         write_pyramid(slide, source, mpp, downsamples, TILE, shape=shape, **options)
-    return Converted(image, slide, "written", mpp, mpp_source)
+    return Converted(image, slide, "written", mpp, mpp_source, (shape[1], shape[0]))
 
 
 @contextlib.contextmanager
