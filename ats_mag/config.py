@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,12 +17,22 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     ValidationError,
+    model_validator,
 )
 
 from ats_mag.units import parse_mpp
 
 DEFAULT_COPIES_GB = 50.0
 
+
+def _text(value: Any) -> Any:
+    """Numbers as text; what YAML has made a truth value cannot be told back."""
+    if isinstance(value, bool):
+        raise ValueError("YAML reads yes, no, on, off, true and false as truth values: write it in quotes")
+    return str(value) if isinstance(value, int | float) else value
+
+
+Text = Annotated[str, BeforeValidator(_text)]
 Mpp = Annotated[float, BeforeValidator(parse_mpp)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 
@@ -35,6 +46,12 @@ class Section(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _all_defaults(cls, values: Any) -> Any:
+        """A section of which every key is commented out is read as none."""
+        return {} if values is None else values
+
 
 class DataConfig(Section):
     """Where slides and labels are.
@@ -43,16 +60,17 @@ class DataConfig(Section):
         slides: folder that the paths of the manifest are relative to.
         manifest: CSV or XLSX, one row per slide.
         columns: our names of columns (`slide_id`, `patient_id`, `path`, `label`, `mpp`, `site`, `split`) to the table's,
-            where they are none that are known.
-        labels: the table's labels to classes, several to one if need be; slides of other labels are left out and counted.
-            None: labels are the classes.
+            where they are none that are known, or several are: `{label: diagnosis}`.
+        labels: the table's labels to classes, several to one if need be: `{G1: low, G2: low, G3: high}`; slides of other labels are left out and counted.
+            Classes are in the order in which they appear here; of a binary model, the second is the positive one.
+            None: labels are the classes, in alphabetical order.
         default_mpp: um/px of slides of which neither the manifest nor the file states it.
     """
 
     slides: Path = Path("slides")
     manifest: Path = Path("manifest.csv")
-    columns: dict[str, str] = {}
-    labels: dict[str, str] | None = None
+    columns: dict[str, Text] = {}
+    labels: dict[Text, Text] | None = None
     default_mpp: Mpp | None = None
 
 
@@ -63,7 +81,7 @@ class SplitConfig(Section):
         kind: `holdout` (one fold), `kfold`, or `manifest` (its column `split`: train, validation, test).
         folds: of `kfold`.
         test: share of the patients, of `holdout`.
-        validation: share of the patients that are not for testing.
+        validation: share of the patients that are not for testing; 0: none. Of `manifest`, only where it names none.
         by_site: whether all patients of a site stay together.
         seed: of the division.
     """
@@ -236,7 +254,7 @@ def read_config(path: str | os.PathLike[str]) -> RunConfig:
     """
     path = Path(path)
     try:
-        values = yaml.safe_load(path.read_text()) or {}
+        values = yaml.load(path.read_text(encoding="utf-8"), _Loader) or {}
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"configuration {str(path)!r} cannot be read: {error}; `ats-mag init` writes one") from error
     except yaml.YAMLError as error:
@@ -250,19 +268,41 @@ def read_config(path: str | os.PathLike[str]) -> RunConfig:
     return _resolved(config, path.parent)
 
 
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that stands twice, of which YAML would silently take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        names = [self.construct_object(key, deep=deep) for key, _ in node.value]
+        for i, name in enumerate(names):
+            if name in names[:i]:
+                raise yaml.constructor.ConstructorError(None, None, f"key {name!r} stands twice", node.start_mark)
+        return super().construct_mapping(node, deep=deep)
+
+
 def problem(error: Any) -> str:
     """One of pydantic's errors in words."""
     where = ".".join(map(str, error["loc"]))
     if error["type"] == "extra_forbidden":
-        return f"unknown key {where!r}: correct or remove it (`ats-mag init` writes all keys)"
+        *sections, key = error["loc"]
+        near = difflib.get_close_matches(str(key), _keys(sections), 1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        return f"unknown key {where!r}: {hint}correct or remove it (`ats-mag init` writes all keys)"
     return f"{where}: {error['msg']}. Received: {error['input']!r}"
+
+
+def _keys(sections: list[Any]) -> list[str]:
+    """The keys that a section, named from the top, may have."""
+    model: Any = RunConfig
+    for section in sections:
+        model = model.model_fields[section].annotation
+    return list(model.model_fields)
 
 
 _PATHS = ("run", "data.slides", "data.manifest", "prepare.records", "train.local_copies")
 
 
 def _resolved(config: RunConfig, folder: Path) -> RunConfig:
-    """Paths joined to the folder."""
+    """Paths joined to the folder; "~" is the user's home."""
     values = config.model_dump()
     for name in _PATHS:
         *sections, key = name.split(".")
@@ -270,5 +310,5 @@ def _resolved(config: RunConfig, folder: Path) -> RunConfig:
         for part in sections:
             section = section[part]
         if section[key] is not None:
-            section[key] = folder / section[key]
+            section[key] = folder / section[key].expanduser()
     return RunConfig.model_validate(values)

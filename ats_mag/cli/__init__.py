@@ -12,6 +12,7 @@ from ats_mag.cli.convert import convert
 from ats_mag.cli.demo import demo
 from ats_mag.cli.evaluate import evaluate
 from ats_mag.cli.export import export
+from ats_mag.cli.init import init
 from ats_mag.cli.predict import predict
 from ats_mag.cli.prepare import prepare
 from ats_mag.cli.slides import doctor, info
@@ -24,7 +25,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (demo, doctor, info, convert, prepare, train, evaluate, predict, export):
+for command in (demo, doctor, info, convert, init, prepare, train, evaluate, predict, export):
     app.command()(command)
 
 
