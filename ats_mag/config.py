@@ -147,13 +147,13 @@ class AugmentConfig(Section):
     Attributes:
         flips: mirrors and quarter turns, of the overview, the lattice and the patches together.
         stain: largest relative change of the haematoxylin, eosin and residual densities, one draw per slide.
-        brightness: largest change of all channels, as a share of their range.
-        contrast: largest relative change of contrast.
+        brightness: largest change of a mid-grey, as a share of white; white and black stay.
+        contrast: largest relative change of the distance from white.
     """
 
     flips: bool = True
     stain: Share = 0.0
-    brightness: Share = 0.0
+    brightness: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
     contrast: Share = 0.0
 
 
@@ -162,7 +162,7 @@ class TrainConfig(Section):
 
     Attributes:
         epochs: passes over the training slides.
-        batch_size: slides per batch.
+        batch_size: slides per batch, of all devices together.
         accumulate: batches whose mean gradient makes one step of the optimiser.
         learning_rate: the largest.
         schedule: `constant`, or `cosine`: falls to 0 over the run.
@@ -172,7 +172,8 @@ class TrainConfig(Section):
         sampling: `balanced`: every class is drawn equally often; an epoch stays as long.
         augment: see `AugmentConfig`.
         patience: epochs without a better `monitor` after which training ends. None: never.
-        monitor: a logged metric, e.g. `val_loss`; the best epoch's weights become the model. None: the last epoch's.
+        monitor: a logged metric, e.g. `val_loss`; the best epoch's weights become the model. None: the last epoch's, or,
+            with `patience`, those of the best `val_loss` (`loss` where there is no validation).
         on_bad_slide: a slide that cannot be read while training: `raise`, or `skip` it and count it.
         max_bad_slides: more than so many different ones stop the run, under `skip`.
         mixed_precision: whether the networks compute in float16.
@@ -183,6 +184,8 @@ class TrainConfig(Section):
         local_copies: folder on a local disk that slides are copied to ahead of their use, see `LocalCopies`.
         local_copies_gb: bound of all copies, GB (10^9 bytes).
         seed: of weights, order, augmentation and draws.
+        deterministic: whether TensorFlow is held to operations that give the same bits every time, so that an interrupted
+            run ends with the weights of an uninterrupted one; on a GPU some of them are slower.
     """
 
     epochs: PositiveInt = 50
@@ -207,6 +210,13 @@ class TrainConfig(Section):
     local_copies: Path | None = None
     local_copies_gb: PositiveFloat = DEFAULT_COPIES_GB
     seed: NonNegativeInt = 0
+    deterministic: bool = True
+
+    @model_validator(mode="after")
+    def _balanced_once(self) -> TrainConfig:
+        if self.class_weights == "balanced" and self.sampling == "balanced":
+            raise ValueError("class_weights and sampling both `balanced` correct the same imbalance twice: choose one")
+        return self
 
 
 class EvaluateConfig(Section):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
 from keras import layers, ops
 
 from ats_mag.arguments import check_classes, check_magnifications, choice, dimension_of, positive, stride_of
+from ats_mag.augmentation import original_cells, recolour, turn_patches
 from ats_mag.auxiliary import auxiliary_loss, predict_per_magnification
 from ats_mag.exhaustive import exhaustive_expectation
 from ats_mag.heads import HEADS
@@ -26,7 +27,7 @@ from ats_mag.regularizers import PACKAGE, MagnificationEntropy, PlaceEntropy
 from ats_mag.sampling import METHODS, STOCHASTIC_METHODS, Samples, sample
 from ats_mag.slides.cells import valid_cells
 from ats_mag.slides.errors import plain_errors
-from ats_mag.steps import overlapped_step, parts_of
+from ats_mag.steps import overlapped_step, parts_of, replicas
 from ats_mag.trace import Trace
 from ats_mag.units import parse_mpp
 
@@ -76,7 +77,8 @@ class SlideClassifier(keras.Model):
         inputs: a dict of `overview` `(B, h, w, 3)` uint8, `mask` `(B, h, w)` tissue as
             bool or 0/1, `path` `(B, L)` int32 (see
             `slides.paths.encode_paths`), `geometry` `(B, 5)` integers (see `lattice.GEOMETRY_FIELDS`), and optionally
-            `noise`, see the next argument.
+            `noise`, see the next argument, and `turn` `(B, 3)` and `colour` `(B, 5)` of augmented slides: how the overview
+            was turned already, and how overview and patches are to be coloured (see `augmentation`).
         noise: uniform numbers that replace the draw, see `sample`.
 
     Returns:
@@ -178,6 +180,7 @@ class SlideClassifier(keras.Model):
             shape=(), dtype="int32", initializer="zeros", trainable=False, aggregation="only_first_replica", name="step"
         )
         self._trace = Trace()
+        self.on_unreadable: Callable[..., Any] | None = None  # see `read`; not saved with the model
         for dense in (self.head, *self.auxiliary_heads):
             dense.build((None, self.dimension))
         self.built = True
@@ -199,14 +202,19 @@ class SlideClassifier(keras.Model):
         """As `keras.Model.fit`; warns where training ended before `explore_steps`, when no attention was learnt yet."""
         with _readable_errors():
             history = super().fit(*args, **kwargs)
-            steps = int(ops.convert_to_numpy(self.step))  # waits for JAX, whose errors come when results are looked at
+            ops.convert_to_numpy(self.step)  # waits for JAX, whose errors come when results are looked at
+        self.warn_unlearnt()
+        return history
+
+    def warn_unlearnt(self) -> None:
+        """Warns where all training so far drew patches uniformly."""
+        steps = int(ops.convert_to_numpy(self.step))
         if self.explore_steps and steps <= self.explore_steps:
             warnings.warn(
                 f"training ended after {steps} steps, all of which drew patches uniformly (explore_steps="
                 f"{self.explore_steps}): no attention was learnt. Train longer, or lower explore_steps",
-                stacklevel=2,
+                stacklevel=3,
             )
-        return history
 
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
         """As `keras.Model.evaluate`."""
@@ -226,7 +234,10 @@ class SlideClassifier(keras.Model):
 
     def attend(self, inputs: Mapping[str, Any], training: bool = False) -> Any:
         """The attention: `(B, H, W, M)` float32, 0 off tissue."""
-        logits = self.attention(ops.cast(inputs["overview"], "float32"), training=training)
+        overview = inputs["overview"]
+        if "colour" in inputs:
+            overview = recolour(overview, inputs["colour"])
+        logits = self.attention(ops.cast(overview, "float32"), training=training)
         return self.joint_softmax(logits, self.cells(inputs["mask"]))
 
     def cells(self, mask: Any) -> Any:
@@ -244,12 +255,26 @@ class SlideClassifier(keras.Model):
 
     def place(self, inputs: Mapping[str, Any], index: Any) -> tuple[Any, Any]:
         """Where patches of cells `(B, N, 3)` are read: location `(B, N, 2)` and downsample `(B, N)`, see `Lattice.place`."""
-        return self.reader.place_cells(self.lattice, inputs["path"], index, inputs["geometry"])
+        return self.reader.place_cells(self.lattice, inputs["path"], self._cells_of(inputs, index), inputs["geometry"])
 
     def read(self, inputs: Mapping[str, Any], index: Any) -> tuple[Any, Any]:
-        """Patches `(B, N, P, P, 3)` uint8 of cells `(B, N, 3)`, and which could be read `(B, N)`."""
-        path, geometry = inputs["path"], inputs["geometry"]
-        return self._trace.in_turn(lambda: self.reader.read_cells(self.lattice, path, index, geometry))
+        """Patches `(B, N, P, P, 3)` uint8 of cells `(B, N, 3)`, and which could be read `(B, N)`.
+
+        Where `on_unreadable` is set, `on_unreadable(path, index, geometry, valid)` is told and returns `valid`.
+        """
+        path, geometry, index = inputs["path"], inputs["geometry"], self._cells_of(inputs, index)
+        patches, valid = self._trace.in_turn(lambda: self.reader.read_cells(self.lattice, path, index, geometry))
+        if self.on_unreadable is not None:
+            valid = self.on_unreadable(path, index, geometry, valid)
+        if "turn" in inputs:
+            patches = turn_patches(patches, inputs["turn"])
+        if "colour" in inputs:
+            patches = recolour(patches, inputs["colour"])
+        return patches, valid
+
+    def _cells_of(self, inputs: Mapping[str, Any], index: Any) -> Any:
+        """Cells of the slides as they lie, of cells of their overviews."""
+        return original_cells(index, inputs["turn"], self.lattice.stride) if "turn" in inputs else index
 
     def features_of(self, patches: Any, training: bool = False) -> Any:
         """`(B, N, P, P, 3)` -> `(B, N, D)` float32."""
@@ -284,9 +309,11 @@ class SlideClassifier(keras.Model):
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Any:
         """As `keras.Model.compute_loss`, of the latest call; updates the metrics of its attention."""
-        observed, auxiliary = self._trace.take()
+        observed, auxiliary, readable = self._trace.take()
         if observed:
             self._observe(observed)
+        if readable is not None:  # a slide of which nothing was read says nothing about its label
+            sample_weight = readable if sample_weight is None else readable * ops.cast(sample_weight, "float32")
         loss = super().compute_loss(x, y, y_pred, sample_weight, training)
         if auxiliary:
             binary = self.head_kind == "binary"
@@ -295,7 +322,9 @@ class SlideClassifier(keras.Model):
 
     def train_step(self, *state_and_data: Any) -> Any:
         parts = parts_of(self)
-        return overlapped_step(self, state_and_data[-1], parts) if parts > 1 else super().train_step(*state_and_data)
+        if parts > 1 or replicas() > 1:
+            return overlapped_step(self, state_and_data[-1], parts)
+        return super().train_step(*state_and_data)
 
     def predict_step(self, *state_and_data: Any) -> Any:
         outputs = super().predict_step(*state_and_data)
@@ -312,6 +341,7 @@ class SlideClassifier(keras.Model):
         if self._trace.observed and self.unreadable_metric is not None:
             unreadable = ops.sum(ops.cast(ops.logical_not(valid), "float32"), axis=1)
             self._trace.observed = {**self._trace.observed, "unreadable": unreadable}
+            self._trace.readable = ops.cast(ops.any(valid, axis=1), "float32")
         return self.features_of(patches, training), ops.where(valid, samples.weight, 0.0)
 
     def _explore(self, attention: Any, mask: Any) -> Any:

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from ats_mag.slides.local_copies import LocalCopies
-from ats_mag.slides.overview import WHITE, Overview, pad_to_multiple
-from ats_mag.slides.paths import PATH_CODES_MULTIPLE, encode_paths
+from ats_mag.datasets import dataset as dataset
+from ats_mag.slides.overview import Overview
 
 SCHEMA = 1
 SUFFIX = ".tfrecord"
 
-_COPIED_AT_ONCE = 4  # a network file system gives one reader a fraction of what it has
-_BATCHES_AHEAD = 1  # that wait for the model; the next is being assembled meanwhile
-
-_FEATURES = {
+FEATURES = {
     "schema": tf.io.FixedLenFeature((), tf.int64),
     "slide_id": tf.io.FixedLenFeature((), tf.string),
     "patient_id": tf.io.FixedLenFeature((), tf.string),
@@ -116,64 +112,6 @@ def find_records(folder: str | os.PathLike[str], split: str | None = None) -> li
     return chosen
 
 
-def dataset(
-    records: str | os.PathLike[str] | Sequence[dict[str, Any]],
-    slide_root: str | os.PathLike[str],
-    classes: Sequence[str] | None,
-    batch_size: int = 8,
-    split: str | None = None,
-    shuffle: bool = False,
-    seed: int | None = None,
-    multiple: int = 64,
-    multi_label: bool = False,
-    local_copies: LocalCopies | None = None,
-) -> tf.data.Dataset:
-    """The records as a `tf.data` pipeline for `SlideClassifier.fit`, `evaluate` and `predict`.
-
-    Args:
-        records: folder of records, or a list from `find_records`.
-        slide_root: folder that the records' paths are relative to.
-        classes: names of the classes in the model's order; None: no labels come out.
-        batch_size: slides per batch. Overviews are padded with white to the largest of the batch.
-        split: take only the records of this split (when `records` is a folder).
-        shuffle: in a new order every epoch.
-        seed: of the shuffling.
-        multiple: overviews are padded to multiples of this many pixels; a multiple of the model's stride.
-        multi_label: labels are sets, as "a;b": 0/1 vectors come out instead of class numbers.
-        local_copies: where to copy slides to ahead of their use; the paths that come out are those of the copies. A
-            copy stays until its batch and the next three have come out: do not `cache` or prefetch the pipeline further.
-
-    Returns:
-        Batches of `({overview, mask, path, geometry}, label)`, or of the dict alone.
-
-    Raises:
-        RecordError: see `find_records`; a label that is none of `classes`.
-    """
-    if isinstance(records, str | os.PathLike):
-        records = find_records(records, split)
-    files = [r["record"] for r in records]
-    inputs = tf.data.Dataset.from_tensor_slices(files)
-    if classes is not None:
-        labels = np.stack([encode_label(r["label"], classes, multi_label, r["slide_id"]) for r in records])
-        inputs = tf.data.Dataset.zip(inputs, tf.data.Dataset.from_tensor_slices(labels))
-    if shuffle:
-        inputs = inputs.shuffle(len(files), seed=seed, reshuffle_each_iteration=True)
-    length = _path_length(records, slide_root, local_copies)
-
-    def load(file: tf.Tensor, *label: tf.Tensor) -> Any:
-        view = _load_view(file, str(slide_root), length, multiple)
-        return (view, *label) if label else view
-
-    loaded = inputs.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    white = {"overview": tf.constant(WHITE, tf.uint8), "mask": tf.constant(0, tf.uint8)}
-    white |= {"path": tf.constant(0, tf.int32), "geometry": tf.constant(0, tf.int64)}
-    padding: Any = white if classes is None else (white, tf.constant(0, labels.dtype))
-    if local_copies is None:
-        return loaded.padded_batch(batch_size, padding_values=padding).prefetch(tf.data.AUTOTUNE)
-    loaded = _copy_ahead(loaded, local_copies, length, batch_size)
-    return loaded.padded_batch(batch_size, padding_values=padding).prefetch(_BATCHES_AHEAD)
-
-
 def encode_label(label: str, classes: Sequence[str], multi_label: bool = False, slide_id: str = "") -> np.ndarray:
     """A label as the model takes it: the number of its class, or a 0/1 vector over the classes.
 
@@ -189,54 +127,3 @@ def encode_label(label: str, classes: Sequence[str], multi_label: bool = False, 
         )
     numbers = [list(classes).index(name) for name in names]
     return np.isin(np.arange(len(classes)), numbers).astype("float32") if multi_label else np.array(numbers[0], "int32")
-
-
-def _load_view(file: tf.Tensor, slide_root: str, length: int, multiple: int) -> dict[str, tf.Tensor]:
-    record = tf.data.TFRecordDataset(file).get_single_element()
-    example = tf.io.parse_single_example(record, _FEATURES)
-    overview = tf.ensure_shape(tf.io.decode_png(example["overview"], channels=3), (None, None, 3))
-    # Not bool: Keras averages a batch to build a model under a distribution strategy.
-    mask = tf.cast(tf.io.decode_png(example["mask"], channels=1)[..., 0] > 0, tf.uint8)
-    path = tf.io.decode_raw(_join(slide_root, example["path"]), tf.uint8)
-    path = tf.cast(tf.pad(path, [[0, length - tf.shape(path)[0]]]), tf.int32)
-    return {
-        "overview": pad_to_multiple(overview, multiple, WHITE),
-        "mask": pad_to_multiple(mask, multiple, 0),
-        "path": tf.ensure_shape(path, (length,)),
-        "geometry": example["geometry"],
-    }
-
-
-def _copy_ahead(loaded: tf.data.Dataset, copies: LocalCopies, length: int, batch_size: int) -> tf.data.Dataset:
-    """Replaces each slide's path by that of its copy."""
-    # Copies are in the making, in the batch being assembled, in those ahead, in the one in use and, under a distribution
-    # strategy or JAX, in one on its way to the device.
-    window = copies.window(_COPIED_AT_ONCE + batch_size * (_BATCHES_AHEAD + 3))
-
-    def copy(codes: np.ndarray) -> np.ndarray:
-        path = window.path(os.fsdecode(codes.astype(np.uint8).tobytes().rstrip(b"\0")))
-        (found,) = encode_paths([path])
-        return np.pad(found, (0, max(0, length - len(found))))
-
-    def replace(*element: Any) -> Any:
-        view, *label = element
-        path = tf.ensure_shape(tf.numpy_function(copy, [view["path"]], tf.int32), (length,))
-        return ({**view, "path": path}, *label) if label else {**view, "path": path}
-
-    options = tf.data.Options()
-    # Waiting for a file system must not take the threads that the training step runs on.
-    options.threading.private_threadpool_size = _COPIED_AT_ONCE + (os.cpu_count() or 1)
-    return loaded.map(replace, num_parallel_calls=_COPIED_AT_ONCE, deterministic=True).with_options(options)
-
-
-def _join(root: str, path: tf.Tensor) -> tf.Tensor:
-    absolute = tf.strings.substr(path, 0, 1) == "/"
-    return tf.where(absolute, path, tf.strings.join([root.rstrip("/") + "/", path]))
-
-
-def _path_length(
-    records: Iterable[dict[str, Any]], slide_root: str | os.PathLike[str], copies: LocalCopies | None
-) -> int:
-    paths = [os.path.join(slide_root, r["path"]) for r in records]
-    longest = max(len(os.fsencode(path)) if copies is None else copies.longest_path(path) for path in paths)
-    return -(-(longest + 1) // PATH_CODES_MULTIPLE) * PATH_CODES_MULTIPLE

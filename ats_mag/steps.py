@@ -46,9 +46,10 @@ def overlapped_step(model: SlideClassifier, data: Any, parts: int) -> Any:
     overview = x["overview"]
     parts = min(parts, overview.shape[0] or parts)
     slides = tf.shape(overview)[0]
+    share = _share_of_replica(slides)
     variables = model.trainable_weights
     gradients: list[Any] = [None] * len(variables)
-    predictions, loss = [], tf.zeros(())
+    predictions, mean = [], tf.zeros(())
     trace = model._trace
     trace.turn = []
     try:
@@ -64,18 +65,62 @@ def overlapped_step(model: SlideClassifier, data: Any, parts: int) -> Any:
                 predicted = model(here, training=True)
                 trace.keep(count)
                 part = model.compute_loss(here, labels, predicted, weights, training=True)
-                part = part * (tf.cast(count, part.dtype) / tf.cast(tf.maximum(slides, 1), part.dtype))
-                scaled = model.optimizer.scale_loss(part)
+                # Of no slides, a loss is no number.
+                part = tf.where(count > 0, part, 0.0) * (
+                    tf.cast(count, part.dtype) / tf.cast(tf.maximum(slides, 1), part.dtype)
+                )
+                scaled = model.optimizer.scale_loss(part * tf.cast(share, part.dtype))
             gradients = [_sum(a, b) for a, b in zip(gradients, tape.gradient(scaled, variables), strict=True)]
             predictions.append(predicted[:count])
-            loss = loss + tf.cast(part, loss.dtype)
+            mean = mean + tf.cast(part, mean.dtype)
     finally:
         trace.turn, trace.last_part = None, True
     tracker = next(metric for metric in model.metrics if metric.name == "loss")
     # Keras scales losses down by the number of replicas, whose gradients it sums.
-    tracker.update_state(loss * tf.distribute.get_strategy().num_replicas_in_sync, sample_weight=slides)
-    model.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+    tracker.update_state(mean * replicas(), sample_weight=slides)
+    model.optimizer.apply_gradients(zip(_of_all_replicas(model.optimizer, gradients), variables, strict=True))
     return model.compute_metrics(x, y, tf.concat(predictions, axis=0), sample_weight)
+
+
+def replicas() -> int:
+    """How many devices share a batch."""
+    if keras.backend.backend() != "tensorflow":
+        return 1
+    import tensorflow as tf
+
+    return tf.distribute.get_strategy().num_replicas_in_sync
+
+
+def _share_of_replica(slides: Any) -> Any:
+    """What a replica's mean over its slides counts for, relative to other replicas: 1 where all have equally many."""
+    import tensorflow as tf
+
+    if replicas() == 1:
+        return tf.ones(())
+    mine = tf.cast(slides, tf.float32)
+    everyone = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, mine)
+    return mine * replicas() / tf.maximum(everyone, 1.0)
+
+
+def _of_all_replicas(optimizer: Any, gradients: list[Any]) -> list[Any]:
+    """The gradients as the optimiser needs them to clip, and to look for overflow, on the batch as a whole.
+
+    Keras clips the gradient of each replica for itself and sums then. Given equal shares of the sum, each clipped to
+    its share of the norm (see `shared_norm`), the result is the clipped sum.
+    """
+    import tensorflow as tf
+
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    if replicas() == 1 or (inner is optimizer and inner.global_clipnorm is None):
+        return gradients
+    context, known = tf.distribute.get_replica_context(), [g for g in gradients if g is not None]
+    summed = iter(context.all_reduce(tf.distribute.ReduceOp.SUM, [tf.convert_to_tensor(g) for g in known]))
+    return [None if g is None else next(summed) / replicas() for g in gradients]
+
+
+def shared_norm(norm: float | None) -> float | None:
+    """The `global_clipnorm` that an optimiser needs, in the scope of a strategy, to clip the whole gradient to `norm`."""
+    return None if norm is None else norm / replicas()
 
 
 def _sum(total: Any, gradient: Any) -> Any:

@@ -14,6 +14,7 @@ class Trace(threading.local):
 
     Attributes:
         observed: what the metrics of the attention are made from, by name: `(B, ...)` arrays.
+        readable: `(B,)`, 0 for slides of which nothing could be read, else 1; None: not known.
         auxiliary: the predictions from each magnification, M times `(B, C)`.
         last_part: whether the pass is the last, or only, one of its training step.
         turn: what the next read has to wait for; None: reads need not take turns.
@@ -28,14 +29,15 @@ class Trace(threading.local):
         """Forgets what the last pass left: on JAX these arrays mean nothing outside their trace."""
         self.observed: dict[str, Any] = {}
         self.auxiliary: list[Any] = []
+        self.readable: Any = None
 
     def keep(self, count: Any) -> None:
         """Of `observed`, keeps the first `count` slides."""
         self.observed = {name: values[:count] for name, values in self.observed.items()}
 
-    def take(self) -> tuple[dict[str, Any], list[Any]]:
-        """`observed` and `auxiliary`, once."""
-        taken = self.observed, self.auxiliary
+    def take(self) -> tuple[dict[str, Any], list[Any], Any]:
+        """`observed`, `auxiliary` and `readable`, once."""
+        taken = self.observed, self.auxiliary, self.readable
         self.clear()
         return taken
 

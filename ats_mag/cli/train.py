@@ -2,61 +2,42 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from ats_mag.cli.console import (
-    DEFAULT_MAGNIFICATIONS,
-    LocalCopiesFolder,
-    LocalCopiesGb,
-    SlideRoot,
-    console,
-    errors,
-)
+from ats_mag.cli.console import console, errors, show_error
 
 
 def train(
-    records: Annotated[Path, typer.Argument(help="Folder of the records.")],
-    out: Annotated[Path, typer.Argument(help="Folder of the run: model.keras, history.csv, run.json.")],
-    slide_root: SlideRoot = Path("."),
-    split: Annotated[str | None, typer.Option(help="Train on the records of this split; default: all.")] = None,
-    validation_split: Annotated[str | None, typer.Option(help="Validate on this split after every epoch.")] = None,
-    magnification: Annotated[
-        list[str], typer.Option(help='Resolution of patches, um/px or "20x"; repeat.')
-    ] = DEFAULT_MAGNIFICATIONS,
-    patch_size: Annotated[int, typer.Option(help="Patch side in pixels.")] = 224,
-    n_patches: Annotated[int, typer.Option(help="Patches per slide and step.")] = 16,
-    stride: Annotated[int, typer.Option(help="Overview pixels per cell; a power of 2.")] = 8,
-    head: Annotated[str, typer.Option(help="single_label, multi_label or binary.")] = "single_label",
-    method: Annotated[str, typer.Option(help="sequential, priority or replacement.")] = "sequential",
-    test_method: Annotated[str, typer.Option(help="topk, exhaustive, or one of the above.")] = "topk",
-    explore_steps: Annotated[
-        int | None,
-        typer.Option(help="First steps, in which patches are drawn uniformly; default: a quarter, at most 200."),
+    config: Annotated[Path, typer.Argument(help="The run's configuration; `ats-mag init` writes one.")],
+    fold: Annotated[
+        int | None, typer.Option(min=0, help="Train this fold only; default: all, one after the other.")
     ] = None,
-    feature: Annotated[str, typer.Option(help="small, or a network of keras.applications.")] = "small",
-    feature_weights: Annotated[str | None, typer.Option(help="Weights that the feature network starts from.")] = None,
-    epochs: int = 50,
-    batch_size: int = 8,
-    learning_rate: float = 1e-3,
-    on_error: Annotated[str, typer.Option(help="raise, or fill unreadable patches with weight 0.")] = "raise",
-    mixed_precision: bool = False,
-    seed: int = 0,
-    local_copies: LocalCopiesFolder = None,
-    local_copies_gb: LocalCopiesGb = 50.0,
 ) -> None:
-    """Trains a model on prepared records, reading patches from the slide files."""
-    values: dict[str, Any] = dict(locals())
-    for name in ("records", "out", "slide_root", "split", "validation_split"):
-        values.pop(name)
-    values["magnifications"] = values.pop("magnification")
-    from ats_mag.training.run import TrainSettings
-    from ats_mag.training.run import train as run
+    """Trains the model of each fold on prepared records; goes on where it was interrupted."""
+    from ats_mag.config import read_config
 
-    settings = TrainSettings(**values)
+    settings = read_config(config)
+    import keras
+
+    from ats_mag.manifest import read_manifest
     from ats_mag.progress import FitProgress
+    from ats_mag.splits import fold_names, load_splits
+    from ats_mag.training.run import fold_folder, is_trained, train_fold
 
-    run(records, slide_root, out, settings, split, validation_split, [FitProgress(errors)])
-    console.print(f"wrote {out / 'model.keras'}", highlight=False)
+    data = settings.data
+    splits = load_splits(settings, read_manifest(data.manifest, data.columns or None, data.labels))
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = lambda message, *_: show_error(str(message), "note")
+        for k in range(len(fold_names(splits))) if fold is None else [fold]:
+            model = fold_folder(settings, k) / "model.keras"
+            if is_trained(settings, k):
+                console.print(f"fold {k} is trained already: {model}", highlight=False)
+                continue
+            train_fold(settings, k, [FitProgress(errors)])
+            console.print(f"wrote {model}", highlight=False)
+            keras.utils.clear_session()  # the next fold's model has the memory to itself

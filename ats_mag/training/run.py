@@ -1,169 +1,211 @@
-"""Training on prepared records, as the command line does."""
+"""Training one fold of a run, from where it was interrupted."""
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
-
+from ats_mag.config import DEFAULT_COPIES_GB, RunConfig
 from ats_mag.slides.local_copies import LocalCopies
+from ats_mag.training.fold_data import fold_records
 
 if TYPE_CHECKING:
     from ats_mag.models import SlideClassifier
 
-DEFAULT_COPIES_GB = 50.0
+# Settings that may differ between the beginning of a run and its resumption: results do not depend on them.
+_FREE = (
+    "max_bad_slides", "on_bad_slide", "checkpoint_minutes", "tensorboard", "watch", "local_copies", "local_copies_gb",
+)  # fmt: skip
 
 
-class TrainSettings(BaseModel):
-    """What a training run can be told; unknown names are refused.
-
-    Attributes:
-        magnifications: resolutions of the patches, um/px or "20x".
-        patch_size: patch side, pixels.
-        n_patches: patches per slide and step.
-        stride: overview pixels per cell of the attention map; a power of 2.
-        explore_steps: see `SlideClassifier`. None: a quarter of all steps, 200 at most.
-        feature: `small`, or the name of a network of `keras.applications`.
-        feature_weights: file of weights that the feature network starts from.
-        local_copies: folder on a local disk that slides are copied to ahead of their use, see `LocalCopies`.
-        local_copies_gb: bound of all copies, GB (10^9 bytes).
-    """
-
-    model_config = ConfigDict(extra="forbid")
-
-    magnifications: list[float | str] = Field(default=["20x", "5x"], min_length=1)
-    patch_size: PositiveInt = 224
-    n_patches: PositiveInt = 16
-    stride: PositiveInt = 8
-    head: Literal["single_label", "multi_label", "binary"] = "single_label"
-    method: Literal["sequential", "priority", "replacement"] = "sequential"
-    explore_steps: NonNegativeInt | None = None
-    test_method: Literal["sequential", "priority", "replacement", "topk", "exhaustive"] = "topk"
-    feature: str = "small"
-    feature_weights: str | None = None
-    epochs: PositiveInt = 50
-    batch_size: PositiveInt = 8
-    learning_rate: PositiveFloat = 1e-3
-    on_error: Literal["raise", "fill"] = "raise"
-    mixed_precision: bool = False
-    seed: int = 0
-    local_copies: Path | None = None
-    local_copies_gb: PositiveFloat = DEFAULT_COPIES_GB
+def fold_folder(config: RunConfig, fold: int) -> Path:
+    """Where everything of a fold goes."""
+    return config.run / f"fold-{fold}"
 
 
-def class_names(records: list[dict[str, Any]], multi_label: bool = False) -> list[str]:
-    """The labels of the records, sorted."""
-    labels = {name for r in records for name in (r["label"].split(";") if multi_label else [r["label"]]) if name}
-    return sorted(labels)
+def is_trained(config: RunConfig, fold: int) -> bool:
+    """Whether a fold's training is complete."""
+    return (fold_folder(config, fold) / "model.keras").exists()
 
 
-def build_model(settings: TrainSettings, classes: list[str], overview_mpp: float, steps: int) -> SlideClassifier:
-    """A new, compiled model, to be trained for so many steps."""
-    import keras
+def train_fold(config: RunConfig, fold: int, callbacks: list[Any] | None = None) -> SlideClassifier:
+    """Trains the model of a fold and writes `model.keras` and `history.csv` into `fold-K` of the run's folder.
 
-    from ats_mag.models import SlideClassifier
-    from ats_mag.networks import application_network, attention_network, feature_network
-
-    if settings.feature == "small":
-        feature = feature_network(settings.patch_size)
-        if settings.feature_weights:
-            feature.load_weights(settings.feature_weights)
-    else:
-        feature = application_network(settings.feature, settings.patch_size, settings.feature_weights)
-    model = SlideClassifier(
-        classes,
-        settings.magnifications,
-        settings.patch_size,
-        settings.n_patches,
-        overview_mpp,
-        attention=attention_network(len(settings.magnifications), settings.stride),
-        feature=feature,
-        head=settings.head,
-        method=settings.method,
-        explore_steps=min(200, steps // 4) if settings.explore_steps is None else settings.explore_steps,
-        test_method=settings.test_method,
-        on_error=settings.on_error,
-        seed=settings.seed,
-    )
-    model.compile(keras.optimizers.Adam(settings.learning_rate))
-    return model
-
-
-def train(
-    records: str | os.PathLike[str],
-    slide_root: str | os.PathLike[str],
-    out: str | os.PathLike[str],
-    settings: TrainSettings,
-    split: str | None = "train",
-    validation_split: str | None = None,
-    callbacks: list[Any] | None = None,
-) -> SlideClassifier:
-    """Trains a model and writes `model.keras`, `history.csv` and `run.json` into `out`.
+    An interrupted training goes on from its last checkpoint, and ends with the weights that it would have had (see
+    `TrainConfig.deterministic`, which holds for the whole process). A complete one is not repeated.
 
     Args:
-        records: folder of records, see `prepare`.
-        slide_root: folder that the records' paths are relative to.
-        out: folder of the run; it must not hold a model yet.
-        settings: of the run.
-        split: records to train on; None: all.
-        validation_split: records to validate on after every epoch.
-        callbacks: more Keras callbacks.
+        config: of the run.
+        fold: its number.
+        callbacks: more Keras callbacks. Their `params` hold, besides Keras' own, `fold`, `steps`, `done` (batches of
+            all epochs that were trained before) and `resumed` (where that was, in words; None: at the beginning).
+
+    Returns:
+        The trained model; with `train.monitor` or `train.patience`, that of the best epoch.
 
     Raises:
-        FileExistsError: `out` holds a model.
         RecordError, ValueError, OSError: for records, settings or slides that cannot be used.
+        SlideError: more slides than `train.max_bad_slides` could not be read.
+        RuntimeError: the loss is not finite.
     """
     import keras
+    import tensorflow as tf
 
-    from ats_mag.records import dataset, find_records
-    from ats_mag.schedules import ScheduleStrength
+    from ats_mag.run_folder import read_run
+    from ats_mag.saving import load_model
     from ats_mag.slides.errors import plain_errors
+    from ats_mag.training.build import build_model
+    from ats_mag.training.devices import strategy_of
 
-    out = Path(out)
-    if (out / "model.keras").exists():
-        raise FileExistsError(f"{str(out / 'model.keras')!r} exists already: choose another folder for this run")
-    found = find_records(records, split)
-    multi = settings.head == "multi_label"
-    classes = class_names(found, multi)
-    keras.utils.set_random_seed(settings.seed)
-    if settings.mixed_precision:
-        keras.mixed_precision.set_global_policy("mixed_float16")
-    steps = settings.epochs * -(-len(found) // settings.batch_size)
-    model = build_model(settings, classes, found[0]["overview_mpp"], steps)
-    _check_lattices(found, model)
-    options: dict[str, Any] = {
-        "batch_size": settings.batch_size,
-        "multi_label": multi,
-        "multiple": max(64, settings.stride),
-        "local_copies": local_copies(settings.local_copies, settings.local_copies_gb),
-    }
-    data = dataset(found, slide_root, classes, shuffle=True, seed=settings.seed, **options)
-    validation = None
-    if validation_split is not None:
-        validation = dataset(find_records(records, validation_split), slide_root, classes, **options)
-    # Explore first, then let the attention sharpen.
-    boundaries = [steps * 6 // 10, steps * 8 // 10]
-    sharpen = keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, [0.03, 0.01, 0.0])
-    callbacks = [ScheduleStrength(sharpen), *(callbacks or [])]
+    out = fold_folder(config, fold)
+    if is_trained(config, fold):
+        return load_model(out / "model.keras")
+    if config.train.tensorboard:
+        from ats_mag.training.board import check_installed
+
+        check_installed()
+    parts = fold_records(config, fold)
+    classes = read_run(config)["classes"]
+    if config.train.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    keras.utils.set_random_seed(config.train.seed)
+    strategy = strategy_of(config.train)
+    batches = -(-len(parts["train"]) // config.train.batch_size)
+    with strategy.scope() if strategy is not None else contextlib.nullcontext():
+        overview_mpp = parts["train"][0]["overview_mpp"]
+        model = build_model(config, classes, overview_mpp, batches * config.train.epochs)
+    check_lattices([r for records in parts.values() for r in records], model)
     with plain_errors():
-        history = model.fit(
-            data, validation_data=validation, epochs=settings.epochs, shuffle=False, verbose=0, callbacks=callbacks
-        )
-    out.mkdir(parents=True, exist_ok=True)
+        _fit(model, config, fold, parts, batches, callbacks or [])
     unfinished = out / ".model.tmp.keras"
     model.save(unfinished)
-    pd.DataFrame(history.history).rename_axis("epoch").to_csv(out / "history.csv")
-    run = {"settings": settings.model_dump(mode="json"), "classes": classes, "slides": [r["slide_id"] for r in found]}
-    (out / "run.json").write_text(json.dumps(run, indent=2) + "\n")
     os.replace(unfinished, out / "model.keras")
     return model
 
 
-def _check_lattices(records: list[dict[str, Any]], model: SlideClassifier) -> None:
+def _fit(
+    model: SlideClassifier,
+    config: RunConfig,
+    fold: int,
+    parts: dict[str, list[dict[str, Any]]],
+    batches: int,
+    callbacks: list[Any],
+) -> None:
+    """Trains from the last checkpoint to the end, and gives the model its best weights."""
+    import keras
+
+    from ats_mag.datasets import dataset
+    from ats_mag.schedules import ScheduleStrength
+    from ats_mag.training.bad_slides import BadSlides
+    from ats_mag.training.checkpoints import Checkpoints
+    from ats_mag.training.one_training import OneTraining
+    from ats_mag.training.order import EpochOrder, balanced_weights
+    from ats_mag.training.position import Position
+
+    settings, out = config.train, fold_folder(config, fold)
+    multi = config.model.head == "multi_label"
+    if multi and "balanced" in (settings.class_weights, settings.sampling):
+        raise ValueError("class_weights and sampling cannot be `balanced` with model.head: multi_label")
+    labels = [r["label"] for r in parts["train"]]
+    order = EpochOrder(labels, settings.seed, settings.sampling)
+    bad = None
+    if settings.on_bad_slide == "skip":
+        paths = {os.path.join(config.data.slides, r["path"]): r["slide_id"] for part in parts.values() for r in part}
+        out.mkdir(parents=True, exist_ok=True)
+        bad = BadSlides(out / "bad_slides.csv", paths, settings.max_bad_slides, model)
+        model.on_unreadable = bad.watch
+    position = Position(
+        Checkpoints(out / "checkpoints"), out / "history.csv", order, batches, settings.checkpoint_minutes,
+        _best(config, model, bool(parts["validation"])), bad, _settings(config, parts),
+    )  # fmt: skip
+    resumed = position.restore(model)
+    done = position.epoch * batches + position.batch
+
+    options: dict[str, Any] = {
+        "batch_size": settings.batch_size,
+        "multi_label": multi,
+        "multiple": max(64, config.model.stride),
+        "local_copies": local_copies(settings.local_copies, settings.local_copies_gb),
+    }
+    augment = settings.augment
+    changed = augment.flips or augment.stain or augment.brightness or augment.contrast
+    training = options | {
+        "augment": augment if changed else None,
+        "weights": balanced_weights(labels) if settings.class_weights == "balanced" else None,
+    }
+    slides, classes = config.data.slides, model.classes
+    validation = dataset(parts["validation"], slides, classes, **options) if parts["validation"] else None
+    # Explore first, then let the attention sharpen.
+    steps = batches * settings.epochs
+    sharpen = keras.optimizers.schedules.PiecewiseConstantDecay([steps * 6 // 10, steps * 8 // 10], [0.03, 0.01, 0.0])
+    schedule = ScheduleStrength(sharpen)
+    schedule.step = done
+    every = [schedule, position, *callbacks]
+    if settings.tensorboard:
+        from ats_mag.training.board import Board, watched
+
+        inputs = watched(parts, settings.watch, slides, config.model.stride)
+        every.append(Board(out / "tensorboard", inputs))
+    where = f"epoch {position.epoch + 1}, batch {position.batch}" if resumed else None
+    training_run = OneTraining(
+        every, model=model, epochs=settings.epochs, steps=batches, fold=fold, done=done, resumed=where
+    )
+
+    def fit(epochs: int, order: EpochOrder) -> None:
+        position.order = order
+        data = dataset(parts["train"], slides, classes, order=order, **training)
+        keras.Model.fit(
+            model, data, validation_data=validation, initial_epoch=position.epoch, epochs=epochs, shuffle=False,
+            verbose=0, callbacks=training_run,
+        )  # fmt: skip
+
+    if not position.ended:
+        training_run.begin()
+        if position.batch:  # what is left of the epoch; the data of a whole one are longer
+            order.epoch = position.epoch
+            fit(position.epoch + 1, order.starting_at(position.batch * settings.batch_size))
+        if not position.ended:
+            fit(settings.epochs, order)
+        training_run.end()
+        model.warn_unlearnt()
+    model.on_unreadable = None
+    if position.best_weights:
+        model.set_weights(position.best_weights)
+
+
+def _best(config: RunConfig, model: SlideClassifier, validated: bool) -> Any:
+    """The metric to follow, if any; refuses one that will not be logged."""
+    from ats_mag.heads import HEADS
+    from ats_mag.training.best import BestEpoch
+
+    settings = config.train
+    if settings.monitor is None and settings.patience is None:
+        return None
+    monitor = settings.monitor or ("val_loss" if validated else "loss")
+    names = [m.name for m in HEADS[config.model.head].metrics()] + [m.name for m in model.metrics]
+    logged = ["loss", *sorted(set(names) - {"loss", "compile_metrics"})]
+    logged += [f"val_{name}" for name in logged] if validated else []
+    if monitor not in logged:
+        hint = "" if validated else " (there is no validation part)"
+        raise ValueError(f"train.monitor must be one of {', '.join(logged)}{hint}. Received: {monitor!r}")
+    return BestEpoch(monitor, settings.patience)
+
+
+def _settings(config: RunConfig, parts: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    """What the result of a training depends on, as plain values."""
+    import hashlib
+
+    sections = {"model": config.model.model_dump(mode="json"), "train": config.train.model_dump(mode="json")}
+    found = {f"{s}.{key}": value for s, values in sections.items() for key, value in values.items() if key not in _FREE}
+    for part, records in parts.items():
+        names = "\n".join(f"{r['slide_id']}\t{r['label']}" for r in records)
+        found[f"slides of {part}"] = f"{len(records)}, {hashlib.sha256(names.encode()).hexdigest()[:12]}"
+    return found
+
+
+def check_lattices(records: list[dict[str, Any]], model: SlideClassifier) -> None:
     """Every slide's lattice must hold N cells, whatever batch it comes in."""
     from ats_mag.lattice import MPP_UNIT
 
@@ -173,8 +215,8 @@ def _check_lattices(records: list[dict[str, Any]], model: SlideClassifier) -> No
         cells = int(rows * columns) * len(model.magnifications)
         if model.n_patches > cells:
             raise ValueError(
-                f"slide {r['slide_id']!r} has a lattice of {cells} cells, fewer than n_patches={model.n_patches}: lower "
-                "--n-patches or --stride, or prepare with a smaller overview mpp"
+                f"slide {r['slide_id']!r} has a lattice of {cells} cells, fewer than model.n_patches={model.n_patches}: "
+                "lower model.n_patches or model.stride, or prepare with a smaller prepare.overview_mpp"
             )
 
 

@@ -1,0 +1,51 @@
+"""The records of a fold."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+from ats_mag.config import RunConfig
+
+
+def fold_records(config: RunConfig, fold: int) -> dict[str, list[dict[str, Any]]]:
+    """The records of the slides that the run's splits put into training and validation of a fold.
+
+    Returns:
+        By part, `train` and `validation`, as `find_records` gives them, with the labels of the splits.
+
+    Raises:
+        ValueError: the splits have no such fold, or a part to train on is empty; slides have no record, unless
+            `prepare.on_bad_slide` is `skip`, which only warns.
+    """
+    from ats_mag.manifest import read_manifest
+    from ats_mag.records import find_records
+    from ats_mag.run_folder import start_run
+    from ats_mag.splits import fold_names, load_splits, part_of
+
+    manifest = read_manifest(config.data.manifest, config.data.columns or None, config.data.labels)
+    splits = load_splits(config, manifest)
+    start_run(config, manifest, splits)
+    folds = len(fold_names(splits))
+    if not 0 <= fold < folds:
+        raise ValueError(f"the splits of {str(config.run)!r} have the folds 0 to {folds - 1}. Received: fold {fold}")
+    records = {r["slide_id"]: r for r in find_records(config.records)}
+    labels = dict(zip(splits["slide_id"], splits["label"], strict=True))
+    parts: dict[str, list[dict[str, Any]]] = {}
+    missing = []
+    for part in ("train", "validation"):
+        names = part_of(splits, fold, part)
+        missing += [name for name in names if name not in records]
+        parts[part] = [{**records[name], "label": labels[name]} for name in names if name in records]
+    if missing:
+        shown = ", ".join(missing[:10]) + (f" and {len(missing) - 10} more" if len(missing) > 10 else "")
+        text = f"{len(missing)} slides of fold {fold} have no record in {str(config.records)!r}: {shown}"
+        if config.prepare.on_bad_slide == "raise":
+            raise ValueError(
+                f"{text}. Run `ats-mag prepare`; to train without slides that cannot be prepared, set "
+                "prepare.on_bad_slide: skip"
+            )
+        warnings.warn(f"{text}; they are left out", stacklevel=3)
+    if not parts["train"]:
+        raise ValueError(f"fold {fold} has no slide to train on: check the splits in {str(config.run)!r}")
+    return parts
