@@ -21,7 +21,7 @@ from ats_mag.slides.pyramid import write_pyramid
 TIFF_SUFFIXES = (".tif", ".tiff")
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", *TIFF_SUFFIXES)
 TILE = 256
-SMALLEST_LEVEL = 256  # pixels of the longer side: smaller levels save nothing
+SMALLEST_LEVEL = 64  # pixels of the longer side: smaller levels save nothing
 
 _PLAUSIBLE_MPP = (0.05, 50.0)  # um/px, as for slides
 _LARGEST_DIFFERENCE = 0.10  # of x and y
