@@ -35,7 +35,11 @@ def test_pictures_keep_their_pixels(tmp_path, picture, suffix):
     Image.fromarray(picture).save(image)
     np.testing.assert_array_equal(_convert(image), picture)
     info = slide_info(tmp_path / "slide.tiff")
-    assert (info.vendor, info.dimensions, info.level_downsamples) == ("generic-tiff", (530, 300), pytest.approx((1, 2, 4, 8), rel=0.02))
+    assert (info.vendor, info.dimensions, info.level_downsamples) == (
+        "generic-tiff",
+        (530, 300),
+        pytest.approx((1, 2, 4, 8), rel=0.02),
+    )
     assert info.mpp == pytest.approx(0.5)
 
 
