@@ -1,0 +1,87 @@
+"""Many flat images to slides: in parallel, going on where it was stopped, past images that cannot be used."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+from ats_mag.slides.flat import SUFFIXES, Converted, convert_image
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """How images are converted; see `convert_image`."""
+
+    mpp: float | None = None
+    lossless: bool = False
+    white: int | None = None
+    overwrite: bool = False
+
+
+def find_images(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
+    """The images among files and, for folders, directly in them, sorted; a file counts whatever it is called.
+
+    Raises:
+        FileNotFoundError: a path does not exist, or a folder holds no image.
+    """
+    found: list[Path] = []
+    for path in map(Path, paths):
+        if path.is_dir():
+            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+            if not inside:
+                raise FileNotFoundError(f"folder {str(path)!r} holds no image ({', '.join(SUFFIXES)})")
+            found += inside
+        elif path.is_file():
+            found.append(path)
+        else:
+            raise FileNotFoundError(f"image {str(path)!r} does not exist")
+    return found
+
+
+def slide_names(images: Iterable[Path], out: str | os.PathLike[str]) -> dict[Path, Path]:
+    """The slide of every image: `OUT/STEM.tiff`.
+
+    Raises:
+        ValueError: two images of the same stem.
+    """
+    slides: dict[Path, Path] = {}
+    for image in images:
+        slide = Path(out) / f"{image.stem}.tiff"
+        if slide in slides:
+            raise ValueError(
+                f"images {str(slides[slide])!r} and {str(image)!r} would become the same slide {str(slide)!r}: "
+                "rename one, or convert them into two folders"
+            )
+        slides[slide] = image
+    return {image: slide for slide, image in slides.items()}
+
+
+def convert_images(slides: dict[Path, Path], options: Conversion, workers: int | None = None) -> Iterator[Converted]:
+    """Converts every image to its slide, and yields what became of each as it is done.
+
+    Args:
+        slides: image -> slide, see `slide_names`.
+        options: the same for all.
+        workers: processes. None: one per CPU.
+    """
+    jobs = [(image, slide, options) for image, slide in slides.items()]
+    workers = min(workers or os.cpu_count() or 1, len(jobs))
+    if workers <= 1:
+        yield from map(_convert, jobs)
+        return
+    # Not forked: whoever calls may hold threads, of TensorFlow or others, which do not survive a fork.
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        for future in as_completed([pool.submit(_convert, job) for job in jobs]):
+            yield future.result()
+
+
+def _convert(job: tuple[Path, Path, Conversion]) -> Converted:
+    image, slide, options = job
+    try:
+        return convert_image(image, slide, options.mpp, options.lossless, options.white, options.overwrite)
+    except (OSError, ValueError, RuntimeError, MemoryError) as error:
+        return Converted(image, slide, "failed", float("nan"), "", error=str(error))

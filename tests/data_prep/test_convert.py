@@ -1,0 +1,89 @@
+"""`ats-mag convert`: files and folders, what cannot be used, and a conversion that is killed."""
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+from PIL import Image
+
+from ats_mag.slides.properties import slide_info
+
+
+def _command(*arguments):
+    return [sys.executable, "-m", "ats_mag.cli", "convert", *map(str, arguments)]
+
+
+def _convert(*arguments, status=0):
+    environment = {**os.environ, "COLUMNS": "500"}
+    done = subprocess.run(_command(*arguments), capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == status, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.fixture
+def images(tmp_path, picture):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for i in range(6):
+        Image.fromarray(picture(i)).save(folder / f"field {i}.png")
+    (folder / "notes.txt").write_text("not a picture")
+    return folder
+
+
+def test_a_folder_of_images(images, tmp_path):
+    out = tmp_path / "out"
+    said = _convert(images, "--out", out, "--mpp", "20x", "--workers", 2)
+    assert "6 images: 6 written, 0 kept, 0 failed" in said
+    assert "6 at 0.5 um/px (20x), from argument" in said
+    assert {file.name for file in out.iterdir()} == {f"field {i}.tiff" for i in range(6)}
+    assert slide_info(out / "field 3.tiff").mpp == pytest.approx(0.5)
+    assert "6 images: 0 written, 6 kept" in _convert(images, "--out", out, "--mpp", "0.5", "--workers", 1)
+    assert "6 images: 6 written" in _convert(images, "--out", out, "--mpp", "0.5", "--workers", 1, "--overwrite")
+
+
+def test_what_cannot_be_used_is_named_and_the_rest_is_done(images, tmp_path, picture):
+    (images / "field 0.png").write_bytes(b"")
+    Image.fromarray(picture(9)).save(images / "scanned.tif", dpi=(50800, 50800))
+    said = _convert(images, "--out", tmp_path / "out", "--workers", 1, status=1)
+    assert said.count("failed: ") == 6
+    assert "field 0.png' cannot be read" in said
+    assert "field 1.png' is unknown: the file states none; give its true resolution (`--mpp`, um/px)" in said
+    assert "7 images: 1 written, 0 kept, 6 failed" in said
+    assert "1 at 0.5 um/px (20x), from TIFF XResolution" in said
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["scanned.tiff"]
+
+
+def test_bad_arguments(images, tmp_path):
+    out = ("--out", tmp_path / "out")
+    Image.new("RGB", (64, 64)).save(images / "field 1.jpg")
+    assert "would become the same slide" in _convert(images, *out, "--mpp", 1, status=1)
+    assert "absent.png' does not exist" in _convert(images / "absent.png", *out, status=1)
+    assert "holds no image (.bmp" in _convert(tmp_path, *out, status=1)
+    assert "a resolution is um/px" in _convert(images / "field 2.png", *out, "--mpp", "fine", status=1)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_killed_conversion_goes_on(tmp_path, picture):
+    images, out = tmp_path / "images", tmp_path / "out"
+    images.mkdir()
+    for i in range(4):
+        Image.fromarray(picture(i, 2048, 2048)).save(images / f"{i}.png")
+    _convert(images, "--out", tmp_path / "whole", "--mpp", 0.5, "--workers", 1)
+    for _ in range(10):
+        running = subprocess.Popen(
+            _command(images, "--out", out, "--mpp", 0.5, "--workers", 1), stderr=subprocess.DEVNULL
+        )
+        before = len(list(out.glob("*.tiff"))) if out.exists() else 0
+        while running.poll() is None and not (out.exists() and len(list(out.glob("*.tiff"))) > before):
+            time.sleep(0.005)
+        running.kill()
+        running.wait()
+        if len(list(out.glob("*.tiff"))) == 4:
+            break
+    _convert(images, "--out", out, "--mpp", 0.5, "--workers", 1)
+    assert sorted(os.listdir(out)) == sorted(os.listdir(tmp_path / "whole"))
+    for slide in out.iterdir():
+        assert slide.read_bytes() == (tmp_path / "whole" / slide.name).read_bytes()

@@ -1,0 +1,203 @@
+"""Flat images of every kind become slides with the same pixels, or a refusal that says why."""
+
+import os
+
+import numpy as np
+import openslide
+import pytest
+import tifffile
+from PIL import Image
+
+from ats_mag.slides.errors import SlideError
+from ats_mag.slides.flat import convert_image
+from ats_mag.slides.properties import slide_info
+
+
+@pytest.fixture(scope="module")
+def picture():
+    """Smooth colours, 300 rows and 530 columns."""
+    rows, columns = np.mgrid[:300, :530]
+    return np.stack([rows // 2, columns // 3, 255 - rows // 2], axis=-1).astype(np.uint8)
+
+
+def _pixels(slide):
+    with openslide.OpenSlide(slide) as opened:
+        return np.asarray(opened.read_region((0, 0), 0, opened.dimensions).convert("RGB"))
+
+
+def _convert(image, **options):
+    return _pixels(convert_image(image, image.with_name("slide.tiff"), 0.5, lossless=True, **options).slide)
+
+
+@pytest.mark.parametrize("suffix", ["png", "bmp", "tif"])
+def test_pictures_keep_their_pixels(tmp_path, picture, suffix):
+    image = tmp_path / f"a.{suffix}"
+    Image.fromarray(picture).save(image)
+    np.testing.assert_array_equal(_convert(image), picture)
+    info = slide_info(tmp_path / "slide.tiff")
+    assert (info.vendor, info.dimensions, info.level_downsamples) == (
+        "generic-tiff",
+        (530, 300),
+        pytest.approx((1, 2, 4, 8), rel=0.02),
+    )
+    assert info.mpp == pytest.approx(0.5)
+
+
+def test_jpeg_is_close_and_read_directly(tmp_path, picture):
+    Image.fromarray(picture).save(tmp_path / "a.jpg", quality=95)
+    convert_image(tmp_path / "a.jpg", tmp_path / "slide.tiff", 0.62)
+    assert np.abs(_pixels(tmp_path / "slide.tiff").astype(int) - picture).mean() < 2
+    assert slide_info(tmp_path / "slide.tiff").level_readers[0] == "direct"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"rowsperstrip": 7},
+        {"rowsperstrip": 300},
+        {"compression": "lzw", "rowsperstrip": 100},
+        {"tile": (64, 112)},
+        {"tile": (256, 256), "compression": "deflate"},
+        {"planarconfig": "separate"},
+    ],
+    ids=str,
+)
+def test_tiff_layouts_are_read_in_bands(tmp_path, picture, options):
+    image = tmp_path / "a.tif"
+    stored = np.moveaxis(picture, -1, 0) if "planarconfig" in options else picture
+    tifffile.imwrite(image, stored, photometric="rgb", **options)
+    np.testing.assert_array_equal(_convert(image), picture)
+
+
+def test_alpha_is_laid_on_white_palettes_are_resolved_grey_is_spread(tmp_path, picture):
+    alpha = np.full(picture.shape[:2], 255, np.uint8)
+    alpha[:100] = 0
+    want = picture.copy()
+    want[:100] = 255
+    Image.fromarray(np.dstack([picture, alpha])).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(_convert(tmp_path / "a.png"), want)
+    tifffile.imwrite(tmp_path / "a.tif", np.dstack([picture, alpha]), photometric="rgb", extrasamples=["unassalpha"])
+    np.testing.assert_array_equal(_convert(tmp_path / "a.tif", overwrite=True), want)
+    palette = Image.fromarray(picture).quantize(16)
+    palette.save(tmp_path / "p.png")
+    palette.save(tmp_path / "p.tif")
+    for name in ("p.png", "p.tif"):
+        np.testing.assert_array_equal(_convert(tmp_path / name, overwrite=True), np.asarray(palette.convert("RGB")))
+    Image.fromarray(picture[..., 0]).save(tmp_path / "g.png")
+    tifffile.imwrite(tmp_path / "g.tif", 255 - picture[..., 0], photometric="miniswhite")
+    for name in ("g.png", "g.tif"):
+        np.testing.assert_array_equal(_convert(tmp_path / name, overwrite=True), picture[..., [0, 0, 0]])
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a.png"])
+def test_16_bits_need_their_white(tmp_path, picture, name):
+    import imagecodecs
+
+    deep = picture.astype(np.uint16) * 16
+    if name == "a.tif":
+        tifffile.imwrite(tmp_path / name, deep, photometric="rgb")
+    else:
+        (tmp_path / name).write_bytes(imagecodecs.png_encode(deep))
+    with pytest.raises(SlideError, match=r"16 bits per channel.*--white"):
+        _convert(tmp_path / name)
+    np.testing.assert_array_equal(_convert(tmp_path / name, white=255 * 16), picture)
+
+
+def test_resolution_comes_from_the_argument_else_from_the_tiff(tmp_path, picture):
+    image, slide = tmp_path / "a.tif", tmp_path / "slide.tiff"
+    tifffile.imwrite(
+        image, picture, photometric="rgb", resolution=(1e4 / 0.42, 1e4 / 0.42), resolutionunit="CENTIMETER"
+    )
+    done = convert_image(image, slide)
+    assert (done.status, done.mpp_source) == ("written", "TIFF XResolution")
+    assert slide_info(slide).mpp == pytest.approx(0.42, rel=1e-3)
+    assert convert_image(image, slide, 0.25).mpp_source == "argument"
+    assert slide_info(slide).mpp == pytest.approx(0.25)
+    tifffile.imwrite(image, picture, photometric="rgb", ome=True, metadata={"PhysicalSizeX": 0.3, "PhysicalSizeY": 0.3})
+    assert convert_image(image, slide).mpp_source == "OME PhysicalSizeX"
+    tifffile.imwrite(image, picture, imagej=True, resolution=(2, 2), metadata={"unit": "um"})
+    done = convert_image(image, slide)
+    assert (done.mpp, done.mpp_source) == (0.5, "ImageJ unit")
+
+
+def test_unknown_and_screen_resolutions_are_refused(tmp_path, picture):
+    Image.fromarray(picture).save(tmp_path / "a.png", dpi=(72, 72))
+    with pytest.raises(ValueError, match=r"resolution of image '.*a.png' is unknown.*--mpp"):
+        convert_image(tmp_path / "a.png", tmp_path / "slide.tiff")
+    Image.fromarray(picture).save(tmp_path / "a.tif", dpi=(72, 72))
+    with pytest.raises(ValueError, match=r"not plausible: 352\.778 x 352\.778 um/px from TIFF XResolution"):
+        convert_image(tmp_path / "a.tif", tmp_path / "slide.tiff")
+
+
+def test_what_is_no_single_colour_picture_is_refused(tmp_path, picture):
+    def refused(name, why):
+        with pytest.raises((SlideError, FileNotFoundError), match=why):
+            convert_image(tmp_path / name, tmp_path / "slide.tiff", 0.5)
+
+    refused("absent.png", "does not exist")
+    (tmp_path / "a.txt").write_text("no picture")
+    refused("a.txt", "is none of")
+    for name in ("empty.png", "empty.tif"):
+        (tmp_path / name).write_bytes(b"")
+        refused(name, f"{name}' cannot be read")
+    tifffile.imwrite(tmp_path / "stack.tif", np.stack([picture] * 2), photometric="rgb")
+    refused("stack.tif", "several pictures of the same size")
+    tifffile.imwrite(tmp_path / "float.tif", picture.astype(np.float32), photometric="rgb")
+    refused("float.tif", "float32")
+    tifffile.imwrite(tmp_path / "cmyk.tif", np.zeros((8, 8, 4), np.uint8), photometric="separated")
+    refused("cmyk.tif", "SEPARATED")
+    Image.fromarray(np.zeros((8, 8, 4), np.uint8), "CMYK").save(tmp_path / "cmyk.jpg")
+    refused("cmyk.jpg", "CMYK")
+    tifffile.imwrite(tmp_path / "turned.tif", picture, photometric="rgb", extratags=[(274, 3, 1, 6, True)])
+    refused("turned.tif", "Orientation 6")
+    tifffile.imwrite(tmp_path / "whole.tif", picture, photometric="rgb", rowsperstrip=8)
+    Image.fromarray(picture).save(tmp_path / "whole.jpg")
+    for name in ("whole.tif", "whole.jpg"):
+        half = (tmp_path / name).with_stem("half")
+        data = (tmp_path / name).read_bytes()
+        half.write_bytes(data[: len(data) // 2])
+        refused(half.name, f"half.*{half.suffix}")
+    assert not list(tmp_path.glob("*slide.tiff*"))
+
+
+def test_jpeg_is_turned_as_its_exif_says(tmp_path, picture):
+    exif = Image.Exif()
+    exif[274] = 6  # a quarter turn clockwise
+    Image.fromarray(picture).save(tmp_path / "a.jpg", exif=exif)
+    convert_image(tmp_path / "a.jpg", tmp_path / "slide.tiff", 0.5)
+    assert slide_info(tmp_path / "slide.tiff").dimensions == (300, 530)
+
+
+def test_what_is_done_is_kept(tmp_path, picture):
+    image, slide = tmp_path / "a.png", tmp_path / "out" / "a.tiff"
+    Image.fromarray(picture).save(image)
+    assert convert_image(image, slide, 0.5).status == "written"
+    leftover = slide.with_name(f".a.tiff.{2**22 + 1}.tmp")  # of a process that no longer lives
+    leftover.write_bytes(b"half")
+    before = slide.stat().st_mtime_ns
+    assert convert_image(image, slide, 0.5).status == "kept"
+    assert slide.stat().st_mtime_ns == before
+    assert convert_image(image, slide, 0.25).status == "written"
+    assert not leftover.exists()
+    os.utime(image, ns=(slide.stat().st_mtime_ns + 1,) * 2)
+    assert convert_image(image, slide, 0.25).status == "written"
+    slide.write_bytes(slide.read_bytes()[:100])
+    assert convert_image(image, slide, 0.25).status == "written"
+    assert convert_image(image, slide, 0.25, overwrite=True).status == "written"
+    with pytest.raises(ValueError, match="would replace it"):
+        convert_image(slide, slide, 0.5)
+
+
+def test_a_large_tiff_does_not_fill_the_memory(tmp_path):
+    import tracemalloc
+
+    image = tmp_path / "a.tif"
+    pixels = tifffile.memmap(image, shape=(8192, 4096, 3), dtype=np.uint8, photometric="rgb", rowsperstrip=16)
+    pixels[:] = 200
+    pixels.flush()
+    del pixels
+    tracemalloc.start()
+    convert_image(image, tmp_path / "slide.tiff", 0.5)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8192 * 4096 * 3 / 4
