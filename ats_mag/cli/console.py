@@ -27,7 +27,7 @@ def write_csv(table: Any, path: Path) -> None:
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     table.to_csv(unfinished, index=False)
     os.replace(unfinished, path)
-    console.print(f"wrote {path}", highlight=False)
+    console.print(f"wrote {path}", highlight=False, soft_wrap=True)
 
 
 def show_error(text: str, title: str = "error") -> None:

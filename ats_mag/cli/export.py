@@ -18,4 +18,4 @@ def export(
     from ats_mag.saving import load_model
 
     for folder in load_model(model, compile=False).export(out):
-        console.print(f"wrote {folder}", highlight=False)
+        console.print(f"wrote {folder}", highlight=False, soft_wrap=True)

@@ -38,5 +38,5 @@ def train(
                 console.print(f"fold {k} is trained already: {model}", highlight=False)
                 continue
             train_fold(settings, k, [FitProgress(errors)])
-            console.print(f"wrote {model}", highlight=False)
+            console.print(f"wrote {model}", highlight=False, soft_wrap=True)
             keras.utils.clear_session()  # the next fold's model has the memory to itself
