@@ -323,8 +323,8 @@ class SlideClassifier(keras.Model):
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
         """As Keras', under a distribution strategy; it averages the replicas' shares of a batch, which may differ in size."""
         if iterator is not None and self._distribute_strategy is not None:
+            local = self._distribute_strategy.experimental_local_results
             for *_, batches in iterator:
-                local = self._distribute_strategy.experimental_local_results
                 data_batch = keras.tree.map_structure(lambda share: local(share)[0], next(batches))
                 break
             iterator = None
