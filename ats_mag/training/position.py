@@ -108,15 +108,11 @@ class Position(keras.callbacks.Callback):
         self.order.epoch = epoch
         self._first = self.batch
 
-    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        if self._metrics is not None and self.batch > 0:  # the metrics of a resumed epoch go on
-            variables = self.model.metrics_variables
-            if len(variables) == len(self._metrics):
-                for variable, value in zip(variables, self._metrics, strict=True):
-                    variable.assign(value)
-        self._metrics = None
-
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if self._metrics is not None:
+            if self._first:
+                self._add_metrics(self._metrics)
+            self._metrics = None
         self.batch = self._first + batch + 1
         if self.bad is not None:
             self.bad.check()
@@ -143,6 +139,13 @@ class Position(keras.callbacks.Callback):
         self.model.stop_training = self.model.stop_training or self.ended
         self._write_history()
         self.write()
+
+    def _add_metrics(self, before: list[np.ndarray]) -> None:
+        """Adds what the metrics of a resumed epoch held; Keras builds them in the first step, and all of them are sums."""
+        variables = self.model.metrics_variables
+        if len(variables) == len(before):  # else other metrics are logged now
+            for variable, value in zip(variables, before, strict=True):
+                variable.assign(keras.ops.convert_to_numpy(variable) + value)
 
     def _write_history(self) -> None:
         if self.rows:
