@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -25,8 +23,8 @@ from ats_mag.layers.regularize_attention import RegularizeAttention
 from ats_mag.networks import attention_network, feature_network
 from ats_mag.regularizers import PACKAGE, MagnificationEntropy, PlaceEntropy
 from ats_mag.sampling import METHODS, STOCHASTIC_METHODS, Samples, sample
+from ats_mag.slide_model import SlideModel
 from ats_mag.slides.cells import valid_cells
-from ats_mag.slides.errors import plain_errors
 from ats_mag.steps import overlapped_step, parts_of, replicas
 from ats_mag.trace import Trace
 from ats_mag.units import parse_mpp
@@ -35,7 +33,7 @@ INPUT_FIELDS = ("overview", "mask", "path", "geometry")
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class SlideClassifier(keras.Model):
+class SlideClassifier(SlideModel):
     """Predicts a slide's label from a few patches, and learns where and at which magnification to take them.
 
     Args:
@@ -198,40 +196,6 @@ class SlideClassifier(keras.Model):
             **kwargs,
         )
 
-    def fit(self, *args: Any, **kwargs: Any) -> Any:
-        """As `keras.Model.fit`; warns where training ended before `explore_steps`, when no attention was learnt yet."""
-        with _readable_errors():
-            history = super().fit(*args, **kwargs)
-            ops.convert_to_numpy(self.step)  # waits for JAX, whose errors come when results are looked at
-        self.warn_unlearnt()
-        return history
-
-    def warn_unlearnt(self) -> None:
-        """Warns where all training so far drew patches uniformly."""
-        steps = int(ops.convert_to_numpy(self.step))
-        if self.explore_steps and steps <= self.explore_steps:
-            warnings.warn(
-                f"training ended after {steps} steps, all of which drew patches uniformly (explore_steps="
-                f"{self.explore_steps}): no attention was learnt. Train longer, or lower explore_steps",
-                stacklevel=3,
-            )
-
-    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
-        """As `keras.Model.evaluate`."""
-        with _readable_errors():
-            found = super().evaluate(*args, **kwargs)
-            ops.convert_to_numpy(self.entropy_metric.result())  # waits for JAX, as in `fit`
-            return found
-
-    def predict(self, *args: Any, **kwargs: Any) -> Any:
-        """As `keras.Model.predict`."""
-        with _readable_errors():
-            return super().predict(*args, **kwargs)
-
-    def compile_from_config(self, config: dict[str, Any]) -> None:
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        self.optimizer.build(self.trainable_variables)
-
     def attend(self, inputs: Mapping[str, Any], training: bool = False) -> Any:
         """The attention: `(B, H, W, M)` float32, 0 off tissue."""
         overview = inputs["overview"]
@@ -319,16 +283,6 @@ class SlideClassifier(keras.Model):
             binary = self.head_kind == "binary"
             loss = loss + self.auxiliary * auxiliary_loss(self.loss, binary, y, auxiliary, sample_weight)
         return loss
-
-    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
-        """As Keras', under a distribution strategy; it averages the replicas' shares of a batch, which may differ in size."""
-        if iterator is not None and self._distribute_strategy is not None:
-            local = self._distribute_strategy.experimental_local_results
-            for *_, batches in iterator:
-                data_batch = keras.tree.map_structure(lambda share: local(share)[0], next(batches))
-                break
-            iterator = None
-        super()._maybe_symbolic_build(iterator, data_batch)
 
     def train_step(self, *state_and_data: Any) -> Any:
         parts = parts_of(self)
@@ -425,8 +379,3 @@ class SlideClassifier(keras.Model):
             config[network] = keras.saving.deserialize_keras_object(config[network])
         config["regularizers"] = [keras.regularizers.get(r) for r in config["regularizers"]]
         return cls(**config)
-
-
-def _readable_errors() -> contextlib.AbstractContextManager[None]:
-    """On JAX, an error while slides are read is itself, not the text below a traceback through XLA's callbacks."""
-    return plain_errors() if keras.backend.backend() == "jax" else contextlib.nullcontext()
