@@ -19,6 +19,7 @@ def ats_mag(*arguments, status=0):
 def test_from_slides_to_predictions(cohort, tmp_path):
     root = ("--slide-root", cohort / "slides")
     config = {
+        "run": "prepared",
         "data": {"slides": str(cohort / "slides"), "manifest": str(cohort / "manifest.csv")},
         "splits": {"validation": 0},
         "prepare": {"records": "records", "overview_mpp": 16},
