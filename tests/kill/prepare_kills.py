@@ -22,7 +22,7 @@ sys.path.append(str(ROOT / "tests" / "cohort"))
 
 from prepare_slides import OVERVIEW_MPP, fingerprints, make_cohort  # noqa: E402
 
-_SPREAD = 1.5  # seconds after a slide was begun within which the process is killed
+_SPREAD = 1.5  # seconds after a slide was begun or done within which all are killed
 
 
 def prepare_all(folder, out):
@@ -86,12 +86,15 @@ def kill_and_compare(command, records, kills, seed, log=print):
 
 
 def _kill_once(command, records, rng):
-    """Starts, waits for a slide to be begun and a random while more, kills; False where the run was over before."""
-    late = rng.random() < 0.8  # else at any moment of the start
-    wait = rng.uniform(0, _SPREAD if late else 8)
+    """Starts, waits for a moment and a random while more, kills; False where the run was over before.
+
+    The moment is the start (of Python, TensorFlow and the processes), or when a slide was begun, or done.
+    """
+    moment = rng.choices((None, _attempts, lambda folder: len(done_slides(folder))), (1, 3, 6))[0]
+    wait = rng.uniform(0, 8 if moment is None else _SPREAD)
     process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    begun = _attempts(records)
-    while late and process.poll() is None and _attempts(records) == begun:
+    before = moment and moment(records)
+    while moment and process.poll() is None and moment(records) == before:
         time.sleep(0.005)
     try:
         process.wait(wait)
