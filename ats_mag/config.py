@@ -164,7 +164,7 @@ class TrainConfig(Section):
 
     Attributes:
         epochs: passes over the training slides.
-        batch_size: slides per batch, of all devices together.
+        batch_size: slides per batch, of all devices together; a few less where they would not go round several devices.
         accumulate: batches whose mean gradient makes one step of the optimiser.
         learning_rate: the largest.
         schedule: `constant`, or `cosine`: falls to 0 over the run.

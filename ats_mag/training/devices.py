@@ -26,3 +26,29 @@ def strategy_of(settings: TrainConfig) -> Any:
             "set train.devices: one, or train.accumulate: 1 and a larger train.batch_size"
         )
     return tf.distribute.MirroredStrategy([device.name for device in devices])
+
+
+def batch_for(slides: int, batch_size: int, strategy: Any) -> int:
+    """The largest batch, no larger than asked for, whose slides go round the devices, in an epoch's last batch, too.
+
+    A device without a slide has nothing to compute on; some of TensorFlow's kernels divide by the number of slides.
+
+    Args:
+        slides: of an epoch.
+        batch_size: asked for, of all devices together.
+        strategy: as `strategy_of` gives it.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if strategy is None:
+        return batch_size
+    devices = strategy.num_replicas_in_sync
+    for size in range(batch_size, 0, -1):
+        before_last = (devices - 1) * -(-size // devices)  # slides of all devices but the last, which gets the rest
+        if min(size, slides, slides % size or size) > before_last:
+            return size
+    raise ValueError(
+        f"no batch of up to {batch_size} slides divides {slides} slides so that each of {devices} devices has one in every "
+        "batch: raise train.batch_size, or set train.devices: one"
+    )

@@ -57,7 +57,7 @@ def train_fold(config: RunConfig, fold: int, callbacks: list[Any] | None = None)
     from ats_mag.saving import load_model
     from ats_mag.slides.errors import plain_errors
     from ats_mag.training.build import build_model
-    from ats_mag.training.devices import strategy_of
+    from ats_mag.training.devices import batch_for, strategy_of
 
     out = fold_folder(config, fold)
     if is_trained(config, fold):
@@ -72,13 +72,14 @@ def train_fold(config: RunConfig, fold: int, callbacks: list[Any] | None = None)
         tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(config.train.seed)
     strategy = strategy_of(config.train)
-    batches = -(-len(parts["train"]) // config.train.batch_size)
+    sizes = {name: batch_for(len(part), config.train.batch_size, strategy) for name, part in parts.items() if part}
+    batches = -(-len(parts["train"]) // sizes["train"])
     with strategy.scope() if strategy is not None else contextlib.nullcontext():
         overview_mpp = parts["train"][0]["overview_mpp"]
         model = build_model(config, classes, overview_mpp, batches * config.train.epochs)
     check_lattices([r for records in parts.values() for r in records], model)
     with plain_errors():
-        _fit(model, config, fold, parts, batches, callbacks or [])
+        _fit(model, config, fold, parts, sizes, callbacks or [])
     unfinished = out / ".model.tmp.keras"
     model.save(unfinished)
     os.replace(unfinished, out / "model.keras")
@@ -90,10 +91,10 @@ def _fit(
     config: RunConfig,
     fold: int,
     parts: dict[str, list[dict[str, Any]]],
-    batches: int,
+    sizes: dict[str, int],
     callbacks: list[Any],
 ) -> None:
-    """Trains from the last checkpoint to the end, and gives the model its best weights."""
+    """Trains from the last checkpoint to the end, in batches of `sizes`, and gives the model its best weights."""
     import keras
 
     from ats_mag.datasets import dataset
@@ -105,6 +106,7 @@ def _fit(
     from ats_mag.training.position import Position
 
     settings, out = config.train, fold_folder(config, fold)
+    batches = -(-len(parts["train"]) // sizes["train"])
     multi = config.model.head == "multi_label"
     if multi and "balanced" in (settings.class_weights, settings.sampling):
         raise ValueError("class_weights and sampling cannot be `balanced` with model.head: multi_label")
@@ -119,13 +121,12 @@ def _fit(
         model.on_unreadable = bad.watch
     position = Position(
         Checkpoints(out / "checkpoints"), out / "history.csv", order, batches, settings.checkpoint_minutes,
-        _best(config, model, bool(parts["validation"])), bad, _settings(config, parts),
+        _best(config, model, bool(parts["validation"])), bad, _settings(config, parts, sizes),
     )  # fmt: skip
     resumed = position.restore(model)
     done = position.epoch * batches + position.batch
 
     options: dict[str, Any] = {
-        "batch_size": settings.batch_size,
         "multi_label": multi,
         "multiple": max(64, config.model.stride),
         "local_copies": copies,
@@ -133,11 +134,14 @@ def _fit(
     augment = settings.augment
     changed = augment.flips or augment.stain or augment.brightness or augment.contrast
     training = options | {
+        "batch_size": sizes["train"],
         "augment": augment if changed else None,
         "weights": balanced_weights(labels) if settings.class_weights == "balanced" else None,
     }
     slides, classes = config.data.slides, model.classes
-    validation = dataset(parts["validation"], slides, classes, **options) if parts["validation"] else None
+    validation = None
+    if parts["validation"]:
+        validation = dataset(parts["validation"], slides, classes, sizes["validation"], **options)
     # Explore first, then let the attention sharpen.
     steps = batches * settings.epochs
     sharpen = keras.optimizers.schedules.PiecewiseConstantDecay([steps * 6 // 10, steps * 8 // 10], [0.03, 0.01, 0.0])
@@ -166,7 +170,7 @@ def _fit(
         training_run.begin()
         if position.batch:  # what is left of the epoch; the data of a whole one are longer
             order.epoch = position.epoch
-            fit(position.epoch + 1, order.starting_at(position.batch * settings.batch_size))
+            fit(position.epoch + 1, order.starting_at(position.batch * sizes["train"]))
         if not position.ended:
             fit(settings.epochs, order)
         training_run.end()
@@ -194,12 +198,13 @@ def _best(config: RunConfig, model: SlideClassifier, validated: bool) -> Any:
     return BestEpoch(monitor, settings.patience)
 
 
-def _settings(config: RunConfig, parts: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+def _settings(config: RunConfig, parts: dict[str, list[dict[str, Any]]], sizes: dict[str, int]) -> dict[str, Any]:
     """What the result of a training depends on, as plain values."""
     import hashlib
 
     sections = {"model": config.model.model_dump(mode="json"), "train": config.train.model_dump(mode="json")}
     found = {f"{s}.{key}": value for s, values in sections.items() for key, value in values.items() if key not in _FREE}
+    found |= {f"batch of {part} on the devices at hand": size for part, size in sizes.items()}
     for part, records in parts.items():
         names = "\n".join(f"{r['slide_id']}\t{r['label']}" for r in records)
         found[f"slides of {part}"] = f"{len(records)}, {hashlib.sha256(names.encode()).hexdigest()[:12]}"

@@ -130,7 +130,7 @@ def test_accumulated_batches_make_the_step_of_the_large_batch(configure):
     draw = models.SlideClassifier.draw
     with pytest.MonkeyPatch.context() as patch:  # the same patches whatever the batch
         patch.setattr(models.SlideClassifier, "draw", lambda self, a, *_, **__: draw(self, a, method="topk"))
-        patch.setattr("ats_mag.training.fold_data.fold_records", None)
+        patch.setattr("ats_mag.schedules.ScheduleStrength.on_train_batch_begin", lambda *_: None)
         patch.setattr("ats_mag.training.run.fold_records", lambda config, fold: _even(config, fold))
         large, small = first_step(batch_size=6), first_step(batch_size=2, accumulate=3)
     for a, b in zip(large, small, strict=True):
@@ -151,8 +151,8 @@ def _even(config, fold):
 
 
 def test_two_devices_train_as_one(configure):
-    """Also where the last batch leaves one of them without a slide, and gradients are clipped."""
-    settings = {"epochs": 1, "clip_norm": 0.05, "checkpoint_minutes": 1e-6}
+    """Also where one of them has fewer slides of the last batch, and gradients are clipped."""
+    settings = {"epochs": 1, "clip_norm": 0.05, "batch_size": 4}
     from ats_mag import models
 
     draw = models.SlideClassifier.draw
@@ -169,15 +169,17 @@ def test_two_devices_train_as_one(configure):
     np.testing.assert_allclose(*losses, rtol=1e-4)
     with pytest.raises(ValueError, match=r"train\.accumulate=2 works on one device"):
         train_fold(configure("three", devices="all", accumulate=2), 0)
+    with pytest.raises(ValueError, match="no batch of up to 3 slides divides 7 slides"):
+        train_fold(configure("four", devices="all"), 0)
 
 
 def test_two_devices_draw_and_resume(configure):
-    config = configure(devices="all", checkpoint_minutes=1e-6, mixed_precision=True)
+    config = configure(devices="all", batch_size=5, checkpoint_minutes=1e-6, mixed_precision=True)
     with pytest.raises(KeyboardInterrupt):
-        train_fold(config, 0, [Logs(2)])
+        train_fold(config, 0, [Logs(1)])
     logs = Logs()
     model = train_fold(config, 0, [logs])
-    assert logs.batches == 4
+    assert logs.batches == 3  # of 4 of 4 and 3 slides; 5 and 2 would leave a device without any
     assert all(np.isfinite(w).all() for w in weights(model))
     assert keras.mixed_precision.dtype_policy().name == "float32"
 
