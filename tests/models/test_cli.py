@@ -18,11 +18,7 @@ def ats_mag(*arguments, status=0):
 
 def test_from_slides_to_predictions(cohort, tmp_path):
     config = {
-<<<<<<< HEAD
         "run": "run",
-=======
-        "run": "prepared",
->>>>>>> prepare
         "data": {"slides": str(cohort / "slides"), "manifest": str(cohort / "manifest.csv")},
         "splits": {"kind": "manifest", "validation": 0},
         "prepare": {"records": "records", "overview_mpp": 16},
