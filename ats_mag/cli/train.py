@@ -35,7 +35,7 @@ def train(
         for k in range(len(fold_names(splits))) if fold is None else [fold]:
             model = fold_folder(settings, k) / "model.keras"
             if is_trained(settings, k):
-                console.print(f"fold {k} is trained already: {model}", highlight=False)
+                console.print(f"fold {k} is trained already: {model}", highlight=False, soft_wrap=True)
                 continue
             train_fold(settings, k, [FitProgress(errors)])
             console.print(f"wrote {model}", highlight=False, soft_wrap=True)

@@ -15,6 +15,8 @@ from ats_mag.training.checkpoints import Checkpoints
 from ats_mag.training.order import EpochOrder
 from ats_mag.whole_file import write_whole
 
+_METRICS = "metrics-"
+
 
 class Position(keras.callbacks.Callback):
     """Keeps the position of a run, writes checkpoints and the history, and says when training ends early.
@@ -56,7 +58,7 @@ class Position(keras.callbacks.Callback):
         self.ended = False
         self.rows: list[dict[str, Any]] = []
         self.best_weights: list[np.ndarray] = []
-        self._metrics: list[np.ndarray] | None = None
+        self._metrics: dict[str, np.ndarray] = {}
         self._first = 0
         self._written = time.monotonic()
 
@@ -71,7 +73,7 @@ class Position(keras.callbacks.Callback):
             for i, variable in enumerate(variables):
                 variable.assign(arrays[f"{kind}-{i}"])
         self.best_weights = [arrays[f"best-{i}"] for i in range(state["best_weights"])]
-        self._metrics = [arrays[f"metrics-{i}"] for i in range(state["metrics"])]
+        self._metrics = {name: value for name, value in arrays.items() if name.startswith(_METRICS)}
         self.epoch, self.batch, self.ended, self.rows = (state[k] for k in ("epoch", "batch", "ended", "rows"))
         if self.best is not None and state["best"] is not None:
             self.best.restore(state["best"])
@@ -83,7 +85,6 @@ class Position(keras.callbacks.Callback):
         kinds = {
             "model": self.model.variables,
             "optimizer": self.model.optimizer.variables,
-            "metrics": self.model.metrics_variables,
             "best": self.best_weights,
         }
         arrays = {
@@ -91,6 +92,7 @@ class Position(keras.callbacks.Callback):
             for kind, variables in kinds.items()
             for i, variable in enumerate(variables)
         }
+        arrays |= {name: keras.ops.convert_to_numpy(variable) for name, variable in self._metric_variables().items()}
         state = {
             "epoch": self.epoch,
             "batch": self.batch,
@@ -98,7 +100,6 @@ class Position(keras.callbacks.Callback):
             "rows": self.rows,
             "best": None if self.best is None else self.best.state(),
             "best_weights": len(self.best_weights),
-            "metrics": len(kinds["metrics"]),
             "settings": self.settings,
         }
         self.checkpoints.write(self.epoch, self.batch, state, arrays)
@@ -108,11 +109,18 @@ class Position(keras.callbacks.Callback):
         self.order.epoch = epoch
         self._first = self.batch
 
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        if self._first and self._metrics:  # the metrics of a resumed epoch go on
+            for name, variable in self._metric_variables().items():
+                if name in self._metrics:
+                    variable.assign(self._metrics.pop(name))
+
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        if self._metrics is not None:
-            if self._first:
-                self._add_metrics(self._metrics)
-            self._metrics = None
+        if self._first and self._metrics:  # those that Keras built in the first step; they are sums
+            for name, variable in self._metric_variables().items():
+                if name in self._metrics:
+                    variable.assign(keras.ops.convert_to_numpy(variable) + self._metrics.pop(name))
+        self._metrics = {}
         self.batch = self._first + batch + 1
         if self.bad is not None:
             self.bad.check()
@@ -140,12 +148,9 @@ class Position(keras.callbacks.Callback):
         self._write_history()
         self.write()
 
-    def _add_metrics(self, before: list[np.ndarray]) -> None:
-        """Adds what the metrics of a resumed epoch held; Keras builds them in the first step, and all of them are sums."""
-        variables = self.model.metrics_variables
-        if len(variables) == len(before):  # else other metrics are logged now
-            for variable, value in zip(variables, before, strict=True):
-                variable.assign(keras.ops.convert_to_numpy(variable) + value)
+    def _metric_variables(self) -> dict[str, Any]:
+        """What the metrics count, by name."""
+        return {f"{_METRICS}{m.name}-{i}": v for m in self.model.metrics for i, v in enumerate(m.variables)}
 
     def _write_history(self) -> None:
         if self.rows:

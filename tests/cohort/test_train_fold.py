@@ -130,7 +130,7 @@ def test_accumulated_batches_make_the_step_of_the_large_batch(configure):
     draw = models.SlideClassifier.draw
     with pytest.MonkeyPatch.context() as patch:  # the same patches whatever the batch
         patch.setattr(models.SlideClassifier, "draw", lambda self, a, *_, **__: draw(self, a, method="topk"))
-        patch.setattr("ats_mag.schedules.ScheduleStrength.on_train_batch_begin", lambda *_: None)
+        patch.setattr("ats_mag.schedules.ScheduleStrength.on_train_batch_begin", lambda *_, **__: None)
         patch.setattr("ats_mag.training.run.fold_records", lambda config, fold: _even(config, fold))
         large, small = first_step(batch_size=6), first_step(batch_size=2, accumulate=3)
     for a, b in zip(large, small, strict=True):
