@@ -4,6 +4,9 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 SOURCES = pyproject.toml setup.py $(wildcard ats_mag/slides/op/*.cc ats_mag/slides/op/*.h)
 
+MATHEMATICS = tests/layers $(wildcard tests/test_estimators*.py tests/test_golden.py tests/test_lattice.py \
+  tests/test_regularizers.py tests/test_sampling*.py)
+
 .PHONY: demo test test-jax fuzz lint bench clean
 
 demo: $(VENV)/.installed
@@ -14,7 +17,7 @@ test: $(VENV)/.installed
 
 # The mathematics on Keras' JAX backend; that the model trains there, too, is among the tests above.
 test-jax: $(VENV)/.installed
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -q -n 2 tests/test_*.py tests/layers
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -q -n 2 $(MATHEMATICS)
 
 # Damaged slides by the thousand, read by the op as built with sanitizers. Goes on where it was stopped.
 fuzz: $(VENV)/.installed
