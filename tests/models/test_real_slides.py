@@ -25,13 +25,15 @@ ROWS = [
     ("fluorescence", "hamamatsu/test3-DAPI-2-(387).ndpi", ""),
     ("boxes", "generic-tiff/boxes.tiff", "20x"),
     ("dicom", "dicom/boxes_0.dcm", "20x"),
-    ("no-mpp", "aperio/TCGA-CR-7395-01A-01-TS1.svs", ""),
+    ("no-mpp", "{made}/no-mpp.svs", ""),
     ("damaged", "broken/unopenable.tiff", ""),
 ]
 
 
 def test_prepare_and_fit(build, tmp_path):
+    (tmp_path / "no-mpp.svs").symlink_to(TCGA.resolve())  # a slide has one row in a manifest
     table = pd.DataFrame(ROWS, columns=["slide_id", "path", "mpp"])
+    table["path"] = table["path"].str.replace("{made}", str(tmp_path), regex=False)
     table = table.assign(patient_id=table["slide_id"], label=["a", "b", "c", "a", "b", "c", "a"])
     table.to_csv(tmp_path / "m.csv", index=False)
     manifest = read_manifest(tmp_path / "m.csv")
