@@ -52,7 +52,7 @@ class Split(StrEnum):
 
 
 def configuration(split: Split) -> dict[str, Any]:
-    """What trains in some minutes on two processors."""
+    """A small model, for two processors without a GPU."""
     division: dict[str, Any] = {"kind": "manifest", "validation": 0.2, "seed": 0}
     if split is Split.patients:
         division = {"kind": "kfold", "folds": 4, "validation": 0.2, "seed": 0}

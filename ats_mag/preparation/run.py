@@ -27,7 +27,7 @@ from ats_mag.preparation.state import (
     sheet_stands,
     write_state,
 )
-from ats_mag.slides.library import find_library
+from ats_mag.slides.shared_library import find_library
 from ats_mag.units import parse_mpp
 from ats_mag.whole_file import whole_file
 
