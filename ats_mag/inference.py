@@ -5,12 +5,30 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 CARD = "assets.extra/ats_mag.json"
+
+
+@dataclass(frozen=True)
+class SlidePrediction:
+    """What a model says of one slide.
+
+    Attributes:
+        classes: names of the C classes.
+        probabilities: `(C,)`.
+    """
+
+    classes: list[str]
+    probabilities: np.ndarray
+
+    def columns(self) -> dict[str, Any]:
+        """As a row of a table."""
+        return {f"p_{name}": float(p) for name, p in zip(self.classes, self.probabilities, strict=True)}
 
 
 class Predictor:
@@ -33,7 +51,11 @@ class Predictor:
         self.classes, self._predict = _open_export(path) if path.is_dir() else _open_keras(path)
 
     def __call__(self, slide: str | os.PathLike[str], slide_mpp: float | None = None) -> np.ndarray:
-        """Probabilities `(C,)` of one slide.
+        """Probabilities `(C,)` of one slide, see `predict`."""
+        return self.predict(slide, slide_mpp).probabilities
+
+    def predict(self, slide: str | os.PathLike[str], slide_mpp: float | None = None) -> SlidePrediction:
+        """Predicts one slide.
 
         Args:
             slide: the file.
@@ -45,7 +67,8 @@ class Predictor:
         from ats_mag.slides.errors import plain_errors
 
         with plain_errors():
-            return self._predict(os.fspath(slide), float("nan") if slide_mpp is None else slide_mpp)
+            found = self._predict(os.fspath(slide), float("nan") if slide_mpp is None else slide_mpp)
+        return SlidePrediction(self.classes, found)
 
     def over(self, slides: Sequence[str | os.PathLike[str]], slide_mpp: float | None = None) -> Iterator[np.ndarray]:
         """The probabilities of each slide in turn."""

@@ -35,7 +35,8 @@ def named(folder: Path) -> dict[str, Any]:
     """Which mishaps `validate` named, and which sound slides it found fault with."""
     report = folder / "run" / "validation.json"
     ats_mag("validate", folder / "config.yaml", "--report", report)
-    problems = {s["slide_id"]: s["problems"] for s in json.loads(report.read_text())["slides"] if s["problems"]}
+    text = report.read_text().replace(f"{folder}{os.sep}", "")
+    problems = {s["slide_id"]: s["problems"] for s in json.loads(text)["slides"] if s["problems"]}
     mishaps = pd.read_csv(folder / "mishaps.csv").set_index("slide_id")["mishap"]
     return {
         "mishaps": {slide: {"mishap": kind, "named": problems.get(slide)} for slide, kind in mishaps.items()},

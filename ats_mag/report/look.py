@@ -1,0 +1,107 @@
+"""One slide as a model sees it: what pictures, GeoJSON and the viewer are made of."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ats_mag.lattice import MPP_UNIT, Lattice
+
+if TYPE_CHECKING:
+    from ats_mag.models import SlideClassifier
+
+
+@dataclass(frozen=True)
+class SlideLook:
+    """One slide, what a model looked at on it, and what came of it.
+
+    Attributes:
+        slide: the file.
+        classes: names of the C classes.
+        lattice: of the model.
+        geometry: `(5,)` integers, see `lattice.GEOMETRY_FIELDS`.
+        overview: `(h, w, 3)` uint8, padded to whole cells.
+        mask: `(h, w)` bool, the tissue.
+        probabilities: `(C,)`, one per class for `binary`, too.
+        attention: `(H, W, M)`, sum 1.
+        index: `(N, 3)` (row, column, magnification) of each patch.
+        location: `(N, 2)` (x, y) of its top-left corner, level-0 pixels.
+        downsample: `(N,)` level-0 pixels per patch pixel.
+        weight: `(N,)` of each patch in the expectation.
+        patches: `(N, P, P, 3)` uint8.
+        contribution: `(N, C)`, see `Inspection`; `(N, 1)` for `binary`.
+    """
+
+    slide: str
+    classes: list[str]
+    lattice: Lattice
+    geometry: np.ndarray
+    overview: np.ndarray
+    mask: np.ndarray
+    probabilities: np.ndarray
+    attention: np.ndarray
+    index: np.ndarray
+    location: np.ndarray
+    downsample: np.ndarray
+    weight: np.ndarray
+    patches: np.ndarray
+    contribution: np.ndarray
+
+    @property
+    def mpp(self) -> float:
+        """um/px of level 0."""
+        return float(self.geometry[4] * MPP_UNIT)
+
+    @property
+    def cell_px(self) -> float:
+        """Side of a cell in level-0 pixels; cell (row, column) begins at ``(column, row) * cell_px + geometry[:2]``."""
+        return self.lattice.cell_um / self.mpp
+
+    @property
+    def side_px(self) -> np.ndarray:
+        """`(N,)` sides of the patches' fields of view in level-0 pixels."""
+        return self.lattice.patch_size * self.downsample
+
+
+def look_at(
+    model: SlideClassifier,
+    slide: str | os.PathLike[str],
+    slide_mpp: float | None = None,
+    method: str | None = None,
+    n_patches: int | None = None,
+) -> SlideLook:
+    """Lets a model look at one slide.
+
+    Args:
+        model: the model.
+        slide: the file.
+        slide_mpp: um/px of level 0. None: the file's own.
+        method, n_patches: see `inspection.inspect`.
+
+    Raises:
+        FileNotFoundError, SlideError, ValueError: the slide cannot be read, has no known resolution or no tissue.
+    """
+    from ats_mag.evaluation.predict import class_probabilities
+    from ats_mag.inference import slide_inputs
+    from ats_mag.slides.errors import plain_errors
+
+    path = os.fspath(slide)
+    with plain_errors():
+        inputs = slide_inputs(
+            [path], model.lattice.overview_mpp, model.lattice.stride, float("nan") if slide_mpp is None else slide_mpp
+        )
+        seen = model.inspect(inputs, method=method, n_patches=n_patches)
+    same = ("attention", "index", "location", "downsample", "weight", "patches", "contribution")
+    return SlideLook(
+        slide=path,
+        classes=model.classes,
+        lattice=model.lattice,
+        geometry=inputs["geometry"][0],
+        overview=inputs["overview"][0],
+        mask=inputs["mask"][0].astype(bool),
+        probabilities=class_probabilities(model.head_kind, seen.probabilities)[0],
+        **{name: getattr(seen, name)[0] for name in same},
+    )
