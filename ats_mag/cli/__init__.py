@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from ats_mag.cli.console import show_error
+from ats_mag.cli.console import resumable, show_error
 from ats_mag.cli.convert import convert
 from ats_mag.cli.demo import demo
 from ats_mag.cli.evaluate import evaluate
@@ -26,7 +26,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (demo, doctor, info, convert, init, validate, prepare, train, evaluate, predict, export):
+for command in (demo, doctor, info, convert, init, validate, resumable(prepare), resumable(train), evaluate, predict, export):
     app.command()(command)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,3 +35,17 @@ def write_csv(table: Any, path: Path) -> None:
 def show_error(text: str, title: str = "error") -> None:
     """One line on standard error."""
     errors.print(f"[bold red]{title}:[/] {escape(text)}", soft_wrap=True, highlight=False)
+
+
+def resumable(command: Callable[..., None]) -> Callable[..., None]:
+    """The command, which says after Ctrl-C that it can be given again."""
+
+    @functools.wraps(command)
+    def run(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except KeyboardInterrupt:
+            show_error("what is done is kept; the same command goes on from there", "interrupted")
+            raise
+
+    return run

@@ -2,11 +2,13 @@
 
 import io
 
+import pytest
 from cohort.made_run import prepared, write_config  # noqa: F401
 from rich.console import Console
 from typer.testing import CliRunner
 
 from ats_mag.cli import app
+from ats_mag.cli.console import resumable
 from ats_mag.progress import FitProgress
 
 
@@ -21,6 +23,16 @@ def test_all_folds_are_trained_once(prepared, tmp_path):  # noqa: F811
     missing = CliRunner().invoke(app, ["train", str(config), "--fold", "3"])
     assert missing.exit_code
     assert "folds 0 to 0" in str(missing.exception)
+
+
+def test_an_interrupted_command_says_that_it_can_be_given_again(capsys):
+    @resumable
+    def command():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        command()
+    assert "interrupted: what is done is kept; the same command goes on" in capsys.readouterr().err
 
 
 def test_progress_says_where_a_run_goes_on():
