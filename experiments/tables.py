@@ -148,6 +148,41 @@ def in_memory() -> str:
     return table(["ms", *names], rows)
 
 
+def scanners() -> str:
+    """How far the predictions of two scans of one tissue agree."""
+    found: dict[str, Any] = json.loads((RESULTS / "scanners.json").read_text())
+    mishaps, predictions = found["validate"]["mishaps"], found["predictions"]
+    named = sum(bool(mishap["named"]) for mishap in mishaps.values())
+    rows = [
+        ["mishaps that `validate` names, of all", f"{named} of {len(mishaps)}"],
+        ["sound slides that it finds fault with", str(len(found["validate"]["others"]))],
+        ["test tissues, each scanned twice", str(predictions["tissues"])],
+        ["test AUC at 0.25 and at 0.5 um/px", f"{predictions['auc_at_0.25']:.3f}, {predictions['auc_at_0.5']:.3f}"],
+        ["difference of the two probabilities, median", f"{predictions['median_difference']:.3f}"],
+        ["... largest", f"{predictions['largest_difference']:.3f}"],
+    ]
+    return table(["", ""], rows)
+
+
+def glas() -> str:
+    """Accuracy and AUC of each seed."""
+    runs = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("glas-seed*.json"))]
+
+    def cell(measure: dict[str, float]) -> str:
+        return f"{measure['value']:.3f} ({measure['low']:.3f} to {measure['high']:.3f})"
+
+    rows = [
+        [f"joint attention sampling, seed {run['seed']}", *map(cell, _glas_pair(run, "joint attention sampling"))]
+        for run in runs
+    ]
+    rows.append(["colour histograms", *map(cell, _glas_pair(runs[0], "colour histograms"))])
+    return table(["testA, 60 fields (95 % interval)", "accuracy", "AUC"], rows)
+
+
+def _glas_pair(run: dict[str, Any], name: str) -> tuple[dict[str, float], dict[str, float]]:
+    return run["measures"][name]["accuracy"], run["measures"][name]["auroc"]
+
+
 def table(head: list[str], rows: list[list[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
@@ -163,6 +198,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "overlap": overlap,
     "step": step,
     "in-memory": in_memory,
+    "scanners": scanners,
+    "glas": glas,
 }
 
 
