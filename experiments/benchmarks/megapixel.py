@@ -46,8 +46,10 @@ class Step:
         return time.perf_counter() - start, loss
 
 
-def mnist_model(low: Sequence[int], high: Sequence[int], n_patches: int, patch_size: Sequence[int]) -> keras.Model:
-    """The networks of github.com/idiap/attention-sampling, scripts/mnist.py, `get_model`, with their defaults."""
+def mnist_networks(
+    low: Sequence[int], high: Sequence[int], patch_size: Sequence[int]
+) -> tuple[keras.Sequential, keras.Sequential]:
+    """The attention and the feature network of github.com/idiap/attention-sampling, scripts/mnist.py, `get_model`."""
     attention = keras.Sequential(
         [
             keras.Input(low),
@@ -68,6 +70,12 @@ def mnist_model(low: Sequence[int], high: Sequence[int], n_patches: int, patch_s
             L2Normalize(),
         ]
     )
+    return attention, feature
+
+
+def mnist_model(low: Sequence[int], high: Sequence[int], n_patches: int, patch_size: Sequence[int]) -> keras.Model:
+    """The model of that script, with its defaults."""
+    attention, feature = mnist_networks(low, high, patch_size)
     x_low, x_high = keras.Input(low), keras.Input(high)
     features, _, _ = attention_sampling(
         attention, feature, patch_size, n_patches, attention_regularizer=MultinomialEntropy(1e-4)

@@ -82,6 +82,11 @@ def configuration(threads):
 
 def mnist_model(low, high, n_patches, patch_size):
     """`get_model` and `get_optimizer` of scripts/mnist.py with their defaults, without metrics."""
+    return mnist_models(low, high, n_patches, patch_size)[0]
+
+
+def mnist_models(low, high, n_patches, patch_size):
+    """The model, and one that gives probabilities and attention."""
     attention = Sequential(
         [
             Conv2D(8, 3, activation="tanh", padding="same", input_shape=low),
@@ -101,9 +106,10 @@ def mnist_model(low, high, n_patches, patch_size):
         ]
     )
     x_low, x_high = Input(low), Input(high)
-    features, _, _ = attention_sampling(
+    features, attention_map, _ = attention_sampling(
         attention, feature, patch_size, n_patches, attention_regularizer=multinomial_entropy(1e-4)
     )([x_low, x_high])
-    model = Model([x_low, x_high], Dense(10, activation="softmax")(features))
+    probabilities = Dense(10, activation="softmax")(features)
+    model = Model([x_low, x_high], probabilities)
     model.compile(Adam(1e-3, clipnorm=1), "categorical_crossentropy")
-    return model
+    return model, Model([x_low, x_high], [probabilities, attention_map])

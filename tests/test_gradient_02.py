@@ -1,0 +1,46 @@
+"""The baseline's weights: the values of `sequential`, the derivatives of attention-sampling 0.2."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "experiments"))
+
+from backends import value_and_gradients
+from keras import ops
+
+from ats_mag import sample_weights
+
+pytestmark = pytest.mark.needs_tensorflow
+
+
+def test_values_and_derivatives():
+    from estimators import gradient_of_02
+    from gradient_02 import weights_of_02
+
+    rng = np.random.default_rng(0)
+    attention = rng.dirichlet(np.full(9, 0.7), size=4)[:, :5]
+    scores = rng.normal(size=attention.shape)
+    np.testing.assert_allclose(weights_of_02(attention), sample_weights(attention, "sequential"), rtol=1e-12)
+    _, (gradient,) = value_and_gradients(lambda a: ops.sum(weights_of_02(a) * scores), attention)
+    np.testing.assert_allclose(gradient, gradient_of_02(attention, scores), rtol=1e-9)
+
+
+@pytest.mark.parametrize("case", ["b4n5d8", "b3n10d32", "b1n50d16"])
+def test_what_the_library_computed(golden, case):
+    from gradient_02 import weights_of_02
+
+    case = golden("expected")[f"{case}/wor"]
+
+    def estimate(attention):
+        return ops.einsum("bn,bnd->bd", weights_of_02(attention), case["features"].astype("float64"))
+
+    value, (gradient,) = value_and_gradients(
+        lambda a: ops.sum(estimate(a) * case["upstream"].astype("float64")), case["attention"].astype("float64")
+    )
+    np.testing.assert_allclose(estimate(case["attention"].astype("float64")), case["out"], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(
+        gradient, case["grad_attention"], rtol=1e-3, atol=1e-3 * np.abs(case["grad_attention"]).max()
+    )
