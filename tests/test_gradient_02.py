@@ -37,7 +37,7 @@ def test_what_the_library_computed(golden, case):
     def estimate(attention):
         return ops.einsum("bn,bnd->bd", weights_of_02(attention), case["features"].astype("float64"))
 
-    value, (gradient,) = value_and_gradients(
+    _, (gradient,) = value_and_gradients(
         lambda a: ops.sum(estimate(a) * case["upstream"].astype("float64")), case["attention"].astype("float64")
     )
     np.testing.assert_allclose(estimate(case["attention"].astype("float64")), case["out"], rtol=1e-4, atol=1e-6)

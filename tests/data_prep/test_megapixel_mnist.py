@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "data_prep"), str(ROOT / "experiments"), str(ROOT / "experiments" / "reference")]
+sys.path.insert(0, str(ROOT / "data_prep"))
+sys.path.insert(0, str(ROOT / "experiments" / "reference"))
 
 import megapixel_mnist
 from megapixel_images import Images
