@@ -15,7 +15,7 @@ class Contestant:
     """The model of its `scripts/mnist.py`."""
 
     def __init__(self, low_side, side, n_patches, patch_size, threads, seed):
-        np.random.seed(seed)
+        np.random.seed(seed)  # noqa: NPY002, what this Keras draws its weights' seeds from
         tf.compat.v1.set_random_seed(seed)
         backend.set_session(tf.compat.v1.Session(config=configuration(threads)))
         shapes = (low_side, low_side, 1), (side, side, 1)

@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "data_prep"))
-sys.path.insert(0, str(ROOT / "experiments" / "reference"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "data_prep"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "experiments" / "reference"))
 
 import megapixel_mnist
 from megapixel_images import Images
