@@ -16,6 +16,8 @@ from ats_mag.cli.watch import show_counts, show_failures, watched
 if TYPE_CHECKING:
     from ats_mag.prediction import Predicted
 
+_CACHE_BYTES = 128 << 20
+
 
 def predict(
     model: Annotated[Path, typer.Argument(help="A .keras file, or the folder of an exported SavedModel.")],
@@ -44,6 +46,8 @@ def predict(
     from ats_mag.prediction import find_slides, predict_cohort
     from ats_mag.units import parse_mpp
 
+    # No slide is read twice: decoded tiles of many slides would only fill the memory.
+    os.environ.setdefault("ATS_MAG_CACHE_BYTES", str(_CACHE_BYTES))
     found = find_slides(slides, slide_root, None if mpp is None else parse_mpp(mpp))
     done: Iterable[Predicted] = predict_cohort(model, found, out, scheduler)
     if out is None:

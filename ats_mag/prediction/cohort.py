@@ -109,9 +109,10 @@ def _stands(slide: CohortSlide, table: PredictionTable) -> bool:
         return False
     before, now = table.rows[path], "" if slide.mpp is None else repr(float(slide.mpp))
     if before != now:
+        was, asked = (value or "the file's own" for value in (before, now))
         raise ValueError(
-            f"{str(table.path)!r} has a row of slide {path!r} that was predicted with {before or 'the file’s own'} um/px of "
-            f"level 0, not with {now or 'the file’s own'}: choose another file, or remove that row"
+            f"{str(table.path)!r} has a row of slide {path!r} that was predicted with {was} um/px of level 0, not with {asked}: "
+            "choose another file, or remove that row"
         )
     return True
 
