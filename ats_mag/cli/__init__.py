@@ -11,6 +11,7 @@ from ats_mag.cli.console import show_error
 from ats_mag.cli.convert import convert
 from ats_mag.cli.demo import demo
 from ats_mag.cli.evaluate import evaluate
+from ats_mag.cli.explain import explain
 from ats_mag.cli.export import export
 from ats_mag.cli.init import init
 from ats_mag.cli.predict import predict
@@ -26,7 +27,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (demo, doctor, info, convert, init, validate, prepare, train, evaluate, predict, export):
+for command in (demo, doctor, info, convert, init, validate, prepare, train, evaluate, predict, explain, export):
     app.command()(command)
 
 
