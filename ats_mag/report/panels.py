@@ -17,6 +17,7 @@ from ats_mag.report.patches import looked_at
 _Box = tuple[float, float, float, float]  # left, top, right, bottom; points
 
 _HALO = [withStroke(linewidth=2.4, foreground="white", alpha=0.85)]
+NUMBERED = 30  # patches that get a number, the heaviest
 _NUMBER_SIZE = 7.5  # points
 _SMALL = 9.0  # points; a field of view that is drawn smaller gets a ring to be found by
 _DARKEST, _LIGHTEST = 0.09, 0.38  # of the grey slide below the attention
@@ -58,7 +59,7 @@ def draw_places(axes: Axes, look: SlideLook, which: np.ndarray, width: float = 1
         axes.add_patch(outline)
 
 
-def draw_numbers(axes: Axes, look: SlideLook, points: float, most: int = 30) -> None:
+def draw_numbers(axes: Axes, look: SlideLook, points: float, most: int = NUMBERED) -> None:
     """Numbers of the patches beside their outlines, the heaviest first; where there is no room, none.
 
     Args:
@@ -112,8 +113,8 @@ def draw_scale_bar(axes: Axes, look: SlideLook, points: float) -> None:
     axes.text(length + 5 / points, y, label, fontsize=8.5, va="center", clip_on=False)
 
 
-def draw_colour_bar(axes: Axes, highest: float) -> None:
-    """The scale of `draw_attention`, upright, in percent of the slide's attention."""
+def draw_colour_bar(axes: Axes, highest: float, scale: str = "square-root scale") -> None:
+    """The scale of `draw_attention`, upright, in percent of the slide's attention; `scale` is what is said of it."""
     level = np.linspace(0, 1, 256)[::-1, None]  # of the square root
     layer = attention_rgba(level**2, 1.0).astype(float) / 255
     alpha = layer[..., 3:]
@@ -123,7 +124,7 @@ def draw_colour_bar(axes: Axes, highest: float) -> None:
     axes.yaxis.tick_right()
     axes.yaxis.set_label_position("right")
     axes.set_xticks([])
-    axes.set_ylabel("attention of a cell, % of the slide's\n(square-root scale, one for all panels)", fontsize=8.5)
+    axes.set_ylabel(f"attention of a cell, % of the slide's\n({scale})", fontsize=8.5)
 
 
 def round_length(um: float) -> float:

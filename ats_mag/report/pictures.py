@@ -16,6 +16,7 @@ from matplotlib.patches import Rectangle
 from ats_mag.report.colours import magnification_colour
 from ats_mag.report.look import SlideLook
 from ats_mag.report.panels import (
+    NUMBERED,
     draw_attention,
     draw_colour_bar,
     draw_numbers,
@@ -65,7 +66,7 @@ def draw_attention_picture(look: SlideLook, path: str | os.PathLike[str]) -> Non
         figure.text(y=1 - (top - 0.07) / height, s=more, fontsize=8.5, color="0.25", **place)
         return axes
 
-    axes = panel(0, "the slide", f"{_count(len(shown), 'patch', 'patches')}, true to scale")
+    axes = panel(0, "the slide", _slide_note(len(shown)))
     draw_slide(axes, look)
     draw_places(axes, look, shown)
     draw_numbers(axes, look, points)
@@ -84,7 +85,8 @@ def draw_attention_picture(look: SlideLook, path: str | os.PathLike[str]) -> Non
     bar = min(3.2, rows * step[1] - _TITLE - _BELOW)
     top = _HEAD + _TITLE
     left = _GAP + columns * step[0]
-    draw_colour_bar(figure.add_axes((left / width, 1 - (top + bar) / height, 0.16 / width, bar / height)), highest)
+    axes = figure.add_axes((left / width, 1 - (top + bar) / height, 0.16 / width, bar / height))
+    draw_colour_bar(axes, highest, "square-root scale, one for all panels")
     _heading(figure, look, width, height)
     _save(figure, path)
 
@@ -161,10 +163,19 @@ def _heading(figure: Figure, look: SlideLook, width: float, height: float) -> No
     order = np.argsort(-look.probabilities, kind="stable")[:4]
     scores = ",  ".join(f"{plain(look.classes[c], 24)} {look.probabilities[c]:.3f}" for c in order)
     more = ", ..." if len(look.classes) > len(order) else ""
-    name = plain(os.path.basename(look.slide), max(20, int(width / 0.125)))
-    figure.text(_GAP / width, 1 - 0.14 / height, name, fontsize=12, weight="bold", va="top")
+    name = os.path.basename(look.slide)
+    title = figure.text(_GAP / width, 1 - 0.14 / height, plain(name), fontsize=12, weight="bold", va="top")
+    with _without_glyph_warnings():
+        share = (width - 2 * _GAP) * figure.dpi / title.get_window_extent().width
+    if share < 1:
+        title.set_text(plain(name, int(0.97 * share * len(name))))
     text = f"{scores}{more}"
     figure.text(_GAP / width, 1 - 0.38 / height, text, fontsize=9.5, va="top")
+
+
+def _slide_note(number: int) -> str:
+    numbered = "; the heaviest are numbered" if number > NUMBERED else ""
+    return f"{_count(number, 'patch', 'patches')}, true to scale{numbered}"
 
 
 def _count(number: int, one: str, several: str) -> str:
