@@ -11,6 +11,7 @@ from ats_mag.cli.console import resumable, show_error
 from ats_mag.cli.convert import convert
 from ats_mag.cli.demo import demo
 from ats_mag.cli.evaluate import evaluate
+from ats_mag.cli.explain import explain
 from ats_mag.cli.export import export
 from ats_mag.cli.init import init
 from ats_mag.cli.predict import predict
@@ -36,7 +37,8 @@ for command in (
     resumable(prepare),
     resumable(train),
     evaluate,
-    predict,
+    resumable(predict),
+    explain,
     export,
 ):
     app.command()(command)

@@ -6,24 +6,22 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Circle, Rectangle
+from matplotlib.patches import Circle
 
-from ats_mag.inspection import Inspection
-from ats_mag.lattice import MPP_UNIT, Lattice
+from ats_mag.report.colours import magnification_colour
+from ats_mag.report.look import SlideLook
+from ats_mag.report.panels import draw_attention, draw_colour_bar, draw_places, draw_slide
+from ats_mag.report.patches import looked_at
 
-_COLOURS = ("tab:orange", "tab:blue", "tab:green", "tab:red")
 _SHOWN_PATCHES = 4  # of each magnification
 
 
 def draw_figure(
     path: str | os.PathLike[str],
-    inspection: Inspection,
-    inputs: dict[str, Any],
-    lattice: Lattice,
-    classes: Sequence[str],
+    looks: Sequence[SlideLook],
     labels: Sequence[str],
     places: Sequence[Sequence[Any]],
 ) -> None:
@@ -31,59 +29,49 @@ def draw_figure(
 
     Args:
         path: the PNG to write.
-        inspection: of the slides.
-        inputs: that were inspected.
-        lattice: of the model.
-        classes: names of the classes.
+        looks: of the slides, by the same model.
         labels: the true class of each slide.
         places: per slide what to encircle: objects with `kind`, `x`, `y`, `radius` in level-0 pixels.
     """
-    n_slides, n_magnifications = len(labels), len(lattice.magnifications)
-    columns = 1 + n_magnifications + 2
-    figure = Figure(figsize=(3.1 * columns, 3.35 * n_slides), layout="constrained")
-    grid = figure.add_gridspec(n_slides, columns)
-    for row in range(n_slides):
-        _draw_overview(figure.add_subplot(grid[row, 0]), row, inspection, inputs, lattice, places[row])
-        predicted = int(inspection.probabilities[row].argmax())
-        probability = inspection.probabilities[row][predicted]
-        figure.axes[-1].set_title(
-            f"class '{labels[row]}', predicted '{classes[predicted]}' ({probability:.2f})", fontsize=9
-        )
-        for m, mpp in enumerate(lattice.magnifications):
+    magnifications = looks[0].lattice.magnifications
+    figure = Figure(figsize=(3.1 * (3.4 + len(magnifications)), 3.35 * len(looks)), layout="constrained")
+    widths = [1.0, *[1.0] * len(magnifications), 0.05, 2.1]
+    grid = figure.add_gridspec(len(looks), len(widths), width_ratios=widths)
+    for row, (look, label) in enumerate(zip(looks, labels, strict=True)):
+        axes = figure.add_subplot(grid[row, 0])
+        draw_slide(axes, look)
+        _encircle(axes, look, places[row])
+        draw_places(axes, look, looked_at(look))
+        predicted = int(look.probabilities.argmax())
+        title = f"class '{label}', predicted '{look.classes[predicted]}' ({look.probabilities[predicted]:.2f})"
+        axes.set_title(title, fontsize=9)
+        highest = float(look.attention.max())
+        for m, mpp in enumerate(magnifications):
             axes = figure.add_subplot(grid[row, 1 + m])
-            attention = inspection.attention[row, :, :, m]
-            shown = axes.imshow(attention, cmap="magma", vmin=0, vmax=inspection.attention[row].max())
-            axes.set_title(f"attention at {mpp:g} um/px: {attention.sum():.2f} of 1", fontsize=9, color=_COLOURS[m])
-            axes.set_axis_off()
-        figure.colorbar(shown, ax=axes, shrink=0.8, label="probability of a cell")
-        _draw_patches(figure, grid[row, 1 + n_magnifications :], row, inspection, lattice)
-    with matplotlib.rc_context({"svg.hashsalt": "ats_mag"}):
-        figure.savefig(path, dpi=110)
+            attention = look.attention[..., m]
+            draw_attention(axes, look, attention, highest)
+            title = f"attention at {mpp:g} um/px: {attention.sum():.2f} of 1"
+            axes.set_title(title, fontsize=9, color=magnification_colour(m))
+        draw_colour_bar(figure.add_subplot(grid[row, -2]), highest)
+        _draw_patches(figure, grid[row, -1], look)
+    figure.savefig(path, dpi=110)
 
 
-def _draw_overview(axes: Any, row: int, inspection: Inspection, inputs: Any, lattice: Lattice, places: Any) -> None:
-    axes.imshow(np.asarray(inputs["overview"][row]))
-    x0, y0, _, _, mpp = (int(v) for v in inputs["geometry"][row])
-    scale = mpp * MPP_UNIT / lattice.overview_mpp  # overview pixels per level-0 pixel
+def _encircle(axes: Axes, look: SlideLook, places: Sequence[Any]) -> None:
+    scale = look.mpp / look.lattice.overview_mpp
     for place in places:
-        centre = ((place.x - x0) * scale - 0.5, (place.y - y0) * scale - 0.5)
+        centre = (place.x - look.geometry[0]) * scale, (place.y - look.geometry[1]) * scale
         axes.add_patch(Circle(centre, place.radius * scale, fill=False, color="black", lw=0.6, ls=":"))
-    for (x, y), downsample, (_, _, m) in zip(
-        inspection.location[row], inspection.downsample[row], inspection.index[row], strict=True
-    ):
-        side = lattice.patch_size * downsample * scale
-        corner = ((x - x0) * scale - 0.5, (y - y0) * scale - 0.5)
-        axes.add_patch(Rectangle(corner, side, side, fill=False, color=_COLOURS[m], lw=1.2))
-    axes.set_axis_off()
 
 
-def _draw_patches(figure: Figure, cell: Any, row: int, inspection: Inspection, lattice: Lattice) -> None:
+def _draw_patches(figure: Figure, cell: Any, look: SlideLook) -> None:
     """The heaviest patches of each magnification, a line per magnification."""
-    grid = cell.subgridspec(len(lattice.magnifications), _SHOWN_PATCHES)
-    for m, mpp in enumerate(lattice.magnifications):
-        here = np.flatnonzero(inspection.index[row, :, 2] == m)
-        for k, i in enumerate(here[np.argsort(-inspection.weight[row, here])][:_SHOWN_PATCHES]):
+    grid = cell.subgridspec(len(look.lattice.magnifications), _SHOWN_PATCHES)
+    shown = looked_at(look)
+    for m, mpp in enumerate(look.lattice.magnifications):
+        for k, i in enumerate(shown[look.index[shown, 2] == m][:_SHOWN_PATCHES]):
             axes = figure.add_subplot(grid[m, k])
-            axes.imshow(inspection.patches[row, i])
-            axes.set_title(f"{mpp:g} um/px\nweight {inspection.weight[row, i]:.2f}", fontsize=7, color=_COLOURS[m])
+            axes.imshow(np.asarray(look.patches[i]))
+            title = f"{mpp:g} um/px\nweight {look.weight[i]:.2f}"
+            axes.set_title(title, fontsize=7, color=magnification_colour(m))
             axes.set_axis_off()

@@ -32,6 +32,7 @@ from ats_mag.networks import attention_network, feature_network
 from ats_mag.preparation import prepare
 from ats_mag.progress import FitProgress
 from ats_mag.records import dataset, find_records
+from ats_mag.report.look import look_at
 from ats_mag.schedules import ScheduleStrength
 
 MAGNIFICATIONS = ("20x", "5x")
@@ -230,8 +231,9 @@ def _export_and_reload(model: SlideClassifier, out: Path, test_records: Any) -> 
     model.export(out / "savedmodel")
     slides = [str(out / "slides" / r["path"]) for r in test_records[:6]]
     table = out / "reloaded.csv"
-    command = [sys.executable, "-m", "ats_mag.cli", "predict", str(out / "savedmodel"), *slides, "--out", str(table)]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    command = [sys.executable, "-m", "ats_mag.cli", "predict", str(out / "savedmodel"), *slides]
+    with open(table, "w") as printed:
+        subprocess.run(command, check=True, stdout=printed, stderr=subprocess.DEVNULL)
     again = pd.read_csv(table)[[f"p_{name}" for name in CLASSES]].to_numpy()
     inputs = slide_inputs(slides, OVERVIEW_MPP, STRIDE)
     return float(np.abs(again - np.asarray(model(inputs))).max())
@@ -239,11 +241,8 @@ def _export_and_reload(model: SlideClassifier, out: Path, test_records: Any) -> 
 
 def _draw(model: SlideClassifier, out: Path, records: Any, places: dict[str, list[Place]]) -> None:
     shown = [next(r for r in records if r["label"] == label) for label in ("fine", "coarse", "none")]
-    inputs = slide_inputs([str(out / "slides" / r["path"]) for r in shown], OVERVIEW_MPP, STRIDE)
-    inspection = model.inspect(inputs)
-    labels = [r["label"] for r in shown]
-    here = [places[r["slide_id"]] for r in shown]
-    draw_figure(out / "figure.png", inspection, inputs, model.lattice, CLASSES, labels, here)
+    looks = [look_at(model, out / "slides" / r["path"]) for r in shown]
+    draw_figure(out / "figure.png", looks, [r["label"] for r in shown], [places[r["slide_id"]] for r in shown])
 
 
 def _report(found: dict[str, Any], out: Path, console: Console) -> None:

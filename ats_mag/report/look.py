@@ -97,7 +97,7 @@ def look_at(
     same = ("attention", "index", "location", "downsample", "weight", "patches", "contribution")
     return SlideLook(
         slide=path,
-        classes=model.classes,
+        classes=list(model.classes),  # Keras makes another kind of list of it, which does not travel
         lattice=model.lattice,
         geometry=inputs["geometry"][0],
         overview=inputs["overview"][0],

@@ -1,5 +1,6 @@
 """The whole way on the command line, and its errors: one message, no traceback, a non-zero status, nothing half-written."""
 
+import io
 import subprocess
 import sys
 
@@ -42,14 +43,37 @@ def test_from_slides_to_predictions(cohort, tmp_path):
     predictions = pd.read_csv(tmp_path / "run" / "fold-0" / "slides.csv")
     ats_mag("export", model, tmp_path / "saved")
     slide = cohort / "slides" / f"{predictions['slide_id'][0]}.tif"
-    for source in (model, tmp_path / "saved"):
-        ats_mag("predict", source, slide, "--out", tmp_path / "p.csv")
-        row = pd.read_csv(tmp_path / "p.csv").iloc[0]
+    for name, source in (("m", model), ("s", tmp_path / "saved")):
+        out, _ = ats_mag("predict", source, slide, "--out", tmp_path / f"{name}.csv")
+        assert "1 slides: 1 predicted, 0 kept, 0 failed" in out
+        row = pd.read_csv(tmp_path / f"{name}.csv").iloc[0]
         assert row["path"] == str(slide)
         assert row["p_a"] == pytest.approx(predictions["p_a"][0], abs=1e-3)
     _, error = ats_mag("predict", model, slide, tmp_path / "none.tif", "--out", tmp_path / "q.csv", status=1)
     assert "none.tif" in error
     assert not (tmp_path / "q.csv").exists()
+    _, error = ats_mag("predict", model, slide, "--out", tmp_path / "s.csv", status=1)
+    assert "predictions of another model" in error
+    _predict_a_cohort(model, cohort, tmp_path)
+
+
+def _predict_a_cohort(model, cohort, folder):
+    (folder / "more").mkdir()
+    (folder / "more" / "torn.tif").write_bytes((cohort / "slides" / "s0.tif").read_bytes()[:2000])
+    arguments = ("predict", model, folder / "more", cohort / "manifest.csv", "--slide-root", cohort / "slides")
+    out, error = ats_mag(*arguments, "--out", folder / "m.csv", status=1)
+    assert "7 slides: 5 predicted, 1 kept, 1 failed" in out
+    assert "predicted 7/7, 1 failed" in error
+    assert "torn.tif: cannot open slide" in error
+    assert str(folder / "m.failed.csv") in error
+    assert pd.read_csv(folder / "m.failed.csv")["slide_id"].tolist() == ["torn"]
+    written = pd.read_csv(folder / "m.csv", float_precision="round_trip")
+    assert sorted(written["slide_id"]) == [f"s{i}" for i in range(6)]
+    out, error = ats_mag(*arguments, status=1)  # to standard output
+    assert "torn.tif" in error
+    printed = pd.read_csv(io.StringIO(out), float_precision="round_trip").set_index("path")
+    assert list(printed) == ["p_a", "p_b", "p_c"]
+    assert printed["p_a"].to_dict() == written.set_index("path")["p_a"].to_dict()
 
 
 def test_info_and_doctor(cohort):

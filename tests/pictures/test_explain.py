@@ -1,0 +1,64 @@
+"""Everything that explains a slide, from Python and on the command line."""
+
+import json
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from ats_mag.cli import app
+from ats_mag.report.explain import write_explanation
+from ats_mag.report.maps import slide_maps, write_maps
+from ats_mag.report.model import load_classifier
+from ats_mag.report.patches import looked_at, shown_score
+
+
+def test_maps_come_back_with_transforms_to_the_slides_pixels(bounded, tmp_path):
+    write_maps(bounded, tmp_path / "m.npz")
+    with np.load(tmp_path / "m.npz") as found:  # nothing is pickled
+        for name, value in slide_maps(bounded).items():
+            np.testing.assert_array_equal(found[name], value)
+        maps = dict(found)
+    np.testing.assert_array_equal(maps["attention"], bounded.attention)
+    row, column, magnification = maps["patch_cell"][0]
+    x, y, one = maps["attention_to_level0"] @ (column + 0.5, row + 0.5, 1)
+    assert one == 1
+    left, top, width, height = maps["patch_box"][0]
+    assert width == height == 32 * maps["magnifications"][magnification] / maps["um_per_px"]
+    # The patch is centred on its cell, but for a move onto the tile grid by less than half a cell.
+    assert abs(left + width / 2 - x) < bounded.cell_px / 2
+    assert abs(top + height / 2 - y) < bounded.cell_px / 2
+    assert maps["patch_attention"][0] == maps["attention"][row, column, magnification]
+    h, w = maps["tissue"].shape
+    corner = maps["overview_to_level0"] @ (w, h, 1)
+    np.testing.assert_allclose(corner[:2], maps["bounds"][:2] + np.array([w, h]) * 8.0 / maps["um_per_px"])
+    assert maps["patch_contribution"].shape == (len(maps["patches"]), len(maps["score_classes"]))
+
+
+def test_the_folder_has_a_file_for_qupath_where_the_slide_has_bounds(bounded, look, tmp_path):
+    names = {"attention.png", "patches.png", "maps.npz", "slide.geojson"}
+    assert {path.name for path in write_explanation(bounded, tmp_path)} == names | {"slide-qupath.geojson"}
+    assert json.loads((tmp_path / "slide-qupath.geojson").read_text())["ats_mag"]["origin"] == "bounds"
+    write_explanation(look, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == names
+
+
+def test_the_command(model, slide, tmp_path):
+    model.save(tmp_path / "m.keras")
+    command = ["explain", str(tmp_path / "m.keras"), str(slide), "--out", str(tmp_path / "deep" / "out")]
+    done = CliRunner().invoke(app, [*command, "--n-patches", "6", "--method", "sequential", "--mpp", "20x"])
+    assert done.exit_code == 0, done.output
+    assert done.output.count("wrote") == 4
+    geojson = json.loads((tmp_path / "deep" / "out" / "slide.geojson").read_text())
+    annotations = [f for f in geojson["features"] if f["properties"]["objectType"] == "annotation"]
+    assert len(annotations) == 6
+    (tmp_path / "exported").mkdir()
+    with pytest.raises(ValueError, match=r"exported SavedModel .* give the `\.keras` file"):
+        load_classifier(tmp_path / "exported")
+    with pytest.raises(FileNotFoundError, match=r"gone\.keras"):
+        load_classifier(tmp_path / "gone.keras")
+
+
+def test_the_shown_score_is_of_the_most_probable_class(look):
+    assert shown_score(look) == look.probabilities.argmax()
+    assert (np.diff(look.weight[looked_at(look)]) <= 0).all()

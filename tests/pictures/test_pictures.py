@@ -1,0 +1,151 @@
+"""Pictures for every shape of slide: readable, to scale, and whole."""
+
+import matplotlib.image
+import numpy as np
+import pytest
+from made_look import invent_look
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Circle, Rectangle
+
+from ats_mag.report import pictures
+from ats_mag.report.colours import MAGNIFICATION_COLOURS, attention_rgba, colour_scale, magnification_colour, rgb
+from ats_mag.report.panels import draw_attention, draw_colour_bar, draw_numbers, draw_places, plain, round_length
+from ats_mag.report.patches import looked_at
+
+pytestmark = pytest.mark.filterwarnings("ignore:Glyph")  # of measuring texts; the pictures themselves warn of none
+
+SHAPES = {
+    "wide": invent_look(1600, 120, name="名前.svs"),
+    "tall": invent_look(80, 900, (0.25, 0.5, 1.0, 2.0), 40),
+    "tiny": invent_look(24, 16, (0.5,), 3, patch=64),
+    "many": invent_look(
+        600, 500, (0.5, 1.0, 2.0), 200, [f"class {c} $x$ a long name" for c in "abcdef"], name="名" * 90
+    ),
+}
+
+
+@pytest.fixture(params=SHAPES)
+def shape(request):
+    return SHAPES[request.param]
+
+
+def drawn(monkeypatch, draw, look, path):
+    """The figure that is written, and the texts on it with their boxes in pixels."""
+    kept = []
+    save = Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *a, **k: (kept.append(figure), save(figure, *a, **k))[1])
+    draw(look, path)
+    (figure,) = kept
+    renderer = figure._get_renderer()
+    texts = [*figure.texts, *(text for axes in figure.axes for text in axes.texts)]
+    return figure, {text: text.get_window_extent(renderer) for text in texts if text.get_text()}
+
+
+@pytest.mark.parametrize("draw", [pictures.draw_attention_picture, pictures.draw_patch_sheet])
+def test_texts_lie_inside_and_do_not_overlap(monkeypatch, tmp_path, shape, draw):
+    figure, texts = drawn(monkeypatch, draw, shape, tmp_path / "p.png")
+    page = figure.bbox
+    assert len(texts) > 3
+    for text, box in texts.items():
+        name = text.get_text()
+        assert box.x0 >= page.x0, name
+        assert box.x1 <= page.x1, name
+        assert box.y0 >= page.y0, name
+        assert box.y1 <= page.y1, name
+        assert text.get_fontsize() >= 7.5
+    boxes = [(text.get_text(), box.shrunk(0.9, 0.75)) for text, box in texts.items()]
+    for k, (one, box) in enumerate(boxes):
+        for other, its in boxes[:k]:
+            assert not box.overlaps(its), (one, other)
+    height, width = matplotlib.image.imread(tmp_path / "p.png").shape[:2]
+    assert 500 < width < 3500
+    assert 300 < height < 3500
+    assert [path.name for path in tmp_path.iterdir()] == ["p.png"]
+
+
+def test_panels_keep_the_slides_aspect(monkeypatch, tmp_path, shape):
+    figure, _ = drawn(monkeypatch, pictures.draw_attention_picture, shape, tmp_path / "p.png")
+    *panels, bar = figure.axes
+    n = len(shape.lattice.magnifications)
+    assert len(panels) == 1 + n + (n > 1)
+    for axes in panels:
+        box = axes.get_window_extent()
+        assert box.width / box.height == pytest.approx(shape.geometry[2] / shape.geometry[3], rel=0.01)
+    assert "square-root scale" in bar.get_ylabel()
+
+
+def test_outlines_are_the_fields_of_view_where_they_lie(shape):
+    axes = Figure().add_subplot()
+    which = looked_at(shape)
+    draw_places(axes, shape, which)
+    sides = [patch.get_width() for patch in axes.patches]
+    assert sides == sorted(sides, reverse=True)
+    found = {(*np.round(patch.get_xy(), 3), round(patch.get_width(), 3)) for patch in axes.patches}
+    um = shape.lattice.overview_mpp
+    expected = set()
+    for i in which:
+        corner = (shape.location[i] - shape.geometry[:2]) * shape.mpp / um
+        expected.add((*np.round(corner, 3), round(shape.lattice.field_of_view_um(shape.index[i, 2]) / um, 3)))
+    assert found == expected
+    assert all(isinstance(patch, Rectangle) for patch in axes.patches)
+
+
+def test_numbers_do_not_overlap_and_small_fields_have_rings():
+    look = invent_look(1500, 1200, (0.5, 2.0), 24)
+    figure = Figure(figsize=(6, 4.8), dpi=72)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set(xlim=(0, 1500), ylim=(1200, 0))
+    draw_numbers(axes, look, 72 * 6 / 1500)
+    numbers = [int(text.get_text()) for text in axes.texts]
+    assert numbers == sorted(numbers)
+    assert numbers[0] == 1
+    assert len(numbers) >= 12
+    assert any(isinstance(patch, Circle) for patch in axes.patches)
+    boxes = [text.get_window_extent(figure._get_renderer()).shrunk(0.9, 0.75) for text in axes.texts]
+    assert not any(one.overlaps(other) for k, one in enumerate(boxes) for other in boxes[:k])
+
+
+def test_attention_lies_over_its_cells_and_nowhere_else():
+    look = invent_look(160, 96, (0.5,), 3)
+    figure = Figure(figsize=(1.6, 0.96), dpi=100)
+    axes = figure.add_axes((0, 0, 1, 1))
+    attention = np.zeros_like(look.attention[..., 0])
+    attention[3, 5] = 0.5
+    draw_attention(axes, look, attention, 0.5)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    image = np.asarray(canvas.buffer_rgba())[..., :3].astype(int)
+    bright = np.argwhere(image.min(-1) > 150)
+    assert bright.min(0) == pytest.approx((24, 40), abs=1)
+    assert bright.max(0) == pytest.approx((31, 47), abs=1)
+
+
+def test_the_colour_bar_has_round_ticks_up_to_the_end():
+    for highest in (1.0, 0.0457, 3.1e-6):
+        axes = Figure().add_subplot()
+        draw_colour_bar(axes, highest)
+        labels = [float(tick.get_text()) for tick in axes.get_yticklabels()]
+        assert labels[0] == 0
+        assert labels[-1] > 0.75 * 100 * highest
+        assert len(labels) >= 4
+        for at, label in zip(axes.get_yticks(), labels, strict=True):
+            assert at**2 * 100 * highest == pytest.approx(label, rel=0.03)
+
+
+def test_lengths_and_names():
+    assert [round_length(um) for um in (0.7, 1, 19, 20, 999, 12345)] == [0.5, 1, 10, 20, 500, 10000]
+    assert plain("a$b") == r"a\$b"
+    assert plain("0123456789", 6) == "01…789"
+    assert len(plain("x" * 90, 31)) == 31
+
+
+def test_colours():
+    assert len(set(MAGNIFICATION_COLOURS)) == len(MAGNIFICATION_COLOURS)
+    assert magnification_colour(len(MAGNIFICATION_COLOURS)) == magnification_colour(0)
+    assert rgb("#0a00ff") == (10, 0, 255)
+    lightness = [sum(rgb(colour)) for colour in colour_scale(9)]
+    assert lightness == sorted(lightness)
+    layer = attention_rgba(np.array([[0, 0.25, 1.0]]))
+    assert layer[0, :, 3].tolist() == [0, 128, 255]
+    assert attention_rgba(np.zeros((2, 2)))[..., 3].max() == 0
