@@ -100,7 +100,7 @@ def no_wealth(n_hypotheses: int, n_rivals: int) -> Wealth:
     )
 
 
-def bet(held: Wealth, found: Terms, random: Any, alpha: Any) -> tuple[Wealth, Any]:
+def bet(held: Wealth, found: Terms, random: Any, alpha: Any) -> tuple[Wealth, Any, Any]:
     """Bets on n more draws, one after the other.
 
     Against each hypothesis the stake is divided over shares and rivals in proportion to ``wealth ** EAGERNESS`` of each before the
@@ -113,7 +113,7 @@ def bet(held: Wealth, found: Terms, random: Any, alpha: Any) -> tuple[Wealth, An
         alpha: a hypothesis that is true is ruled out with this probability at most.
 
     Returns:
-        After; and the log-wealth `(n, H)` after each draw.
+        After; the log-wealth `(n, H)` after each draw; and whether that draw ruled a hypothesis out, `(n, H)` bool.
     """
     h, j, g = held.experts.shape
     grown = ops.reshape(growth(found.value, found.bound, found.rounding), (-1, h, j * g))
@@ -123,9 +123,9 @@ def bet(held: Wealth, found: Terms, random: Any, alpha: Any) -> tuple[Wealth, An
     stake = ops.log_softmax(EAGERNESS * before, axis=-1)
     path = held.wealth + ops.cumsum(ops.logsumexp(stake + grown, axis=-1), axis=0)
     certain = ops.any(ops.reshape(found.certain > found.rounding, (-1, h, j)), axis=2)
-    gone = ops.any(ops.logical_or(path >= -ops.log(ops.cast(alpha, "float32")), certain), axis=0)
+    gone = ops.logical_or(path >= -ops.log(ops.cast(alpha, "float32")), certain)
     experts = ops.reshape(after[-1], (h, j, g))
-    return Wealth(found.total, experts, path[-1], ops.logical_or(held.gone, gone)), path
+    return Wealth(found.total, experts, path[-1], ops.logical_or(held.gone, ops.any(gone, axis=0))), path, gone
 
 
 def lower_limit(found: Terms, ceiling: Any, random: Any, alpha: Any) -> Any:

@@ -92,7 +92,7 @@ def read_more(problem: Problem, before: Reading, scores: Any) -> Reading:
     bias = contrasts(problem.contest, problem.bias[None])[0]
     x = contrasts(problem.contest, scores)
     found = terms(x, mass, left, before.wealth.total, problem.contrast_range[0], bias)
-    wealth, _ = bet(before.wealth, found, here >= problem.first, problem.alpha / problem.contest.groups)
+    wealth, *_ = bet(before.wealth, found, here >= problem.first, problem.alpha / problem.contest.groups)
     count = start + n
     known = ops.scatter_update(before.scores, here[:, None], scores)
     now = estimate(problem.order, known, count) + problem.bias
