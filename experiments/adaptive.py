@@ -44,6 +44,7 @@ from ats_mag.whole_file import whole_file
 
 ROOT = Path(__file__).resolve().parents[1]
 DECIDES = 0.95  # share of the runs that a fixed N must decide
+FIRST = (0, 2, 4, 8, 16)  # most probable cells, read before any is drawn: one run per slide each, in blocks of 1
 
 
 class Slides:
@@ -104,20 +105,20 @@ class Run(NamedTuple):
     truth: np.ndarray
 
 
-def simulator(slides: Slides, alpha: float) -> Callable[[int, np.ndarray], Run]:
+def simulator(slides: Slides, alpha: float, first: int = 0) -> Callable[[int, np.ndarray], Run]:
     """``simulate(i, noise)``: a run on slide i, bets and estimates by the functions that predict."""
     rivals = slides.contest
     _, h, j = rivals.direction.shape
 
     @tf.function(reduce_retracing=True)
     def simulate(attention: tf.Tensor, scores: tf.Tensor, noise: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        order = draw_order(attention, noise)
+        order = draw_order(attention, noise, first)
         _, width, depth = tf.unstack(tf.shape(attention)[1:])
         row, column, layer = tf.unstack(order.index, axis=1)
         scores = tf.gather(scores, (row * width + column) * depth + layer)
         x = contrasts(rivals, scores)
         found = terms(x, order.mass, order.left, tf.zeros(h * j), slides.low, slides.shift)
-        drawn = tf.ones(tf.shape(order.mass), tf.bool)
+        drawn = tf.range(tf.size(order.mass)) >= first
         _, _, gone = bet(no_wealth(h, j), found, drawn, alpha / rivals.groups)
         certain = tf.reduce_any(tf.reshape(found.certain > found.rounding, (-1, h, j)), axis=2)
         counts = tf.range(1, order.cells + 1)
@@ -252,6 +253,12 @@ def measure(slides: Slides, runs: int, confidence: float, blocks: list[int]) -> 
                 most,
             ),
         }
+    by_first = {}
+    for first in FIRST:
+        simulate = simulator(slides, 1 - confidence, first)
+        options = AdaptiveOptions(confidence, block=1, min_patches=max(first, 1))
+        found = [stop(simulate(i, done[i][1]), options) for i in range(len(slides.attention))]
+        by_first[str(first)] = float(np.mean([n for n, _ in found]))
     fixed = {
         name: smallest(lambda n, d=d: share(d, n) >= DECIDES, most)
         for name, d in FixedN(slides, 1 - confidence).decides.items()
@@ -265,6 +272,7 @@ def measure(slides: Slides, runs: int, confidence: float, blocks: list[int]) -> 
         "confidence": confidence,
         "cells": {"mean": float(cells.mean()), "largest": most},
         "adaptive_by_block": adaptive,
+        "mean_patches_by_first_cells": by_first,
         "fixed_n_of_interval": fixed,
         "fixed_n_of_the_adaptive_test": once,
     }

@@ -151,8 +151,9 @@ def in_memory() -> str:
 def adaptive() -> str:
     """Patches of adaptive prediction at its default block, and the fixed N it is compared with."""
     datasets: dict[str, Any] = json.loads((RESULTS / "adaptive.json").read_text())["datasets"]
-    found = [d["adaptive_by_block"]["4"] for d in datasets.values()]
-    best = [min(d["fixed_n_of_interval"].items(), key=lambda item: item[1]) for d in datasets.values()]
+    found, single = ([d["adaptive_by_block"][block] for d in datasets.values()] for block in ("4", "1"))
+    patches = "{mean:.1f} ({median:.0f}, {q95:.0f})"
+    best = [min(d["fixed_n_of_interval"].values()) for d in datasets.values()]
     rows = [
         ["slides, runs", *(f"{d['slides']}, {d['runs']}" for d in datasets.values())],
         ["cells per slide, mean", *(f"{d['cells']['mean']:.0f}" for d in datasets.values())],
@@ -160,10 +161,8 @@ def adaptive() -> str:
             "runs whose class is not the exact one (95 % interval)",
             *("{:.2f} % ({:.2f} to {:.2f})".format(*(100 * x for x in (a["share"], *a["share_95"]))) for a in found),
         ],
-        [
-            "patches, mean (median, 95 %)",
-            *("{mean:.1f} ({median:.0f}, {q95:.0f})".format(**a["patches"]) for a in found),
-        ],
+        ["patches, mean (median, 95 %)", *(patches.format(**a["patches"]) for a in found)],
+        ["the same in blocks of 1", *(patches.format(**a["patches"]) for a in single)],
         ["runs that read every cell", *(f"{100 * a['read_whole']:.1f} %" for a in found)],
     ]
     for name in next(iter(datasets.values()))["fixed_n_of_interval"]:
