@@ -7,6 +7,8 @@ __version__ = "0.1.0"
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "adaptive.options": ["AdaptiveOptions"],
+        "adaptive.predict": ["AdaptivePrediction", "predict_adaptively"],
         "in_memory": ["attention_sampling"],
         "lattice": ["Lattice"],
         "layers.expectation": ["Expectation"],

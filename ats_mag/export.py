@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import keras
 import tensorflow as tf
 
+from ats_mag.adaptive.bounds import bounded
+from ats_mag.adaptive.serving import adaptive_endpoint, assert_tissue, slides_of
 from ats_mag.inference import CARD
 from ats_mag.lattice import MPP_UNIT
-from ats_mag.slides.overview import WHITE, pad_to_multiple, view_slide
+from ats_mag.slides.overview import WHITE, Overview, pad_to_multiple, view_slide
 from ats_mag.slides.tissue import tissue_mask
 
 if TYPE_CHECKING:
@@ -31,6 +33,13 @@ def export_model(model: SlideClassifier, path: str | os.PathLike[str]) -> tuple[
     - `probabilities` `(B, C)`, `attention` `(B, H, W, M)`, `mpp` `(B,)` um/px of level 0,
     - the patches looked at: `index` `(B, N, 3)`, `location` `(B, N, 2)` (x, y) in level-0 pixels, `downsample` and `weight`
       `(B, N)`. Where the model's test method is `exhaustive`, these are the N most probable.
+
+    and, where the features have a bound (see `adaptive.bounds.score_range`), `adaptive(path, slide_mpp, confidence, min_patches,
+    max_patches, block, first, seed)`: as many patches as the class of each slide takes, see `AdaptiveOptions`. All but the path are
+    single numbers; `max_patches` 0: no limit; `seed` -1: another draw every time. It returns, with one entry per slide,
+
+    - `probabilities` `(B, C)`, the class scores `score` and their intervals `score_low`, `score_high`,
+    - `n_patches` `(B,)` that were read, and `reason` `(B,)`: "decided", "max_patches" or "exhausted".
 
     `path` + "-stock", without the op, which would keep a stock server from loading it at all:
 
@@ -87,20 +96,21 @@ def _path_endpoints(model: SlideClassifier) -> list[tuple[str, Any, list[tf.Tens
     image_spec = tf.RaggedTensorSpec((None, None, 3), tf.uint8, ragged_rank=1)
     mask_spec = tf.RaggedTensorSpec((None, None), tf.bool, ragged_rank=1)
 
-    def view(slide: tuple[tf.Tensor, tf.Tensor]) -> tuple[Any, Any, tf.Tensor]:
-        overview = view_slide(slide[0], overview_mpp, slide[1])
+    def view(path: tf.Tensor, slide_mpp: tf.Tensor) -> Overview:
+        overview = view_slide(path, overview_mpp, slide_mpp)
         image = pad_to_multiple(overview.image, stride, WHITE)
-        mask = pad_to_multiple(overview.mask, stride, 0)
-        ragged = tf.RaggedTensor.from_tensor
-        return ragged(image), ragged(mask), overview.geometry
+        return Overview(image, pad_to_multiple(overview.mask, stride, 0), overview.geometry)
+
+    def ragged_view(slide: tuple[tf.Tensor, tf.Tensor]) -> tuple[Any, Any, tf.Tensor]:
+        image, mask, geometry = view(*slide)
+        return tf.RaggedTensor.from_tensor(image), tf.RaggedTensor.from_tensor(mask), geometry
 
     def serve(path: tf.Tensor, slide_mpp: tf.Tensor) -> dict[str, tf.Tensor]:
-        path = tf.reshape(path, (-1,))
-        slide_mpp = tf.broadcast_to(tf.reshape(tf.cast(slide_mpp, tf.float64), (-1,)), tf.shape(path))
+        path, slide_mpp = slides_of(path, slide_mpp)
         signature = (image_spec, mask_spec, tf.TensorSpec((5,), tf.int64))
-        images, masks, geometry = tf.map_fn(view, (path, slide_mpp), fn_output_signature=signature)
+        images, masks, geometry = tf.map_fn(ragged_view, (path, slide_mpp), fn_output_signature=signature)
         mask = masks.to_tensor(False)
-        with tf.control_dependencies([_assert_tissue(mask, path)]):
+        with tf.control_dependencies([assert_tissue(mask, path)]):
             inputs = {
                 "overview": images.to_tensor(WHITE, shape=(None, None, None, 3)),
                 "mask": mask,
@@ -125,14 +135,8 @@ def _path_endpoints(model: SlideClassifier) -> list[tuple[str, Any, list[tf.Tens
         }
 
     signature = [tf.TensorSpec(None, tf.string, name="path"), tf.TensorSpec(None, tf.float64, name="slide_mpp")]
-    return [("serving_default", serve, signature)]
-
-
-def _assert_tissue(mask: tf.Tensor, path: tf.Tensor) -> tf.Operation:
-    found = tf.reduce_any(mask, axis=(1, 2))
-    return tf.debugging.Assert(
-        tf.reduce_all(found), ["no tissue was found on these slides:", tf.boolean_mask(path, ~found)], summarize=10
-    )
+    endpoints = [("serving_default", serve, signature)]
+    return [*endpoints, adaptive_endpoint(model, view)] if bounded(model) else endpoints
 
 
 def _stock_endpoints(model: SlideClassifier) -> list[tuple[str, Any, list[tf.TensorSpec]]]:

@@ -7,9 +7,15 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from ats_mag.adaptive.options import AdaptiveOptions
+    from ats_mag.adaptive.predict import AdaptivePrediction
+
+    Predict = Callable[[str, float], "np.ndarray | AdaptivePrediction"]
 
 CARD = "assets.extra/ats_mag.json"
 
@@ -21,14 +27,26 @@ class SlidePrediction:
     Attributes:
         classes: names of the C classes.
         probabilities: `(C,)`.
+        n_patches, low, high, score_low, score_high, reason: of adaptive prediction only, see `AdaptivePrediction`.
     """
 
     classes: list[str]
     probabilities: np.ndarray
+    n_patches: int | None = None
+    low: np.ndarray | None = None
+    high: np.ndarray | None = None
+    score_low: np.ndarray | None = None
+    score_high: np.ndarray | None = None
+    reason: str | None = None
 
     def columns(self) -> dict[str, Any]:
-        """As a row of a table."""
-        return {f"p_{name}": float(p) for name, p in zip(self.classes, self.probabilities, strict=True)}
+        """As a row of a table: `p_CLASS` and, of adaptive prediction, the interval of each, `n_patches` and `stopped`."""
+        row: dict[str, Any] = {f"p_{name}": float(p) for name, p in zip(self.classes, self.probabilities, strict=True)}
+        if self.low is not None and self.high is not None:
+            for name, low, high in zip(self.classes, self.low, self.high, strict=True):
+                row |= {f"low_{name}": float(low), f"high_{name}": float(high)}
+            row |= {"n_patches": self.n_patches, "stopped": self.reason}
+        return row
 
 
 class Predictor:
@@ -36,19 +54,20 @@ class Predictor:
 
     Args:
         path: a `.keras` file of a `SlideClassifier`, or the folder of an exported SavedModel.
+        adaptive: read patches until the class is decided. None: predict as the model does at test.
 
     Attributes:
         classes: names of the classes.
 
     Raises:
-        FileNotFoundError, ValueError: no model is there, or one of another kind.
+        FileNotFoundError, ValueError: no model is there, or one of another kind, or one that cannot predict adaptively.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], adaptive: AdaptiveOptions | None = None) -> None:
         path = Path(path)
         if not path.exists():
             raise FileNotFoundError(f"model {str(path)!r} does not exist")
-        self.classes, self._predict = _open_export(path) if path.is_dir() else _open_keras(path)
+        self.classes, self._predict = (_open_export if path.is_dir() else _open_keras)(path, adaptive)
 
     def __call__(self, slide: str | os.PathLike[str], slide_mpp: float | None = None) -> np.ndarray:
         """Probabilities `(C,)` of one slide, see `predict`."""
@@ -68,7 +87,10 @@ class Predictor:
 
         with plain_errors():
             found = self._predict(os.fspath(slide), float("nan") if slide_mpp is None else slide_mpp)
-        return SlidePrediction(self.classes, found)
+        if isinstance(found, np.ndarray):
+            return SlidePrediction(self.classes, found)
+        intervals = (found.low, found.high, found.score_low, found.score_high)
+        return SlidePrediction(self.classes, found.probabilities, found.n_patches, *intervals, found.reason)
 
     def over(self, slides: Sequence[str | os.PathLike[str]], slide_mpp: float | None = None) -> Iterator[np.ndarray]:
         """The probabilities of each slide in turn."""
@@ -128,7 +150,9 @@ def _view_slide() -> Callable[..., Any]:
     return native_view.view_slide
 
 
-def _open_keras(path: Path) -> tuple[list[str], Callable[[str, float], np.ndarray]]:
+def _open_keras(path: Path, adaptive: AdaptiveOptions | None) -> tuple[list[str], Predict]:
+    from ats_mag.adaptive.bounds import score_range
+    from ats_mag.adaptive.predict import predict_adaptively
     from ats_mag.evaluation.evaluate import class_probabilities
     from ats_mag.models import SlideClassifier
     from ats_mag.saving import load_model
@@ -136,17 +160,24 @@ def _open_keras(path: Path) -> tuple[list[str], Callable[[str, float], np.ndarra
     model = load_model(path, compile=False)
     if not isinstance(model, SlideClassifier):
         raise ValueError(f"{str(path)!r} holds a {type(model).__name__}, not a SlideClassifier")
+    model.reader.on_error = "raise"  # a slide that is partly read must not pass as predicted
+    if adaptive is not None:
+        score_range(model, model.head.kernel)  # says what is missing before any slide is read
 
-    def predict(slide: str, slide_mpp: float) -> np.ndarray:
+    def predict(slide: str, slide_mpp: float) -> np.ndarray | AdaptivePrediction:
         inputs = slide_inputs([slide], model.lattice.overview_mpp, model.lattice.stride, slide_mpp)
+        if adaptive is not None:
+            return predict_adaptively(model, inputs, adaptive)[0]
         return class_probabilities(model.head_kind, np.asarray(model(inputs)))[0]
 
     return model.classes, predict
 
 
-def _open_export(path: Path) -> tuple[list[str], Callable[[str, float], np.ndarray]]:
+def _open_export(path: Path, adaptive: AdaptiveOptions | None) -> tuple[list[str], Predict]:
     import tensorflow as tf
 
+    from ats_mag.adaptive.predict import adaptive_prediction
+    from ats_mag.adaptive.serving import NAME, REASONS, serving_options
     from ats_mag.evaluation.evaluate import class_probabilities
     from ats_mag.slides.reader import load_op
 
@@ -158,10 +189,19 @@ def _open_export(path: Path) -> tuple[list[str], Callable[[str, float], np.ndarr
         ) from error
     load_op()
     module = tf.saved_model.load(str(path))
-    serve = module.signatures["serving_default"]
+    serve = module.signatures.get("serving_default" if adaptive is None else NAME)
+    if serve is None:
+        raise ValueError(
+            f"{str(path)!r} cannot predict adaptively: it was exported by an older release (export it again), or its features "
+            "have no bound (see docs/adaptive.md)"
+        )
 
-    def predict(slide: str, slide_mpp: float, _owner: Any = module) -> np.ndarray:
-        outputs = serve(path=tf.constant(os.fsencode(slide)), slide_mpp=tf.constant(slide_mpp, tf.float64))
-        return class_probabilities(card["head"], outputs["probabilities"].numpy())[0]
+    def predict(slide: str, slide_mpp: float, _owner: Any = module) -> np.ndarray | AdaptivePrediction:
+        where = {"path": tf.constant(os.fsencode(slide)), "slide_mpp": tf.constant(slide_mpp, tf.float64)}
+        if adaptive is None:
+            return class_probabilities(card["head"], serve(**where)["probabilities"].numpy())[0]
+        found = {name: value.numpy()[0] for name, value in serve(**where, **serving_options(adaptive)).items()}
+        scores = (found["score"], found["score_low"], found["score_high"])
+        return adaptive_prediction(card["head"], *scores, found["n_patches"], REASONS.index(found["reason"].decode()))
 
     return card["classes"], predict

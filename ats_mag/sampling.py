@@ -99,7 +99,7 @@ def sample(
     drawn = ops.take_along_axis(flat, cell, axis=1)
     threshold = threshold if method == "priority" else None
     weight = sample_weights(drawn, method, threshold, normalize)
-    return Samples(_unravel(cell, ops.shape(attention)[1:]), drawn, weight, threshold)
+    return Samples(unravel(cell, ops.shape(attention)[1:]), drawn, weight, threshold)
 
 
 def sample_weights(attention_of_samples: Any, method: str, threshold: Any | None = None, normalize: bool = True) -> Any:
@@ -200,12 +200,20 @@ def _normalized(u: Any) -> Any:
     return u / ops.where(total > 0, total, ops.ones_like(total))
 
 
-def _gumbel_top(flat: Any, noise: Any, n: Any, n_cells: int | None) -> tuple[Any, Any]:
-    """The N cells of the largest perturbed log-probability, and the (N+1)-th largest itself."""
+def perturb(flat: Any, noise: Any) -> Any:
+    """Log-probabilities plus standard Gumbel noise, made of uniform numbers; -inf where the probability is 0.
+
+    Taken from the largest down, these are weighted draws without replacement.
+    """
     noise = ops.clip(noise, _SMALLEST_NORMAL, _LARGEST_UNIFORM)
     possible = flat > 0
     log_probability = ops.log(ops.where(possible, flat, ops.ones_like(flat)))
-    perturbed = ops.where(possible, log_probability - ops.log(-ops.log(noise)), -math.inf)
+    return ops.where(possible, log_probability - ops.log(-ops.log(noise)), -math.inf)
+
+
+def _gumbel_top(flat: Any, noise: Any, n: Any, n_cells: int | None) -> tuple[Any, Any]:
+    """The N cells of the largest perturbed log-probability, and the (N+1)-th largest itself."""
+    perturbed = perturb(flat, noise)
     if n_cells == n:
         return ops.top_k(perturbed, n)[1], ops.full_like(perturbed[:, :1], -math.inf)
     if n_cells is None:  # perhaps no more than n: a last entry that cannot be drawn stands in for the (n+1)-th
@@ -231,7 +239,7 @@ def _inverse_cdf(flat: Any, noise: Any, n_cells: int | None) -> Any:
     return high
 
 
-def _unravel(cell: Any, space: Any) -> Any:
+def unravel(cell: Any, space: Any) -> Any:
     """`(B, N)` flat cells -> `(B, N, len(space))`, row-major."""
     axes = []
     for side in reversed([space[i] for i in range(len(space))]):

@@ -183,6 +183,36 @@ def _glas_pair(run: dict[str, Any], name: str) -> tuple[dict[str, float], dict[s
     return run["measures"][name]["accuracy"], run["measures"][name]["auroc"]
 
 
+def adaptive() -> str:
+    """Patches of adaptive prediction at its default block, and the fixed N it is compared with."""
+    datasets: dict[str, Any] = json.loads((RESULTS / "adaptive.json").read_text())["datasets"]
+    found, single = ([d["adaptive_by_block"][block] for d in datasets.values()] for block in ("4", "1"))
+    patches = "{mean:.1f} ({median:.0f}, {q95:.0f})"
+    best = [min(d["fixed_n_of_interval"].values()) for d in datasets.values()]
+    rows = [
+        ["slides, runs", *(f"{d['slides']}, {d['runs']}" for d in datasets.values())],
+        ["cells per slide, mean", *(f"{d['cells']['mean']:.0f}" for d in datasets.values())],
+        [
+            "runs whose class is not the exact one (95 % interval)",
+            *("{:.2f} % ({:.2f} to {:.2f})".format(*(100 * x for x in (a["share"], *a["share_95"]))) for a in found),
+        ],
+        ["patches, mean (median, 95 %)", *(patches.format(**a["patches"]) for a in found)],
+        ["the same in blocks of 1", *(patches.format(**a["patches"]) for a in single)],
+        ["runs that read every cell", *(f"{100 * a['read_whole']:.1f} %" for a in found)],
+    ]
+    for name in next(iter(datasets.values()))["fixed_n_of_interval"]:
+        rows.append([f"fixed N, {name}", *(str(d["fixed_n_of_interval"][name]) for d in datasets.values())])
+    rows += [
+        [
+            "mean / smallest of these",
+            *(f"{a['patches']['mean'] / n:.2f}" for a, (_, n) in zip(found, best, strict=True)),
+        ],
+        ["fixed N, the adaptive test asked once", *(str(d["fixed_n_of_the_adaptive_test"]) for d in datasets.values())],
+        ["fixed N whose estimate agrees as often", *(str(a["equal_agreement_n"]) for a in found)],
+    ]
+    return table(["", *datasets], rows)
+
+
 def table(head: list[str], rows: list[list[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
@@ -200,6 +230,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "in-memory": in_memory,
     "scanners": scanners,
     "glas": glas,
+    "adaptive": adaptive,
 }
 
 

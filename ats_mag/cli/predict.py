@@ -37,19 +37,30 @@ def predict(
     scheduler: Annotated[
         str | None, typer.Option(help="Address of a Dask scheduler to give the work to, such as tcp://HOST:8786.")
     ] = None,
+    adaptive: Annotated[
+        bool,
+        typer.Option("--adaptive", help="Read patches of a slide until its class is decided, see docs/adaptive.md."),
+    ] = False,
+    confidence: Annotated[float, typer.Option(help="Of the class and of the intervals, with --adaptive.")] = 0.95,
+    min_patches: Annotated[int, typer.Option(help="Read at least, with --adaptive.")] = 1,
+    max_patches: Annotated[int | None, typer.Option(help="Read at most, with --adaptive; default: all cells.")] = None,
 ) -> None:
     """Predicts slides: one row of class probabilities per slide, written as the slide is done.
 
     Run it again with the same --out after any interruption, or with more slides: rows that stand are kept. Slides that
     fail are named in a table beside it, tried again next time, and make the exit status 1.
     """
+    from ats_mag.adaptive.options import AdaptiveOptions
     from ats_mag.prediction import find_slides, predict_cohort
     from ats_mag.units import parse_mpp
 
     # No slide is read twice: decoded tiles of many slides would only fill the memory.
     os.environ.setdefault("ATS_MAG_CACHE_BYTES", str(_CACHE_BYTES))
     found = find_slides(slides, slide_root, None if mpp is None else parse_mpp(mpp))
-    done: Iterable[Predicted] = predict_cohort(model, found, out, scheduler)
+    options = AdaptiveOptions(confidence, min_patches, max_patches)
+    if not adaptive and options != AdaptiveOptions():
+        raise typer.BadParameter("--confidence, --min-patches and --max-patches go with --adaptive")
+    done: Iterable[Predicted] = predict_cohort(model, found, out, scheduler, adaptive=options if adaptive else None)
     if out is None:
         done = _printed(done)
     elif len(found) > 1:

@@ -1,0 +1,1 @@
+"""Reading patches until the predicted class cannot change any more."""
