@@ -18,6 +18,7 @@ from ats_mag.cli.prepare import prepare
 from ats_mag.cli.slides import doctor, info
 from ats_mag.cli.train import train
 from ats_mag.cli.validate import validate
+from ats_mag.cli.view import view
 
 app = typer.Typer(
     name="ats-mag",
@@ -26,7 +27,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (demo, doctor, info, convert, init, validate, prepare, train, evaluate, predict, export):
+for command in (demo, doctor, info, convert, init, validate, prepare, train, evaluate, predict, export, view):
     app.command()(command)
 
 
