@@ -44,6 +44,7 @@ def read_manifest(
     columns: Mapping[str, str] | None = None,
     labels: Mapping[str, str] | None = None,
     slides: str | os.PathLike[str] | None = None,
+    labelled: bool = True,
 ) -> pd.DataFrame:
     """Reads and checks a manifest, CSV (commas, semicolons or tabs) or XLSX (its first sheet).
 
@@ -59,6 +60,7 @@ def read_manifest(
             mapped part by part. None: labels are the classes.
         slides: folder of the slides. Paths of which there is no file are then looked up in it, in its subfolders too, by
             their file name, with or without its suffix. One that is not found stays as it is, see `compare_folder`.
+        labelled: whether every slide must have a label; slides that are only predicted need none.
 
     Returns:
         A table with a row per slide, its columns text, but `mpp` float (NaN: the file's own). Its `attrs` hold `notes`, a
@@ -79,11 +81,14 @@ def read_manifest(
     table = pd.DataFrame([row for _, row in rows], columns=names, index=[line for line, _ in rows], dtype=object)
     table, notes = _with_our_names(table, found)
     where = f"manifest {str(path)!r}"
+    needed = tuple(name for name in NEEDED if labelled or name != "label")
+    if not labelled and "label" not in table:
+        table["label"] = ""
     _check_columns(where, table, found, names)
     left_out: dict[str, int] = {}
     if labels is not None:
         table, left_out = _map_labels(where, table, labels)
-    _check_empty(where, table)
+    _check_empty(where, table, needed)
     _check_ids(where, table["slide_id"])
     table["mpp"] = _resolutions(where, table)
     _check_splits(where, table)
@@ -186,8 +191,8 @@ def _map_labels(where: str, table: pd.DataFrame, labels: Mapping[str, str]) -> t
     return table.assign(label=mapped)[mapped != ""], dict(sorted(counts.items()))
 
 
-def _check_empty(where: str, table: pd.DataFrame) -> None:
-    for name in NEEDED:
+def _check_empty(where: str, table: pd.DataFrame, needed: tuple[str, ...]) -> None:
+    for name in needed:
         empty = table.index[table[name] == ""]
         if len(empty):
             raise ManifestError(f"{where}, line {empty[0]}: the column {name!r} is empty")

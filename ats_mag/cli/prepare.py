@@ -7,14 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ats_mag.cli.console import console, errors, show_error
+from ats_mag.cli.console import console, show_error
+from ats_mag.cli.watch import SHOWN, show_counts, show_failures, watched
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from ats_mag.preparation import Prepared
-
-_SHOWN = 10  # failed slides that are named on the terminal; all are in the table
 
 
 def prepare(
@@ -55,13 +52,13 @@ def prepare(
         settings.model.stride,
         asked.minutes_per_slide,
     )
-    done = _watched(slides, len(manifest))
+    done = list(watched(slides, len(manifest), "Preparing", "prepared"))
     _summarise(done, settings.records, asked.sheets)
     unlisted = unlisted_records(settings.records, manifest["slide_id"])
     if unlisted:
-        more = f" and {len(unlisted) - _SHOWN} more" if len(unlisted) > _SHOWN else ""
+        more = f" and {len(unlisted) - SHOWN} more" if len(unlisted) > SHOWN else ""
         show_error(
-            f"{len(unlisted)} records are of slides that are not in the manifest: {', '.join(unlisted[:_SHOWN])}{more}; "
+            f"{len(unlisted)} records are of slides that are not in the manifest: {', '.join(unlisted[:SHOWN])}{more}; "
             f"they stay in {settings.records} and are not used",
             "note",
         )
@@ -73,42 +70,13 @@ def prepare(
         raise typer.Exit(1)
 
 
-def _watched(slides: Iterator[Prepared], total: int) -> list[Prepared]:
-    """All of them, with a bar and the time left; where there is no terminal, a line per tenth."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (
-        TextColumn("Preparing"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[failed]}"),
-    )
-    done: list[Prepared] = []
-    failed = 0
-    with Progress(*columns, console=errors, disable=not errors.is_terminal) as progress:
-        task = progress.add_task("", total=total, failed="")
-        for prepared in slides:
-            done.append(prepared)
-            failed += prepared.error is not None
-            progress.update(task, advance=1, failed=f"{failed} failed" if failed else "")
-            if not errors.is_terminal and len(done) * 10 // total > (len(done) - 1) * 10 // total:
-                errors.print(f"prepared {len(done)}/{total}, {failed} failed", highlight=False)
-    return done
-
-
 def _summarise(done: list[Prepared], records: Path, sheets: bool) -> None:
     from ats_mag.preparation import FAILED
 
-    failed = sorted((p for p in done if p.error is not None), key=lambda p: p.slide_id)
-    for p in failed[:_SHOWN]:
-        show_error(f"{p.slide_id}: {p.error}", "failed")
-    if failed:
-        more = f"{len(failed) - _SHOWN} more, and all, " if len(failed) > _SHOWN else "all "
-        show_error(f"{more}with their reasons in {records / FAILED}", "failed")
+    failed = [(p.slide_id, p.error) for p in sorted(done, key=lambda p: p.slide_id) if p.error is not None]
+    show_failures(failed, records / FAILED)
     sizes = [p.bytes for p in done if p.error is None]
-    counts = ", ".join(f"{sum(p.status == s for p in done)} {s}" for s in ("written", "kept", "failed"))
     mean = f"; {sum(sizes) / len(sizes) / 1000:.1f} kB per slide" if sizes else ""
-    console.print(f"{len(done)} slides: {counts}{mean}", highlight=False)
+    show_counts([p.status for p in done], ("written", "kept", "failed"), mean)
     if sheets:
         console.print(f"look through {records / 'sheets' / 'index.html'}", highlight=False, soft_wrap=True)

@@ -1,13 +1,14 @@
-"""Slides over the workers of a Dask cluster: the same work on several machines that share slides and records."""
+"""Slides over the workers of a Dask cluster: the same work on several machines that share their files."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
-from ats_mag.preparation.job import Job, Outcome, Work
+_Job = TypeVar("_Job")
+_Outcome = TypeVar("_Outcome")
 
 _SECONDS_TO_CONNECT = 15
 _SECONDS_FOR_WORKERS = 60
@@ -44,9 +45,15 @@ def connected(address: str) -> Iterator[Any]:
 
 
 def run_on_dask(
-    client: Any, work: Work, jobs: Sequence[Job], at_once: int | None, begin: Callable[[Job], None]
-) -> Iterator[tuple[Job, Outcome]]:
-    """Prepares slides, and yields what came of each as it is done, in any order.
+    client: Any,
+    work: Callable[[_Job], _Outcome],
+    jobs: Sequence[_Job],
+    at_once: int | None,
+    begin: Callable[[_Job], None],
+    died: Callable[[str], _Outcome],
+    doing: str = "prepare",
+) -> Iterator[tuple[_Job, _Outcome]]:
+    """Hands slides out, and yields what came of each as it is done, in any order.
 
     Dask itself gives the slides of a worker that died to others; one that workers died at again and again comes back
     as `died`.
@@ -57,6 +64,8 @@ def run_on_dask(
         jobs: the slides.
         at_once: most slides that are under way. None: what keeps all workers busy.
         begin: called with each slide before the cluster gets it.
+        died: what comes of a slide that workers died at, given a message.
+        doing: what is done with slides, for messages.
 
     Raises:
         ConnectionError: the scheduler was lost; what is done is done.
@@ -67,7 +76,7 @@ def run_on_dask(
     from distributed.scheduler import KilledWorker
 
     waiting = list(reversed(jobs))
-    under_way: dict[str, Job] = {}
+    under_way: dict[str, _Job] = {}
     done = as_completed(loop=client.loop)
 
     def hand_out() -> None:
@@ -75,7 +84,7 @@ def run_on_dask(
         while waiting and len(under_way) < width:
             job = waiting.pop()
             begin(job)
-            future = client.submit(work, job, key=f"prepare-{job.slide_id}-{uuid4().hex}", pure=False)
+            future = client.submit(work, job, key=f"{doing}-{uuid4().hex}", pure=False)
             under_way[future.key] = job
             done.add(future)
 
@@ -85,12 +94,12 @@ def run_on_dask(
         try:
             outcome = future.result()
         except KilledWorker:
-            outcome = Outcome(error="the process that read it died (a Dask worker, several times)", died=True)
+            outcome = died("the process that read it died (a Dask worker, several times)")
         except (FutureCancelledError, OSError) as error:
             raise ConnectionError(
                 "the Dask scheduler was lost; run the command again, and what is done is kept"
             ) from error
         except Exception as error:
-            raise RuntimeError(f"the Dask workers cannot prepare slides: {type(error).__name__}: {error}") from error
+            raise RuntimeError(f"the Dask workers cannot {doing} slides: {type(error).__name__}: {error}") from error
         yield job, outcome
         hand_out()

@@ -152,9 +152,13 @@ def _prepare_all(
                 else:
                     from ats_mag.preparation.cluster import connected, run_on_dask
 
-                    run = partial(run_on_dask, stack.enter_context(connected(scheduler)), prepare_slide)
+                    run = partial(run_on_dask, stack.enter_context(connected(scheduler)), prepare_slide, died=_died)
                 yield from _work_through(todo, out, run, workers)
         _report(jobs, out)
+
+
+def _died(error: str) -> Outcome:
+    return Outcome(error=error, died=True)
 
 
 def _locally(

@@ -1,0 +1,131 @@
+"""Predicting a cohort: rows that stand are kept, the rest is handed out, and each row is written as it comes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ats_mag.prediction.failures import FailureTable
+from ats_mag.prediction.slides import CohortSlide
+from ats_mag.prediction.source import Source
+from ats_mag.prediction.table import PredictionTable
+from ats_mag.prediction.work import Answer, Task, load, predict_slide
+
+_Run = Callable[[Sequence[Task]], Iterator[tuple[Task, Answer]]]
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What became of one slide.
+
+    Attributes:
+        slide: the slide.
+        status: `predicted`, `kept` (its row was there) or `failed`.
+        columns: what `SlidePrediction.columns` gives; None where kept or failed.
+        error: why it failed, else None.
+    """
+
+    slide: CohortSlide
+    status: str
+    columns: dict[str, Any] | None = None
+    error: str | None = None
+
+
+def predict_cohort(
+    model: str | os.PathLike[str],
+    slides: Sequence[CohortSlide],
+    out: str | os.PathLike[str] | None = None,
+    scheduler: str | None = None,
+    **options: Any,
+) -> Iterator[Predicted]:
+    """Predicts slides one by one, and yields what became of each as it is done.
+
+    With `out`, each slide is a row of that CSV, on the disk before the slide is yielded: `path` (absolute), `slide_id`, `mpp`
+    (um/px of level 0 that was given; empty: the file's own), and the columns of `SlidePrediction`. A slide that has a row
+    is kept as it is, so a run that was interrupted, however roughly, is finished by the same call; slides may be added.
+    Slides that fail cost the others nothing: they stand in `NAME.failed.csv` with the reason, and are tried again by the
+    next call. `NAME.model.json` says which model the rows are of.
+
+    Memory does not grow with the number of slides.
+
+    Args:
+        model: a `.keras` file, or the folder of an exported SavedModel.
+        slides: see `find_slides`.
+        out: the CSV; None: nothing is written.
+        scheduler: address of a Dask scheduler that the work goes to, instead of this process. Its workers must see slides
+            and model under the same paths, and load the model once each.
+        options: further arguments of `Predictor`; None: its defaults.
+
+    Raises:
+        FileNotFoundError: there is no such model.
+        ValueError: `out` holds rows of another model, or was predicted with another um/px; the model is none.
+        RuntimeError: another process writes to `out`, or the Dask workers cannot do this work.
+        ConnectionError: no Dask scheduler answers, or it was lost.
+        ImportError: Dask is not installed.
+    """
+    source = Source.of(model, {name: value for name, value in options.items() if value is not None})
+    return _predict_all(source, slides, None if out is None else Path(out), scheduler)
+
+
+def _predict_all(
+    source: Source, slides: Sequence[CohortSlide], out: Path | None, scheduler: str | None
+) -> Iterator[Predicted]:
+    with ExitStack() as stack:
+        run: _Run | None = None
+        if out is None or not out.exists():  # what cannot begin leaves no file
+            run = _start(source, scheduler, stack)
+        table, failures = None, None
+        if out is not None:
+            table = stack.enter_context(PredictionTable(out, source.card()))
+            failures = FailureTable(out)
+        todo = []
+        for slide in slides:
+            if table is not None and _stands(slide, table):
+                yield Predicted(slide, "kept")
+            else:
+                todo.append(Task(slide, os.path.abspath(slide.path), source))
+        if not todo:
+            return
+        for task, answer in (run or _start(source, scheduler, stack))(todo):
+            if answer.columns is None:
+                if failures is not None:
+                    failures.put(task.path, task.slide, answer.error or "")
+                yield Predicted(task.slide, "failed", error=answer.error)
+                continue
+            if table is not None and failures is not None:
+                slide = task.slide
+                table.append({"path": task.path, "slide_id": slide.slide_id, "mpp": slide.mpp, **answer.columns})
+                failures.drop(task.path)
+            yield Predicted(task.slide, "predicted", answer.columns)
+
+
+def _stands(slide: CohortSlide, table: PredictionTable) -> bool:
+    path = os.path.abspath(slide.path)
+    if path not in table.rows:
+        return False
+    before, now = table.rows[path], "" if slide.mpp is None else repr(float(slide.mpp))
+    if before != now:
+        raise ValueError(
+            f"{str(table.path)!r} has a row of slide {path!r} that was predicted with {before or 'the file’s own'} um/px of "
+            f"level 0, not with {now or 'the file’s own'}: choose another file, or remove that row"
+        )
+    return True
+
+
+def _start(source: Source, scheduler: str | None, stack: ExitStack) -> _Run:
+    """Loads the model here, or connects to those who will."""
+    if scheduler is None:
+        load(source)
+        return lambda tasks: ((task, predict_slide(task)) for task in tasks)
+    from ats_mag.preparation.cluster import connected, run_on_dask
+
+    client = stack.enter_context(connected(scheduler))
+    return lambda tasks: run_on_dask(client, predict_slide, tasks, None, lambda task: None, _died, "predict")
+
+
+def _died(error: str) -> Answer:
+    return Answer(error=error)
