@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from ats_mag.cli.console import SlideRoot, console
-
-if TYPE_CHECKING:
-    from ats_mag.viewer.looks import ViewedSlide
+from ats_mag.cli.console import console
 
 _HOST = "127.0.0.1"
-_TABLES = (".csv", ".tsv", ".txt", ".xlsx")
 _AT_ONCE = 64  # requests; more are refused, a browser makes six
 
 
 def view(
-    slides: Annotated[list[Path], typer.Argument(help="Slide files, or manifests that name some.")],
+    slides: Annotated[list[Path], typer.Argument(help="Slide files, folders of them, or manifests (CSV, XLSX).")],
     model: Annotated[Path, typer.Option(help="A .keras file.")],
     mpp: Annotated[
         str | None, typer.Option(help="Resolution of level 0, um/px or \"20x\", over the files' and manifests' own.")
     ] = None,
-    slide_root: SlideRoot = Path("."),
+    slide_root: Annotated[
+        Path | None, typer.Option(help="Folder that a manifest's paths are relative to; default: the manifest's.")
+    ] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Of the page; 0: any that is free.")] = 0,
     lossless: Annotated[bool, typer.Option("--lossless", help="Send the slide's very pixels: larger, slower.")] = False,
     browser: Annotated[bool, typer.Option("--browser", help="Open the page in the browser.")] = False,
@@ -39,10 +37,12 @@ def view(
         from ats_mag.viewer.server import create_app, static_file
     except ImportError as error:
         raise ImportError("the viewer needs Starlette and uvicorn: pip install 'ats-mag[view]'") from error
+    from ats_mag.prediction import find_slides
+    from ats_mag.units import parse_mpp
     from ats_mag.viewer.looks import Looks, model_opener
 
     static_file("openseadragon.min.js")  # what is missing is told at once
-    shown = _slides(slides, slide_root, mpp)
+    shown = find_slides(slides, slide_root, None if mpp is None else parse_mpp(mpp))
     app = create_app(shown, Looks(shown, model_opener(model)), lossless)
     with socket.socket() as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -58,31 +58,12 @@ def view(
             import webbrowser
 
             webbrowser.open(address)
-        settings = {"log_level": "warning", "server_header": False, "limit_concurrency": _AT_ONCE, "ws": "none"}
-        uvicorn.Server(uvicorn.Config(app, timeout_graceful_shutdown=1, **settings)).run(sockets=[listening])
-
-
-def _slides(paths: list[Path], root: Path, mpp: str | None) -> list[ViewedSlide]:
-    """The slides of the command line, those of manifests in their place.
-
-    Raises:
-        FileNotFoundError, ValueError: one is not there; or see `read_manifest` and `parse_mpp`.
-    """
-    from ats_mag.units import parse_mpp
-    from ats_mag.viewer.looks import ViewedSlide
-
-    given = None if mpp is None else parse_mpp(mpp)
-    found = []
-    for path in paths:
-        if path.suffix.lower() not in _TABLES:
-            found.append(ViewedSlide(path.name, str(path), given))
-            continue
-        from ats_mag.manifest import read_manifest
-
-        for row in read_manifest(path, slides=root).itertuples():
-            own = None if row.mpp != row.mpp else float(row.mpp)  # NaN: the file's own
-            found.append(ViewedSlide(str(row.slide_id), str(root / str(row.path)), own if given is None else given))
-    for slide in found:
-        if not Path(slide.path).exists():
-            raise FileNotFoundError(f"slide {slide.path!r} does not exist")
-    return found
+        settings = uvicorn.Config(
+            app,
+            log_level="warning",
+            ws="none",
+            server_header=False,
+            limit_concurrency=_AT_ONCE,
+            timeout_graceful_shutdown=1,
+        )
+        uvicorn.Server(settings).run(sockets=[listening])

@@ -5,30 +5,15 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ats_mag.prediction import CohortSlide
     from ats_mag.report.look import SlideLook
     from ats_mag.viewer.overlay import Overlay
 
 Look = Callable[[str, float | None], "SlideLook"]
-
-
-@dataclass(frozen=True)
-class ViewedSlide:
-    """A slide to show.
-
-    Attributes:
-        name: for people.
-        path: of the file.
-        mpp: um/px of level 0. None: the file's own.
-    """
-
-    name: str
-    path: str
-    mpp: float | None = None
 
 
 class Looks:
@@ -42,7 +27,7 @@ class Looks:
         open_model: gives the function that looks at a slide.
     """
 
-    def __init__(self, slides: Sequence[ViewedSlide], open_model: Callable[[], Look]) -> None:
+    def __init__(self, slides: Sequence[CohortSlide], open_model: Callable[[], Look]) -> None:
         self._slides = slides
         self._open_model = open_model
         self._asked: queue.SimpleQueue[int] = queue.SimpleQueue()

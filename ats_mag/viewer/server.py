@@ -15,8 +15,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from ats_mag.prediction import CohortSlide
 from ats_mag.viewer.guard import Guard
-from ats_mag.viewer.looks import Looks, ViewedSlide
+from ats_mag.viewer.looks import Looks
 from ats_mag.viewer.tiles import OVERLAP, TILE, DeepZoom, encode
 
 # Nothing else is served from the disk; the names are looked up, never joined to a path.
@@ -32,7 +33,7 @@ _VENDORED = "vendor"
 _OPEN_SLIDES = 4  # a slide of one level keeps a picture of some megabytes
 
 
-def create_app(slides: Sequence[ViewedSlide], looks: Looks, lossless: bool = False) -> Starlette:
+def create_app(slides: Sequence[CohortSlide], looks: Looks, lossless: bool = False) -> Starlette:
     """The application.
 
     Args:
@@ -67,7 +68,7 @@ def create_app(slides: Sequence[ViewedSlide], looks: Looks, lossless: bool = Fal
         return Response(static_file(name), media_type=FILES[name])
 
     def names(request: Request) -> Response:
-        return JSONResponse([slide.name for slide in slides])
+        return JSONResponse([slide.slide_id for slide in slides])
 
     def slide(request: Request) -> Response:
         return JSONResponse(_slide_values(opened(slide_of(request))))
