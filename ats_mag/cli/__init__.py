@@ -15,6 +15,7 @@ from ats_mag.cli.export import export
 from ats_mag.cli.init import init
 from ats_mag.cli.predict import predict
 from ats_mag.cli.prepare import prepare
+from ats_mag.cli.report import report
 from ats_mag.cli.slides import doctor, info
 from ats_mag.cli.train import train
 from ats_mag.cli.validate import validate
@@ -27,7 +28,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (demo, doctor, info, convert, init, validate, prepare, train, evaluate, predict, export, view):
+for command in (demo, doctor, info, convert, init, validate, prepare, train, evaluate, predict, export, report, view):
     app.command()(command)
 
 
