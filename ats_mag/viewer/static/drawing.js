@@ -5,7 +5,7 @@ const NICE = [5, 2, 1];
 export class Drawing {
   constructor(viewer) {
     this.viewer = viewer;
-    this.canvas = document.createElement("canvas");
+    this.canvas = Object.assign(document.createElement("canvas"), { className: "overlay" });
     Object.assign(this.canvas.style, { position: "absolute", inset: "0", width: "100%", height: "100%", pointerEvents: "none" });
     viewer.canvas.append(this.canvas);
     this.clear();
