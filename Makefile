@@ -59,4 +59,4 @@ $(VENV)/.installed-bench: $(VENV)/.installed
 	touch $@
 
 clean:
-	rm -rf $(VENV) demo-run build *.egg-info ats_mag/slides/op/*.so
+	rm -rf $(VENV) demo-run build *.egg-info ats_mag/slides/op/*.so ats_mag/viewer/static/vendor

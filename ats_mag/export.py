@@ -23,7 +23,12 @@ if TYPE_CHECKING:
 STOCK_SUFFIX = "-stock"
 
 
-def export_model(model: SlideClassifier, path: str | os.PathLike[str]) -> tuple[Path, Path]:
+def export_model(
+    model: SlideClassifier,
+    path: str | os.PathLike[str],
+    model_file: str | os.PathLike[str] | None = None,
+    intended_use: str | None = None,
+) -> tuple[Path, Path]:
     """Writes the two SavedModels.
 
     `path`, for a process that has loaded the op library (`tf.load_op_library(ats_mag.load_op())`, without the package):
@@ -51,6 +56,7 @@ def export_model(model: SlideClassifier, path: str | os.PathLike[str]) -> tuple[
     Args:
         model: the model.
         path: folder of the first; it must not exist.
+        model_file, intended_use: see `model_card.model_card`, which is written into both as `model_card.json`.
 
     Returns:
         The two folders.
@@ -63,6 +69,7 @@ def export_model(model: SlideClassifier, path: str | os.PathLike[str]) -> tuple[
     for folder in (path, stock):
         if folder.exists():
             raise FileExistsError(f"{str(folder)!r} exists already: remove it, or export to another place")
+    cards = _cards(model, model_file, intended_use)  # first, as a damaged run should be told at once
     for folder, endpoints in ((path, _path_endpoints(model)), (stock, _stock_endpoints(model))):
         unfinished = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
         archive = keras.export.ExportArchive()
@@ -70,25 +77,23 @@ def export_model(model: SlideClassifier, path: str | os.PathLike[str]) -> tuple[
         for name, function, signature in endpoints:
             archive.add_endpoint(name, function, input_signature=signature)
         archive.write_out(str(unfinished), verbose=False)
-        card = unfinished / CARD
-        card.parent.mkdir(exist_ok=True)
-        card.write_text(json.dumps(_card(model), indent=2) + "\n")
+        _write_cards(unfinished, cards)
         os.replace(unfinished, folder)
     return path, stock
 
 
-def _card(model: SlideClassifier) -> dict[str, Any]:
-    """What a user of the SavedModel must know of it."""
-    return {
-        "classes": model.classes,
-        "head": model.head_kind,
-        "magnifications_um_per_px": list(model.magnifications),
-        "overview_um_per_px": model.lattice.overview_mpp,
-        "stride": model.lattice.stride,
-        "patch_size": model.patch_size,
-        "test_method": model.test_method,
-        "test_n_patches": model.test_n_patches,
-    }
+def _cards(model: SlideClassifier, *about: Any) -> dict[str, Any]:
+    """One for `Predictor`, one for people, by their places."""
+    from ats_mag.model_card import MODEL_CARD, describe, model_card
+
+    return {CARD: describe(model), MODEL_CARD: model_card(model, *about)}
+
+
+def _write_cards(folder: Path, cards: dict[str, Any]) -> None:
+    for place, card in cards.items():
+        file = folder / place
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _path_endpoints(model: SlideClassifier) -> list[tuple[str, Any, list[tf.TensorSpec]]]:

@@ -16,9 +16,11 @@ from ats_mag.cli.export import export
 from ats_mag.cli.init import init
 from ats_mag.cli.predict import predict
 from ats_mag.cli.prepare import prepare
+from ats_mag.cli.report import report
 from ats_mag.cli.slides import doctor, info
 from ats_mag.cli.train import train
 from ats_mag.cli.validate import validate
+from ats_mag.cli.view import view
 
 app = typer.Typer(
     name="ats-mag",
@@ -37,8 +39,10 @@ for command in (
     resumable(prepare),
     resumable(train),
     evaluate,
+    report,
     resumable(predict),
     explain,
+    view,
     export,
 ):
     app.command()(command)

@@ -13,9 +13,17 @@ from ats_mag.cli.console import console
 def export(
     model: Annotated[Path, typer.Argument(help="A .keras file.")],
     out: Annotated[Path, typer.Argument(help="Folder of the SavedModel; a second one goes to OUT-stock.")],
+    intended_use: Annotated[
+        str | None, typer.Option(help="What the model is for, in your words; it goes into model_card.json.")
+    ] = None,
 ) -> None:
-    """Writes two SavedModels: by slide path, and without the op for a stock server."""
+    """Writes two SavedModels: by slide path, and without the op for a stock server.
+
+    Each holds model_card.json: what the model is, and, of a model in the folder of a run, what it was trained on and how it
+    measured.
+    """
+    from ats_mag.export import export_model
     from ats_mag.saving import load_model
 
-    for folder in load_model(model, compile=False).export(out):
+    for folder in export_model(load_model(model, compile=False), out, model, intended_use):
         console.print(f"wrote {folder}", highlight=False, soft_wrap=True)

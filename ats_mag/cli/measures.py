@@ -79,21 +79,10 @@ def show_folds(found: dict[str, Any]) -> None:
 
 
 def _add_rows(table: Table, columns: list[dict[str, Any]], classes: list[str]) -> None:
-    from ats_mag.evaluation.measures import OVERALL, PER_CLASS
+    from ats_mag.evaluation.words import measure_words
 
-    names = {name: _WORDS.get(name, name) for name in OVERALL}
-    names |= {f"{name}_{c}": f"{_WORDS.get(name, name)}, {c}" for name in PER_CLASS for c in classes}
-    for name, words in names.items():
+    for name, words in measure_words(classes).items():
         table.add_row(escape(words), *(_text(column[name]) for column in columns))
-
-
-_WORDS = {
-    "auroc": "AUROC",
-    "auprc": "AUPRC",
-    "balanced_accuracy": "balanced accuracy",
-    "f1": "F1",
-    "ece": "calibration error",
-}
 
 
 def _text(measure: dict[str, Any]) -> str:

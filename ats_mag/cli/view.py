@@ -1,0 +1,69 @@
+"""Viewing."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ats_mag.cli.console import console
+
+_HOST = "127.0.0.1"
+_AT_ONCE = 64  # requests; more are refused, a browser makes six
+
+
+def view(
+    slides: Annotated[list[Path], typer.Argument(help="Slide files, folders of them, or manifests (CSV, XLSX).")],
+    model: Annotated[Path, typer.Option(help="A .keras file.")],
+    mpp: Annotated[
+        str | None, typer.Option(help="Resolution of level 0, um/px or \"20x\", over the files' and manifests' own.")
+    ] = None,
+    slide_root: Annotated[
+        Path | None, typer.Option(help="Folder that a manifest's paths are relative to; default: the manifest's.")
+    ] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Of the page; 0: any that is free.")] = 0,
+    lossless: Annotated[bool, typer.Option("--lossless", help="Send the slide's very pixels: larger, slower.")] = False,
+    browser: Annotated[bool, typer.Option("--browser", help="Open the page in the browser.")] = False,
+) -> None:
+    """Shows slides in the browser, with what the model looks at.
+
+    The page is served to this machine only and ends with the command (Ctrl-C). From afar: `ssh -L PORT:127.0.0.1:PORT`.
+    """
+    try:
+        import uvicorn
+
+        from ats_mag.viewer.server import create_app, static_file
+    except ImportError as error:
+        raise ImportError("the viewer needs Starlette and uvicorn: pip install 'ats-mag[view]'") from error
+    from ats_mag.prediction import find_slides
+    from ats_mag.units import parse_mpp
+    from ats_mag.viewer.looks import Looks, model_opener
+
+    static_file("openseadragon.min.js")  # what is missing is told at once
+    shown = find_slides(slides, slide_root, None if mpp is None else parse_mpp(mpp))
+    app = create_app(shown, Looks(shown, model_opener(model)), lossless)
+    with socket.socket() as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((_HOST, port))
+        except OSError as error:
+            raise OSError(
+                f"port {port} cannot be had ({error.strerror}): choose another with --port, or none"
+            ) from error
+        address = f"http://{_HOST}:{listening.getsockname()[1]}/"
+        console.print(f"{len(shown)} slide(s) at {address}   (Ctrl-C ends it)", highlight=False, soft_wrap=True)
+        if browser:
+            import webbrowser
+
+            webbrowser.open(address)
+        settings = uvicorn.Config(
+            app,
+            log_level="warning",
+            ws="none",
+            server_header=False,
+            limit_concurrency=_AT_ONCE,
+            timeout_graceful_shutdown=1,
+        )
+        uvicorn.Server(settings).run(sockets=[listening])
