@@ -44,6 +44,24 @@ def fingerprint(path: str, known: dict[str, Any] | None = None) -> dict[str, Any
         return {"error": error.strerror or str(error)}
 
 
+def is_damaged(path: str, size: int, skip: bool) -> bool:
+    """Whether a slide that is not what it was has broken: then it is its reader that says so, or skips it.
+
+    Args:
+        path: the slide.
+        size: bytes that its files had.
+        skip: whether slides that cannot be read are skipped: then one that opens, but became shorter, has broken, too.
+    """
+    from ats_mag.slides.properties import slide_info
+
+    try:
+        now = slide_files(path).size
+        slide_info(path)
+    except (OSError, ValueError, RuntimeError):
+        return True
+    return skip and now < size
+
+
 def fingerprints(
     manifest: pd.DataFrame, slides: str | os.PathLike[str], known: dict[str, dict[str, Any]]
 ) -> dict[str, dict[str, Any]]:

@@ -7,6 +7,8 @@ from typing import Any
 
 from ats_mag.config import RunConfig
 
+_PARTS = ("train", "validation")
+
 
 def fold_records(config: RunConfig, fold: int) -> dict[str, list[dict[str, Any]]]:
     """The records of the slides that the run's splits put into training and validation of a fold.
@@ -15,11 +17,12 @@ def fold_records(config: RunConfig, fold: int) -> dict[str, list[dict[str, Any]]
         By part, `train` and `validation`, as `find_records` gives them, with the labels of the splits.
 
     Raises:
+        RecordError: records that are damaged, or made otherwise than they would be now.
         ValueError: the splits have no such fold, or a part to train on is empty; slides have no record, unless
             `prepare.on_bad_slide` is `skip`, which only warns.
     """
     from ats_mag.manifest import load_manifest
-    from ats_mag.records import find_records
+    from ats_mag.preparation.usable import usable_records
     from ats_mag.run_folder import start_run
     from ats_mag.splits import fold_names, load_splits, part_of
 
@@ -29,11 +32,12 @@ def fold_records(config: RunConfig, fold: int) -> dict[str, list[dict[str, Any]]
     folds = len(fold_names(splits))
     if not 0 <= fold < folds:
         raise ValueError(f"the splits of {str(config.run)!r} have the folds 0 to {folds - 1}. Received: fold {fold}")
-    records = {r["slide_id"]: r for r in find_records(config.records)}
+    wanted = [name for part in _PARTS for name in part_of(splits, fold, part)]
+    records = usable_records(config, manifest, wanted, config.train.on_bad_slide == "skip")
     labels = dict(zip(splits["slide_id"], splits["label"], strict=True))
     parts: dict[str, list[dict[str, Any]]] = {}
     missing = []
-    for part in ("train", "validation"):
+    for part in _PARTS:
         names = part_of(splits, fold, part)
         missing += [name for name in names if name not in records]
         parts[part] = [{**records[name], "label": labels[name]} for name in names if name in records]
