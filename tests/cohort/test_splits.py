@@ -208,6 +208,31 @@ def test_a_stored_division_is_checked(tmp_path):
         load_splits(config, table)
 
 
+def test_a_manifest_that_decides_is_followed_when_it_is_edited(tmp_path):
+    """Its parts, and with `by_site` its sites: the stored division would hide the edit."""
+    parts = ["train", "test", "training", "val", "train", "train"]
+    table = manifest([(f"p{i}", "ab"[i % 2], "", part) for i, part in enumerate(parts)])
+    config = run(tmp_path, kind="manifest")
+    load_splits(config, table)
+    load_splits(config, table.assign(split=["training", "TEST", "train", "validation", "train", "train"]))
+    with pytest.raises(SplitError, match=r"2 slide\(s\) in another part than .* `split` \('s0', 's1'\)\. Remove"):
+        load_splits(config, table.assign(split=["test", "train", *parts[2:]]))
+    (tmp_path / "run" / "splits.csv").unlink()
+    drawn = table.assign(split=["train"] * 5 + ["test"])
+    assert "validation" in load_splits(config, drawn)["fold_0"].tolist()
+    load_splits(config, drawn)
+    with pytest.raises(SplitError, match="another part"):
+        load_splits(config, drawn.assign(split=["val"] + ["train"] * 4 + ["test"]))
+
+    sites = cohort(20, sites=5)
+    config = run(tmp_path / "sites", by_site=True)
+    load_splits(config, sites)
+    moved = sites.assign(site=sites["site"].where(sites["patient_id"] != "p3", "site4"))
+    with pytest.raises(SplitError, match=r"another site than the manifest of 2 slide\(s\) \('s6', 's7'\)"):
+        load_splits(config, moved)
+    load_splits(run(tmp_path / "sites"), moved)
+
+
 def test_folds_of_one_class_are_named_before_training():
     splits = cohort(8, 1)[["slide_id", "patient_id", "label"]]
     splits["fold_0"] = ["train", "train", "train", "train", "validation", "test", "validation", "test"]
