@@ -18,9 +18,9 @@ from ats_mag.config import RunConfig, resolve_paths
 from ats_mag.fingerprints import changed_slides, fingerprints
 from ats_mag.manifest import COLUMNS, class_list
 from ats_mag.splits import FILE as SPLITS_FILE
-from ats_mag.splits import fold_names
+from ats_mag.splits import fold_names, splits_content
 from ats_mag.units import parse_mpp
-from ats_mag.whole_file import write_whole
+from ats_mag.whole_file import digest, write_whole
 
 CONFIG_FILE, RUN_FILE, MANIFEST_FILE = "config.yaml", "run.json", "manifest.csv"
 FOLDS = "fold-*"
@@ -55,7 +55,7 @@ class RunError(ValueError):
 
 
 def start_run(config: RunConfig, manifest: pd.DataFrame, splits: pd.DataFrame) -> None:
-    """Writes `config.yaml`, `manifest.csv` and `run.json` into the run's folder, or compares them with what is there.
+    """Writes `config.yaml`, `manifest.csv`, `run.json` and `splits.csv` into the run's folder, or compares them.
 
     Every command calls it before anything that takes long. As long as nothing was trained (no folder `fold-*` holds a
     file), changes are taken over; then only those that leave results comparable.
@@ -63,16 +63,17 @@ def start_run(config: RunConfig, manifest: pd.DataFrame, splits: pd.DataFrame) -
     Args:
         config: of the run.
         manifest: as `load_manifest` gives it.
-        splits: as `load_splits` gives it, which also stores it.
+        splits: as `load_splits` gives it.
 
     Raises:
         RunError: the run was begun with other settings, slides or labels; or the division was made with others.
     """
-    problems = differences(config, manifest)
+    content = splits_content(config, splits)
+    problems = differences(config, manifest, splits)
     if problems:
         raise RunError(_refusal(config, problems))
     before = _read_json(config.run / RUN_FILE) or {}
-    values, division = _values(config), _division(config)
+    values = _values(config)
     run = {
         "versions": versions(),
         "seeds": {"splits": config.splits.seed, "train": config.train.seed},
@@ -81,12 +82,13 @@ def start_run(config: RunConfig, manifest: pd.DataFrame, splits: pd.DataFrame) -
         "left_out": manifest.attrs.get("left_out", {}),
         "notes": manifest.attrs.get("notes", []),
         "folds": len(fold_names(splits)),
-        "splits_sha256": division,
+        "splits_sha256": hashlib.sha256(content).hexdigest(),
         "splits_made_with": values["splits"],
         "slides": fingerprints(manifest, config.data.slides, before.get("slides", {})),
         "config": values,
     }
     if all(before.get(name) == value for name, value in run.items()):
+        _store_splits(config, content)
         return
     start = {"at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), "versions": run["versions"]}
     run["starts"] = [*before.get("starts", []), start]
@@ -94,8 +96,9 @@ def start_run(config: RunConfig, manifest: pd.DataFrame, splits: pd.DataFrame) -
     config.run.mkdir(parents=True, exist_ok=True)
     write_whole(config.run / MANIFEST_FILE, manifest[list(COLUMNS)].to_csv(index=False).encode())
     write_whole(config.run / CONFIG_FILE, yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True).encode())
-    # Last, as it says that all is there.
     write_whole(config.run / RUN_FILE, (json.dumps(run, indent=2, ensure_ascii=False) + "\n").encode())
+    # Last: a division whose settings are not in `run.json` would pass for one that was made with any.
+    _store_splits(config, content)
 
 
 def read_run(config: RunConfig) -> dict[str, Any]:
@@ -115,12 +118,13 @@ def is_trained(config: RunConfig) -> bool:
     return any(path.is_file() for folder in config.run.glob(FOLDS) for path in folder.rglob("*"))
 
 
-def differences(config: RunConfig, manifest: pd.DataFrame) -> list[str]:
+def differences(config: RunConfig, manifest: pd.DataFrame, splits: pd.DataFrame | None = None) -> list[str]:
     """What is not as the run was begun with, and must be: of the configuration, the division, the manifest, the slides.
 
     Args:
         config: as it is now.
         manifest: as `load_manifest` gives it now.
+        splits: as `load_splits` gives it. None: what is stored.
 
     Returns:
         One sentence each; none where the run can go on, or was not begun.
@@ -131,7 +135,7 @@ def differences(config: RunConfig, manifest: pd.DataFrame) -> list[str]:
     run = _read_json(config.run / RUN_FILE)
     if run is None:
         return []
-    values, division = _values(config), _division(config)
+    values, division = _values(config), _division(config, splits)
     if not is_trained(config):
         changed = _changed_keys(run["splits_made_with"], values["splits"], "splits.")
         if not changed or division != run["splits_sha256"]:
@@ -206,12 +210,17 @@ def _at(values: Any, key: str) -> Any:
     return {} if values is None else values
 
 
-def _division(config: RunConfig) -> str | None:
-    """Tells one `splits.csv` from another."""
-    try:
-        return hashlib.sha256((config.run / SPLITS_FILE).read_bytes()).hexdigest()
-    except FileNotFoundError:
-        return None
+def _division(config: RunConfig, splits: pd.DataFrame | None) -> str | None:
+    """Tells one `splits.csv` from another; None: it is not stored, and not to be."""
+    file = config.run / SPLITS_FILE
+    if splits is not None:
+        return hashlib.sha256(splits_content(config, splits)).hexdigest()
+    return digest(file) if file.exists() else None
+
+
+def _store_splits(config: RunConfig, content: bytes) -> None:
+    if not (config.run / SPLITS_FILE).exists():
+        write_whole(config.run / SPLITS_FILE, content)
 
 
 def _manifest_changes(file: Path, manifest: pd.DataFrame) -> list[str]:

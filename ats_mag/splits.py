@@ -11,7 +11,6 @@ import pandas as pd
 from ats_mag.division import SplitError, divide, manifest_parts
 from ats_mag.manifest import label_parts
 from ats_mag.table_files import TableError, read_table
-from ats_mag.whole_file import write_whole
 
 if TYPE_CHECKING:
     from ats_mag.config import RunConfig
@@ -21,13 +20,12 @@ PARTS = ("train", "validation", "test")
 _FOLD = "fold_"
 
 
-def load_splits(config: RunConfig, manifest: pd.DataFrame, write: bool = True) -> pd.DataFrame:
-    """The division of a run's patients: `splits.csv` of its folder, made where it is not there.
+def load_splits(config: RunConfig, manifest: pd.DataFrame) -> pd.DataFrame:
+    """The division of a run's patients: `splits.csv` of its folder, or, before `start_run` has stored one, a new one.
 
     Args:
         config: of the run.
         manifest: as `load_manifest` gives it.
-        write: whether to store a division that was made.
 
     Returns:
         A table of text with a row per slide: `slide_id`, `patient_id`, `label`, `site` where the manifest has sites, and
@@ -50,11 +48,13 @@ def load_splits(config: RunConfig, manifest: pd.DataFrame, write: bool = True) -
                 f"{str(file)!r} has {len(fold_names(splits))} fold(s), the configuration asks for {folds}. {_MEND}"
             )
         return splits
-    splits = divide(manifest, config.splits)
-    if write:
-        config.run.mkdir(parents=True, exist_ok=True)
-        write_whole(file, splits.to_csv(index=False).encode())
-    return splits
+    return divide(manifest, config.splits)
+
+
+def splits_content(config: RunConfig, splits: pd.DataFrame) -> bytes:
+    """What the run's `splits.csv` holds, or will hold."""
+    file = config.run / FILE
+    return file.read_bytes() if file.exists() else splits.to_csv(index=False).encode()
 
 
 _MEND = (

@@ -140,7 +140,7 @@ def _judge(config: RunConfig, report: dict[str, Any]) -> None:
 def _check_division(config: RunConfig, manifest: pd.DataFrame, bad: set[str], report: dict[str, Any]) -> None:
     multi_label = config.model.head == "multi_label"
     try:
-        splits = load_splits(config, manifest, write=False)
+        splits = load_splits(config, manifest)
     except SplitError as error:
         report["stops"].append(str(error))
         with contextlib.suppress(SplitError):  # the first one says all

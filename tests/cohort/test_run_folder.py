@@ -1,3 +1,4 @@
+import hashlib
 import json
 import os
 
@@ -130,6 +131,36 @@ def test_everything_may_change_before_training_but_the_division(study):
     config = start(study, YAML + "splits: {seed: 5}\n")
     assert read_run(config)["seeds"]["splits"] == 5
     assert read_run(config)["config"]["train"]["epochs"] == 3
+
+
+@pytest.mark.parametrize("killed_at", ["manifest.csv", "config.yaml", "run.json", "splits.csv"])
+def test_a_start_that_is_killed_leaves_no_division_of_other_settings(study, monkeypatch, killed_at):
+    from ats_mag import run_folder
+
+    write = run_folder.write_whole
+
+    def killed(file, content):
+        if file.name == killed_at:
+            raise KeyboardInterrupt
+        write(file, content)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(run_folder, "write_whole", killed)
+        start(study)
+    config = start(study, YAML + "splits: {test: 0.5, validation: 0}\n")
+    splits = pd.read_csv(study / "run" / "splits.csv")
+    assert (splits["fold_0"] == "test").sum() == 8
+    assert read_run(config)["splits_made_with"]["test"] == 0.5
+    assert read_run(config)["splits_sha256"] == hashlib.sha256((study / "run" / "splits.csv").read_bytes()).hexdigest()
+
+
+def test_a_division_that_was_removed_comes_back(study):
+    start(study)
+    before = (study / "run" / "splits.csv").read_bytes()
+    begin_training(study)
+    (study / "run" / "splits.csv").unlink()
+    start(study)
+    assert (study / "run" / "splits.csv").read_bytes() == before
 
 
 def test_slides_that_changed_are_named(study):
