@@ -144,9 +144,10 @@ def test_a_start_that_is_killed_leaves_no_division_of_other_settings(study, monk
             raise KeyboardInterrupt
         write(file, content)
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(run_folder, "write_whole", killed)
-        start(study)
+        with pytest.raises(KeyboardInterrupt):
+            start(study)
     config = start(study, YAML + "splits: {test: 0.5, validation: 0}\n")
     splits = pd.read_csv(study / "run" / "splits.csv")
     assert (splits["fold_0"] == "test").sum() == 8
