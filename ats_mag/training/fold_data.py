@@ -5,6 +5,8 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+import pandas as pd
+
 from ats_mag.config import RunConfig
 
 _PARTS = ("train", "validation")
@@ -18,8 +20,9 @@ def fold_records(config: RunConfig, fold: int) -> dict[str, list[dict[str, Any]]
 
     Raises:
         RecordError: records that are damaged, or made otherwise than they would be now.
-        ValueError: the splits have no such fold, or a part to train on is empty; slides have no record, unless
-            `prepare.on_bad_slide` is `skip`, which only warns.
+        SplitError: the training slides that have a record lack a class.
+        ValueError: the splits have no such fold; slides have no record, unless `prepare.on_bad_slide` is `skip`, which
+            only warns.
     """
     from ats_mag.manifest import load_manifest
     from ats_mag.preparation.usable import usable_records
@@ -50,6 +53,23 @@ def fold_records(config: RunConfig, fold: int) -> dict[str, list[dict[str, Any]]
                 "prepare.on_bad_slide: skip"
             )
         warnings.warn(f"{text}; they are left out", stacklevel=3)
-    if not parts["train"]:
-        raise ValueError(f"fold {fold} has no slide to train on: check the splits in {str(config.run)!r}")
+    _check_classes(config, splits[splits["slide_id"].isin(records)], fold, sorted(set(splits["label"])))
     return parts
+
+
+def _check_classes(config: RunConfig, present: pd.DataFrame, fold: int, labels: list[str]) -> None:
+    """That the slides with a record, those of the test part aside, show every class; warns of a part that does not."""
+    from ats_mag.division import SplitError
+    from ats_mag.manifest import label_parts
+    from ats_mag.splits import check_fold
+
+    multi = config.model.head == "multi_label"
+    classes = sorted({name for label in labels for name in label_parts(label)}) if multi else labels
+    try:
+        notes = check_fold(present, fold, multi, classes)
+    except SplitError as error:
+        raise SplitError(
+            f"of the slides that have a record, {error}; or have `ats-mag prepare` make the missing ones"
+        ) from error
+    for note in notes:
+        warnings.warn(note, stacklevel=4)

@@ -7,6 +7,7 @@ import pytest
 from cohort.prepare_slides import make_cohort, write_slide
 
 from ats_mag.config import read_config
+from ats_mag.division import SplitError
 from ats_mag.manifest import load_manifest
 from ats_mag.preparation import prepare
 from ats_mag.preparation.usable import usable_records
@@ -79,6 +80,28 @@ def test_records_that_stand_are_given(study):
     assert list(found(study)) == ["s0", "s1", "s2", "s3"]
     config = read_config(study / "config.yaml")
     assert [r["slide_id"] for r in fold_records(config, 0)["train"]] == ["s0", "s1"]
+
+
+def test_a_class_without_a_usable_slide_is_told_before_training(study):
+    """The splits have slides of both; but those with a record may not."""
+    skip = YAML.replace("whole", "whole, on_bad_slide: skip")
+    (study / "config.yaml").write_text(skip)
+    edit(study, "s0,s0.tif,p0,a", "s0,s0.tif,p0,b")  # a: s2; b: s0, s1
+    config = read_config(study / "config.yaml")
+    assert len(fold_records(config, 0)["train"]) == 3
+    (config.records / "s2.tfrecord").unlink()
+    with (
+        pytest.warns(UserWarning, match="s2; they are left out"),
+        pytest.raises(SplitError, match="have a record, the training part of fold 0 lacks the class.* 'a'.*or have"),
+    ):
+        fold_records(config, 0)
+
+
+def test_a_validation_part_of_one_class_is_only_told(study):
+    (study / "config.yaml").write_text(YAML)
+    edit(study, "s2,s2.tif,p2,a,,train", "s2,s2.tif,p2,a,,validation")
+    with pytest.warns(UserWarning, match="validation part has slides of one class only, 'a'"):
+        assert len(fold_records(read_config(study / "config.yaml"), 0)["train"]) == 2
 
 
 @pytest.mark.parametrize(
