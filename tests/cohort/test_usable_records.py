@@ -92,7 +92,7 @@ def test_a_class_without_a_usable_slide_is_told_before_training(study):
     (config.records / "s2.tfrecord").unlink()
     with (
         pytest.warns(UserWarning, match="s2; they are left out"),
-        pytest.raises(SplitError, match="have a record, the training part of fold 0 lacks the class.* 'a'.*or have"),
+        pytest.raises(SplitError, match=r"have a record, the training part of fold 0 lacks the class.* 'a'.*or have"),
     ):
         fold_records(config, 0)
 
