@@ -86,7 +86,7 @@ def fingerprints(
 def changed_slides(
     manifest: pd.DataFrame, slides: str | os.PathLike[str], known: dict[str, dict[str, Any]]
 ) -> list[str]:
-    """The ids of slides whose content is not that of the known fingerprints; files that are gone are left to their reader."""
+    """The ids of slides that can be read and whose content is not that of the known fingerprints."""
     now = fingerprints(manifest, slides, known)
     return [
         slide_id

@@ -6,7 +6,9 @@ import datetime
 import hashlib
 import importlib.metadata
 import json
+import os
 import platform
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ import yaml
 
 from ats_mag import __version__
 from ats_mag.config import RunConfig, resolve_paths
-from ats_mag.fingerprints import changed_slides, fingerprints
+from ats_mag.fingerprints import changed_slides, fingerprints, is_damaged
 from ats_mag.manifest import COLUMNS, class_list
 from ats_mag.splits import FILE as SPLITS_FILE
 from ats_mag.splits import fold_names, splits_content
@@ -24,6 +26,7 @@ from ats_mag.whole_file import digest, write_whole
 
 CONFIG_FILE, RUN_FILE, MANIFEST_FILE = "config.yaml", "run.json", "manifest.csv"
 FOLDS = "fold-*"
+BAD_SLIDES_FILE = "bad_slides.csv"  # of a fold
 _PACKAGES = ("tensorflow", "keras", "numpy", "pandas", "scikit-learn", "openslide-bin", "openslide-python")
 
 # Keys whose change leaves results comparable: where things lie, how the work is done, what happens to slides that cannot
@@ -65,6 +68,9 @@ def start_run(config: RunConfig, manifest: pd.DataFrame, splits: pd.DataFrame) -
         manifest: as `load_manifest` gives it.
         splits: as `load_splits` gives it.
 
+    Warns:
+        UserWarning: slides that were trained on cannot be read any more.
+
     Raises:
         RunError: the run was begun with other settings, slides or labels; or the division was made with others.
     """
@@ -74,6 +80,14 @@ def start_run(config: RunConfig, manifest: pd.DataFrame, splits: pd.DataFrame) -
         raise RunError(_refusal(config, problems))
     before = _read_json(config.run / RUN_FILE) or {}
     values = _values(config)
+    slides = fingerprints(manifest, config.data.slides, before.get("slides", {}))
+    if is_trained(config):
+        known = before.get("slides", {})
+        _, broken = _slide_changes(config, manifest, known)
+        # So that they are known when they are whole again.
+        slides |= {slide_id: known[slide_id] for slide_id in broken}
+        if broken:
+            warnings.warn(f"the files of {len(broken)} slide(s) have been damaged: {_some(broken)}", stacklevel=2)
     run = {
         "versions": versions(),
         "seeds": {"splits": config.splits.seed, "train": config.train.seed},
@@ -84,7 +98,7 @@ def start_run(config: RunConfig, manifest: pd.DataFrame, splits: pd.DataFrame) -
         "folds": len(fold_names(splits)),
         "splits_sha256": hashlib.sha256(content).hexdigest(),
         "splits_made_with": values["splits"],
-        "slides": fingerprints(manifest, config.data.slides, before.get("slides", {})),
+        "slides": slides,
         "config": values,
     }
     if all(before.get(name) == value for name, value in run.items()):
@@ -154,10 +168,35 @@ def differences(config: RunConfig, manifest: pd.DataFrame, splits: pd.DataFrame 
     problems += _manifest_changes(config.run / MANIFEST_FILE, manifest)
     if _classes(config, manifest) != run["classes"]:
         problems.append(f"the classes were {', '.join(run['classes'])} and are {', '.join(_classes(config, manifest))}")
-    changed = changed_slides(manifest, config.data.slides, run["slides"])
-    if changed:
-        problems.append(f"the files of {len(changed)} slide(s) have changed: {_some(changed)}")
+    replaced, _ = _slide_changes(config, manifest, run["slides"])
+    if replaced:
+        problems.append(f"the files of {len(replaced)} slide(s) have changed: {_some(replaced)}")
     return problems
+
+
+def _slide_changes(
+    config: RunConfig, manifest: pd.DataFrame, known: dict[str, dict[str, Any]]
+) -> tuple[list[str], list[str]]:
+    """Ids of slides in place of which there are others, and of such that broke.
+
+    Slides that were never read may have become whole: those that could not be prepared, or turned out unreadable while
+    training.
+    """
+    from ats_mag.preparation.state import read_state
+
+    unread = set()
+    for file in config.run.glob(f"{FOLDS}/{BAD_SLIDES_FILE}"):
+        unread |= set(pd.read_csv(file, dtype=str, keep_default_na=False)["slide_id"])
+    paths = dict(zip(manifest["slide_id"], manifest["path"], strict=True))
+    replaced, broken = [], []
+    for slide_id in changed_slides(manifest, config.data.slides, known):
+        state = read_state(config.records, slide_id)
+        if slide_id in unread or (state.status == "failed" and state.source is None):
+            continue
+        path = os.path.join(config.data.slides, paths[slide_id])
+        damaged = is_damaged(path, known[slide_id]["size"], config.train.on_bad_slide == "skip")
+        (broken if damaged else replaced).append(slide_id)
+    return replaced, broken
 
 
 def versions() -> dict[str, str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ats_mag.config import DEFAULT_COPIES_GB, RunConfig
+from ats_mag.run_folder import BAD_SLIDES_FILE
 from ats_mag.slides.local_copies import LocalCopies
 from ats_mag.training.fold_data import fold_records
 
@@ -117,7 +118,7 @@ def _fit(
     bad = None
     if settings.on_bad_slide == "skip":
         paths = {os.path.join(config.data.slides, r["path"]): r["slide_id"] for part in parts.values() for r in part}
-        bad = BadSlides(out / "bad_slides.csv", paths, settings.max_bad_slides, model, copies)
+        bad = BadSlides(out / BAD_SLIDES_FILE, paths, settings.max_bad_slides, model, copies)
         model.on_unreadable = bad.watch
     position = Position(
         Checkpoints(out / "checkpoints"), out / "history.csv", order, batches, settings.checkpoint_minutes,

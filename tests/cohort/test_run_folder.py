@@ -5,9 +5,11 @@ import os
 import pandas as pd
 import pytest
 import yaml
+from cohort.prepare_slides import write_slide
 
 from ats_mag.config import RunConfig, read_config
 from ats_mag.manifest import load_manifest
+from ats_mag.preparation.state import State, write_state
 from ats_mag.run_folder import RunError, differences, is_trained, read_run, start_run
 from ats_mag.splits import load_splits
 
@@ -170,8 +172,54 @@ def test_slides_that_changed_are_named(study):
     os.utime(study / "slides" / "s0.svs", ns=(1, 1))  # touched, or copied
     (study / "slides" / "s1.svs").unlink()  # left to who reads it
     start(study)
-    (study / "slides" / "s2.svs").write_bytes(b"another")
+    write_slide(study / "slides" / "s2.svs", 0)
     with pytest.raises(RunError, match=r"the files of 1 slide\(s\) have changed: s2"):
+        start(study)
+
+
+def test_a_slide_that_broke_is_told_and_may_be_mended(study):
+    """Whether it opens no more or is only shorter; but one that was trained on is not replaced by another."""
+    skip = YAML.replace("epochs: 3", "epochs: 3, on_bad_slide: skip")
+    slide = study / "slides" / "s0.svs"
+    whole = write_slide(slide, 0).read_bytes() + bytes(1000)  # what follows the last page is not needed to open it
+    slide.write_bytes(whole)
+    start(study, skip)
+    begin_training(study)
+    for content in (whole[:1000], b"", whole[:-500]):
+        slide.write_bytes(content)
+        with pytest.warns(UserWarning, match=r"the files of 1 slide\(s\) have been damaged: s0"):
+            start(study, skip)
+    with pytest.raises(RunError, match="have changed: s0"):
+        start(study)
+    write_slide(slide, 1)
+    with pytest.raises(RunError, match="have changed: s0"):
+        start(study, skip)
+    slide.write_bytes(whole)
+    start(study, skip)
+
+
+@pytest.mark.parametrize("told_by", ["bad_slides.csv", "state"])
+def test_a_slide_that_was_never_read_may_become_whole(study, told_by):
+    slide = study / "slides" / "s0.svs"
+    slide.write_bytes(b"")
+    config = start(study)
+    begin_training(study)
+    if told_by == "state":
+        (config.records / "state").mkdir(parents=True)
+        write_state(config.records, State("s0", status="failed", error="cannot open slide"))
+    else:
+        (study / "run" / "fold-0" / "bad_slides.csv").write_text("slide_id,path,error\ns0,s0.svs,why\n")
+    write_slide(slide, 0)
+    assert read_run(start(study))["slides"]["s0"]["size"] == slide.stat().st_size
+
+
+def test_a_slide_that_was_prepared_before_it_failed_is_not_replaced(study):
+    config = start(study)
+    begin_training(study)
+    (config.records / "state").mkdir(parents=True)
+    write_state(config.records, State("s0", status="failed", error="why", source={"files": []}))
+    write_slide(study / "slides" / "s0.svs", 0)
+    with pytest.raises(RunError, match="have changed: s0"):
         start(study)
 
 
