@@ -188,7 +188,8 @@ def _slide_changes(
     for file in config.run.glob(f"{FOLDS}/{BAD_SLIDES_FILE}"):
         unread |= set(pd.read_csv(file, dtype=str, keep_default_na=False)["slide_id"])
     paths = dict(zip(manifest["slide_id"], manifest["path"], strict=True))
-    replaced, broken = [], []
+    replaced: list[str] = []
+    broken: list[str] = []
     for slide_id in changed_slides(manifest, config.data.slides, known):
         state = read_state(config.records, slide_id)
         if slide_id in unread or (state.status == "failed" and state.source is None):

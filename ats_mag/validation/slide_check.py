@@ -90,10 +90,11 @@ def check_slide(job: SlideJob) -> SlideCheck:
     return found
 
 
-def crashed(job: SlideJob) -> SlideCheck:
-    """Of a slide whose reading ended the process."""
+def given_up(job: SlideJob, how: str, died: bool) -> SlideCheck:
+    """Of a slide whose reading ended the process, or took too long."""
     found = SlideCheck(job.slide_id, job.path)
-    found.add("unreadable", "reading it ended the process: the file is damaged; copy it again from its source")
+    what = f"ended the process ({how}): the file is damaged" if died else f"{how}: the file or its disk is damaged"
+    found.add("unreadable", f"reading it {what}; copy it again from its source")
     return found
 
 

@@ -1,6 +1,4 @@
 import json
-import os
-import signal
 import subprocess
 import sys
 
@@ -14,7 +12,6 @@ from ats_mag.slides import native
 from ats_mag.slides.levels import choose_level
 from ats_mag.slides.paths import encode_paths
 from ats_mag.slides.pyramid import write_pyramid
-from ats_mag.validation.pool import run_apart
 from ats_mag.validation.validate import validate
 
 YAML = """
@@ -194,17 +191,6 @@ def test_on_the_command_line(study):
     assert "s0, unreadable: cannot open slide" in out
     assert "stops the run: 1 slide(s) cannot be prepared" in error
     assert json.loads((study / "run" / "validation.json").read_text())["slides"][0]["stops"]
-
-
-def die_at_three(job):
-    if job == 3:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return job
-
-
-def test_a_process_that_dies_takes_nothing_with_it():
-    found = list(run_apart(die_at_three, range(8), 2, lambda job: -job))
-    assert sorted(found) == [-3, 0, 1, 2, 4, 5, 6, 7]
 
 
 @pytest.mark.parametrize("downsample", [0.5, 0.97, 0.99, 1, 1.02, 1.03, 2, 3.9, 3.95, 4.07, 4.2, 15, 16.3, 20])
