@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
-from concurrent.futures import ThreadPoolExecutor
+import queue
+import threading
 from typing import Any
 
 import pandas as pd
@@ -13,6 +15,7 @@ from ats_mag.slides.slide_files import slide_files
 
 _END = 64 << 10  # bytes at the start and at the end of a file that are hashed
 _AT_ONCE = 8  # waiting for a file system is most of the work
+_PATIENCE = 120.0  # seconds without any answer, after which the files that are left are not waited for
 
 
 def fingerprint(path: str, known: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -78,9 +81,27 @@ def fingerprints(
         found = fingerprint(os.path.join(slides, path), before)
         return before if before is not None and "error" in found else found
 
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        found = list(pool.map(one, manifest["slide_id"], manifest["path"]))
-    return dict(zip(manifest["slide_id"], found, strict=True))
+    waiting: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
+    done: queue.SimpleQueue[tuple[str, dict[str, Any]]] = queue.SimpleQueue()
+    for row in zip(manifest["slide_id"], manifest["path"], strict=True):
+        waiting.put(row)
+
+    def work() -> None:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                slide_id, path = waiting.get_nowait()
+                done.put((slide_id, one(slide_id, path)))
+
+    # Daemons: a thread that hangs in a file system must not keep the program from ending.
+    for _ in range(_AT_ONCE):
+        threading.Thread(target=work, daemon=True).start()
+    found: dict[str, dict[str, Any]] = {}
+    with contextlib.suppress(queue.Empty):
+        while len(found) < len(manifest):
+            slide_id, of_slide = done.get(timeout=_PATIENCE)
+            found[slide_id] = of_slide
+    silent = {"error": f"no answer within {_PATIENCE:g} s"}
+    return {slide_id: found.get(slide_id) or known.get(slide_id) or silent for slide_id in manifest["slide_id"]}
 
 
 def changed_slides(

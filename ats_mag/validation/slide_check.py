@@ -74,10 +74,13 @@ STOPS = {
 def check_slide(job: SlideJob) -> SlideCheck:
     """Opens a slide, finds its resolution and levels, reads its overview, and a few patches of tissue."""
     from ats_mag.slides.properties import slide_info
+    from ats_mag.slides.slide_files import slide_files
 
     found = SlideCheck(job.slide_id, job.path)
     file = os.path.join(job.slide_root, job.path)
     try:
+        if os.path.exists(file):
+            slide_files(file)
         info = slide_info(file, job.mpp)
         found.vendor, found.size, found.quickhash = info.vendor, list(info.dimensions), info.quickhash
         found.mpp, found.mpp_source = info.mpp, "manifest" if job.mpp is not None else info.mpp_source

@@ -1,13 +1,16 @@
 import hashlib
 import json
 import os
+import threading
 
 import pandas as pd
 import pytest
 import yaml
 from cohort.prepare_slides import write_slide
 
+from ats_mag import fingerprints
 from ats_mag.config import RunConfig, read_config
+from ats_mag.fingerprints import fingerprint
 from ats_mag.manifest import load_manifest
 from ats_mag.preparation.state import State, write_state
 from ats_mag.run_folder import RunError, differences, is_trained, read_run, start_run
@@ -221,6 +224,30 @@ def test_a_slide_that_was_prepared_before_it_failed_is_not_replaced(study):
     write_slide(study / "slides" / "s0.svs", 0)
     with pytest.raises(RunError, match="have changed: s0"):
         start(study)
+
+
+def test_files_that_never_answer_are_not_waited_for(study, monkeypatch):
+    """A pipe is no slide, and a file system that hangs keeps its slides to itself."""
+    config = start(study)
+    before = read_run(config)["slides"]
+    (study / "slides" / "s1.svs").unlink()
+    os.mkfifo(study / "slides" / "s1.svs")
+    assert "no ordinary file" in fingerprint(str(study / "slides" / "s1.svs"))["error"]
+    look, end = fingerprints.fingerprint, threading.Event()
+
+    def hang(path, known=None):
+        if path.endswith("s0.svs"):
+            end.wait()
+        return look(path, known)
+
+    monkeypatch.setattr(fingerprints, "fingerprint", hang)
+    monkeypatch.setattr(fingerprints, "_PATIENCE", 0.5)
+    start(study)
+    assert read_run(config)["slides"] == before
+    found = fingerprints.fingerprints(load_manifest(config), config.data.slides, {})
+    assert found["s0"] == {"error": "no answer within 0.5 s"}
+    assert found["s2"] == before["s2"]
+    end.set()
 
 
 def test_manifests_that_changed_are_named(study):
