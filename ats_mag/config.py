@@ -105,7 +105,7 @@ class PrepareConfig(Section):
         workers: processes. None: one per processor.
         scheduler: address of a Dask scheduler that the work goes to instead.
         sheets: whether to draw a quality sheet of every slide.
-        minutes_per_slide: a slide that takes longer is given up and counts as bad; not on a cluster.
+        minutes_per_slide: a slide that takes longer is given up and counts as bad.
     """
 
     records: Path | None = None
