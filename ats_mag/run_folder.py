@@ -17,6 +17,7 @@ import yaml
 
 from ats_mag import __version__
 from ats_mag.config import RunConfig, resolve_paths
+from ats_mag.config_changes import changed_keys, value_at
 from ats_mag.fingerprints import changed_slides, fingerprints, is_damaged
 from ats_mag.manifest import COLUMNS, class_list
 from ats_mag.splits import FILE as SPLITS_FILE
@@ -28,29 +29,6 @@ CONFIG_FILE, RUN_FILE, MANIFEST_FILE = "config.yaml", "run.json", "manifest.csv"
 FOLDS = "fold-*"
 BAD_SLIDES_FILE = "bad_slides.csv"  # of a fold
 _PACKAGES = ("tensorflow", "keras", "numpy", "pandas", "scikit-learn", "openslide-bin", "openslide-python")
-
-# Keys whose change leaves results comparable: where things lie, how the work is done, what happens to slides that cannot
-# be read, and how a trained model is measured. What the manifest's columns and labels mean shows in the manifest itself.
-_FREE = (
-    "run",
-    "data.slides",
-    "data.manifest",
-    "data.columns",
-    "data.labels",
-    "prepare.records",
-    "prepare.on_bad_slide",
-    "prepare.workers",
-    "prepare.scheduler",
-    "prepare.sheets",
-    "train.on_bad_slide",
-    "train.max_bad_slides",
-    "train.checkpoint_minutes",
-    "train.tensorboard",
-    "train.watch",
-    "train.local_copies",
-    "train.local_copies_gb",
-    "evaluate",
-)
 
 
 class RunError(ValueError):
@@ -151,7 +129,7 @@ def differences(config: RunConfig, manifest: pd.DataFrame, splits: pd.DataFrame 
         return []
     values, division = _values(config), _division(config, splits)
     if not is_trained(config):
-        changed = _changed_keys(run["splits_made_with"], values["splits"], "splits.")
+        changed = changed_keys(run["splits_made_with"], values["splits"], "splits")
         if not changed or division != run["splits_sha256"]:
             return []
         return [
@@ -159,9 +137,8 @@ def differences(config: RunConfig, manifest: pd.DataFrame, splits: pd.DataFrame 
             "have the patients divided anew"
         ]
     problems = [
-        f"{key} was {_at(run['config'], key)!r} and is {_at(values, key)!r}"
-        for key in _changed_keys(run["config"], values)
-        if not any(key == free or key.startswith(free + ".") for free in _FREE)
+        f"{key} was {value_at(run['config'], key)!r} and is {value_at(values, key)!r}"
+        for key in changed_keys(run["config"], values)
     ]
     if division != run["splits_sha256"]:
         problems.append(f"{SPLITS_FILE} is not the division that was trained on")
@@ -230,24 +207,6 @@ def _values(config: RunConfig) -> dict[str, Any]:
     values = config.model_dump(mode="json")
     values["model"]["magnifications"] = [parse_mpp(spelled) for spelled in config.model.magnifications]
     return values
-
-
-def _changed_keys(before: Any, now: Any, prefix: str = "") -> list[str]:
-    """Names such as `train.epochs`. A key that an earlier release did not have had its default."""
-    if not isinstance(now, dict) or not isinstance(before, dict) or prefix.count(".") > 2:
-        return [] if before == now else [prefix.rstrip(".")]
-    defaults = _at(_values(RunConfig()), prefix.rstrip("."))
-    return [
-        changed
-        for key, value in now.items()
-        for changed in _changed_keys(before.get(key, defaults.get(key)), value, f"{prefix}{key}.")
-    ]
-
-
-def _at(values: Any, key: str) -> Any:
-    for part in key.split(".") if key else ():
-        values = values.get(part) if isinstance(values, dict) else None
-    return {} if values is None else values
 
 
 def _division(config: RunConfig, splits: pd.DataFrame | None) -> str | None:

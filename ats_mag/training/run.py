@@ -8,17 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ats_mag.config import DEFAULT_COPIES_GB, RunConfig
+from ats_mag.config_changes import is_free
 from ats_mag.run_folder import BAD_SLIDES_FILE
 from ats_mag.slides.local_copies import LocalCopies
 from ats_mag.training.fold_data import fold_records
 
 if TYPE_CHECKING:
     from ats_mag.models import SlideClassifier
-
-# Settings that may differ between the beginning of a run and its resumption: results do not depend on them.
-_FREE = (
-    "max_bad_slides", "on_bad_slide", "checkpoint_minutes", "tensorboard", "watch", "local_copies", "local_copies_gb",
-)  # fmt: skip
 
 
 def fold_folder(config: RunConfig, fold: int) -> Path:
@@ -204,7 +200,8 @@ def _settings(config: RunConfig, parts: dict[str, list[dict[str, Any]]], sizes: 
     import hashlib
 
     sections = {"model": config.model.model_dump(mode="json"), "train": config.train.model_dump(mode="json")}
-    found = {f"{s}.{key}": value for s, values in sections.items() for key, value in values.items() if key not in _FREE}
+    found = {f"{s}.{key}": value for s, values in sections.items() for key, value in values.items()}
+    found = {key: value for key, value in found.items() if not is_free(key)}
     found |= {f"batch of {part} on the devices at hand": size for part, size in sizes.items()}
     for part, records in parts.items():
         names = "\n".join(f"{r['slide_id']}\t{r['label']}" for r in records)

@@ -121,7 +121,7 @@ def test_changes_that_do_not_matter_are_taken_over(study):
     text = YAML.replace("data: {", "data: {slides: moved, ").replace(
         "epochs: 3", "epochs: 3, local_copies: near, checkpoint_minutes: 1, on_bad_slide: skip, watch: 0"
     )
-    text += "prepare: {workers: 3, scheduler: 'tcp://a:1', records: elsewhere}\nevaluate: {draws: 4}\n"
+    text += "prepare: {workers: 3, scheduler: 'tcp://a:1', records: elsewhere, minutes_per_slide: 9}\nevaluate: {draws: 4}\n"
     config = start(study, text)
     assert read_run(config)["config"]["evaluate"]["draws"] == 4
     assert len(read_run(config)["starts"]) == 2
