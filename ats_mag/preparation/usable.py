@@ -37,8 +37,7 @@ def usable_records(
     """
     from ats_mag.records import RecordError, find_records
 
-    wanted = set(slide_ids)
-    found = {r["slide_id"]: r for r in find_records(config.records) if r["slide_id"] in wanted}
+    found = {r["slide_id"]: r for r in find_records(config.records, slide_ids=slide_ids)}
     rows = manifest.set_index("slide_id")
     others = defaultdict(list)
     for slide_id, record in found.items():

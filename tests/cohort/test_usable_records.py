@@ -11,7 +11,7 @@ from ats_mag.division import SplitError
 from ats_mag.manifest import load_manifest
 from ats_mag.preparation import prepare
 from ats_mag.preparation.usable import usable_records
-from ats_mag.records import RecordError
+from ats_mag.records import RecordError, find_records
 from ats_mag.training.fold_data import fold_records
 
 YAML = "splits: {kind: manifest, validation: 0}\nprepare: {empty_mask: whole}\ndata: {default_mpp: 0.5}\n"
@@ -80,6 +80,19 @@ def test_records_that_stand_are_given(study):
     assert list(found(study)) == ["s0", "s1", "s2", "s3"]
     config = read_config(study / "config.yaml")
     assert [r["slide_id"] for r in fold_records(config, 0)["train"]] == ["s0", "s1"]
+
+
+def test_records_that_are_not_used_stop_nothing(study):
+    """Of slides that were taken out of the manifest, damaged or of another resolution, and what macOS leaves."""
+    records = study / "run" / "records"
+    edit(study, "s2,s2.tif,p2,a,,train\n", "")
+    (records / "s2.tfrecord").write_bytes(b"damaged")
+    (records / "old.tfrecord").write_bytes(b"damaged")
+    (records / "._s0.tfrecord").write_bytes(b"\0\5\26\7")
+    assert list(found(study)) == ["s0", "s1", "s3"]
+    assert find_records(records, slide_ids=["s9"]) == []
+    with pytest.raises(RecordError, match=r"old.tfrecord' is damaged"):
+        find_records(records)
 
 
 def test_a_class_without_a_usable_slide_is_told_before_training(study):
