@@ -45,20 +45,31 @@ def train_fold(config: RunConfig, fold: int, callbacks: list[Any] | None = None)
     Raises:
         RecordError, ValueError, OSError: for records, settings or slides that cannot be used.
         SlideError: more slides than `train.max_bad_slides` could not be read.
-        RuntimeError: the loss is not finite.
+        RuntimeError: the loss is not finite, or another process is training the fold.
     """
+    from ats_mag.lock import held_lock
+    from ats_mag.saving import load_model
+
+    out = fold_folder(config, fold)
+    config.run.mkdir(parents=True, exist_ok=True)
+    # Beside the fold's folder, where any file means that training has begun.
+    lock = config.run / f".{out.name}.lock"
+    with held_lock(lock, f"another process is training into {str(out)!r}: wait for it, or stop it first"):
+        if is_trained(config, fold):
+            return load_model(out / "model.keras")
+        return _train(config, fold, callbacks or [])
+
+
+def _train(config: RunConfig, fold: int, callbacks: list[Any]) -> SlideClassifier:
     import keras
     import tensorflow as tf
 
     from ats_mag.run_folder import read_run
-    from ats_mag.saving import load_model
     from ats_mag.slides.errors import plain_errors
     from ats_mag.training.build import build_model
     from ats_mag.training.devices import batch_for, strategy_of
 
     out = fold_folder(config, fold)
-    if is_trained(config, fold):
-        return load_model(out / "model.keras")
     if config.train.tensorboard:
         from ats_mag.training.board import check_installed
 
@@ -76,7 +87,7 @@ def train_fold(config: RunConfig, fold: int, callbacks: list[Any] | None = None)
         model = build_model(config, classes, overview_mpp, batches * config.train.epochs)
     check_lattices([r for records in parts.values() for r in records], model)
     with plain_errors():
-        _fit(model, config, fold, parts, sizes, callbacks or [])
+        _fit(model, config, fold, parts, sizes, callbacks)
     unfinished = out / ".model.tmp.keras"
     model.save(unfinished)
     os.replace(unfinished, out / "model.keras")
