@@ -100,7 +100,8 @@ def run_on_dask(
         with _lost_scheduler():
             hand_out()
             try:
-                done = wait(list(under_way), timeout=min(_POLL, seconds), return_when="FIRST_COMPLETED").done
+                with client.as_current():
+                    done = wait(list(under_way), timeout=min(_POLL, seconds), return_when="FIRST_COMPLETED").done
             except TimeoutError:
                 done = set()
             given_up = watch.look({future.key: future for future in under_way if future not in done})

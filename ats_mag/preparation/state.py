@@ -74,7 +74,7 @@ class State:
 def read_state(out: Path, slide_id: str) -> State:
     """The state on disk; a new one where there is none, or none that can be understood."""
     try:
-        values = json.loads(_file(out, slide_id).read_text())
+        values = json.loads(_file(out, slide_id).read_text(encoding="utf-8"))
         facts = values.pop("facts")
         return State(**values, facts=None if facts is None else Facts(**facts))
     except (OSError, ValueError, TypeError, KeyError, AttributeError):

@@ -15,6 +15,7 @@ from ats_mag.division import SplitError
 from ats_mag.manifest import ManifestError, compare_folder, load_manifest
 from ats_mag.processes import run_in_processes
 from ats_mag.run_folder import RunError, differences
+from ats_mag.slides.paths import printable
 from ats_mag.splits import FILE, check_fold, count_labels, fold_names, load_splits, patients_across, read_splits
 from ats_mag.units import parse_mpp
 from ats_mag.validation.slide_check import STOPS, SlideJob, check_slide, given_up
@@ -44,7 +45,8 @@ def validate(config: RunConfig, progress: Callable[[int, int], None] | None = No
     report |= {"patients": {"number": 0, "across": []}, "folder": {"not_in_table": [], "not_in_folder": []}}
     try:
         manifest = load_manifest(config)
-        report["folder"] = compare_folder(manifest, config.data.slides)._asdict()
+        beside = compare_folder(manifest, config.data.slides)
+        report["folder"] = {key: [printable(name) for name in names] for key, names in beside._asdict().items()}
         report["stops"] += differences(config, manifest)
     except (ManifestError, NotADirectoryError, RunError) as error:
         report["stops"].append(str(error))

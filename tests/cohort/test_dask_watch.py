@@ -22,7 +22,7 @@ def client(monkeypatch):
     with (
         dask.config.set({"distributed.comm.timeouts.connect": "2s"}),
         distributed.LocalCluster(n_workers=1, **options) as made,
-        distributed.Client(made) as found,
+        distributed.Client(made, set_as_default=False) as found,
     ):
         found.made = made
         yield found

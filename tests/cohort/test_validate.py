@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 
@@ -6,7 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from skimage import data
+from typer.testing import CliRunner
 
+from ats_mag.cli import app
 from ats_mag.config import read_config
 from ats_mag.slides import native
 from ats_mag.slides.levels import choose_level
@@ -88,6 +91,22 @@ def problems(report):
         for slide in report["slides"]
         if (kinds := [problem["kind"] for problem in slide["problems"] if problem["kind"] != "note"])
     }
+
+
+def test_names_in_another_encoding_are_told(study):
+    """As they come from old archives; a slide of the table must have one that can be written down."""
+    name = os.fsencode(study / "slides") + b"/M\xfcller.tif"
+    with open(name, "wb") as file:
+        file.write(b"x")
+    (study / "c.yaml").write_text(YAML)
+    done = CliRunner().invoke(app, ["validate", str(study / "c.yaml")])
+    assert done.exit_code == 0, done.output
+    assert "in the folder, not in the table: M\\xfcller.tif" in done.output
+    os.rename(study / "slides", os.fsencode(study) + b"/old\xfc")
+    (study / "slides").mkdir()
+    os.rename(os.fsencode(study) + b"/old\xfc", os.fsencode(study / "slides") + b"/old\xfc")
+    (stop,) = check(study)["stops"]
+    assert r"line 2: the path of the slide is 'old\xfc/s0.tif', which is no UTF-8: rename" in stop
 
 
 def test_a_sound_study(made):
