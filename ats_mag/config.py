@@ -37,6 +37,11 @@ Mpp = Annotated[float, BeforeValidator(parse_mpp)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 
+# Of keys whose change leaves results comparable: where things lie, how the work is done, what happens to slides that cannot
+# be read, and how a trained model is measured. What the manifest's columns and labels mean shows in the manifest itself.
+_FREE: Any = Field(json_schema_extra={"free": True})
+
+
 class ConfigError(ValueError):
     """A configuration that cannot be used; the message names the file, the key and what was expected."""
 
@@ -67,10 +72,10 @@ class DataConfig(Section):
         default_mpp: um/px of slides of which neither the manifest nor the file states it.
     """
 
-    slides: Path = Path("slides")
-    manifest: Path = Path("manifest.csv")
-    columns: dict[str, Text] = {}
-    labels: dict[Text, Text] | None = None
+    slides: Annotated[Path, _FREE] = Path("slides")
+    manifest: Annotated[Path, _FREE] = Path("manifest.csv")
+    columns: Annotated[dict[str, Text], _FREE] = {}
+    labels: Annotated[dict[Text, Text] | None, _FREE] = None
     default_mpp: Mpp | None = None
 
 
@@ -105,17 +110,17 @@ class PrepareConfig(Section):
         workers: processes. None: one per processor.
         scheduler: address of a Dask scheduler that the work goes to instead.
         sheets: whether to draw a quality sheet of every slide.
-        minutes_per_slide: a slide that takes longer is given up and counts as bad; not on a cluster.
+        minutes_per_slide: a slide that takes longer is given up and counts as bad.
     """
 
-    records: Path | None = None
+    records: Annotated[Path | None, _FREE] = None
     overview_mpp: Mpp = 8.0
     empty_mask: Literal["error", "whole"] = "error"
-    on_bad_slide: Literal["raise", "skip"] = "raise"
-    workers: PositiveInt | None = None
-    scheduler: str | None = None
-    sheets: bool = True
-    minutes_per_slide: PositiveFloat = 60.0
+    on_bad_slide: Annotated[Literal["raise", "skip"], _FREE] = "raise"
+    workers: Annotated[PositiveInt | None, _FREE] = None
+    scheduler: Annotated[str | None, _FREE] = None
+    sheets: Annotated[bool, _FREE] = True
+    minutes_per_slide: Annotated[PositiveFloat, _FREE] = 60.0
 
 
 class ModelConfig(Section):
@@ -202,15 +207,15 @@ class TrainConfig(Section):
     augment: AugmentConfig = AugmentConfig()
     patience: PositiveInt | None = None
     monitor: str | None = None
-    on_bad_slide: Literal["raise", "skip"] = "raise"
-    max_bad_slides: NonNegativeInt = 10
+    on_bad_slide: Annotated[Literal["raise", "skip"], _FREE] = "raise"
+    max_bad_slides: Annotated[NonNegativeInt, _FREE] = 10
     mixed_precision: bool = False
     devices: Literal["one", "all"] = "one"
-    checkpoint_minutes: PositiveFloat = 10.0
-    tensorboard: bool = False
-    watch: NonNegativeInt = 4
-    local_copies: Path | None = None
-    local_copies_gb: PositiveFloat = DEFAULT_COPIES_GB
+    checkpoint_minutes: Annotated[PositiveFloat, _FREE] = 10.0
+    tensorboard: Annotated[bool, _FREE] = False
+    watch: Annotated[NonNegativeInt, _FREE] = 4
+    local_copies: Annotated[Path | None, _FREE] = None
+    local_copies_gb: Annotated[PositiveFloat, _FREE] = DEFAULT_COPIES_GB
     seed: NonNegativeInt = 0
     deterministic: bool = True
 
@@ -248,13 +253,13 @@ class RunConfig(Section):
         run: folder of all that the run writes.
     """
 
-    run: Path = Path("run")
+    run: Annotated[Path, _FREE] = Path("run")
     data: DataConfig = DataConfig()
     splits: SplitConfig = SplitConfig()
     prepare: PrepareConfig = PrepareConfig()
     model: ModelConfig = ModelConfig()
     train: TrainConfig = TrainConfig()
-    evaluate: EvaluateConfig = EvaluateConfig()
+    evaluate: Annotated[EvaluateConfig, _FREE] = EvaluateConfig()
 
     @property
     def records(self) -> Path:

@@ -47,7 +47,8 @@ def divide(manifest: pd.DataFrame, settings: SplitConfig) -> pd.DataFrame:
     patients = _patients(manifest, settings.by_site)
     draw = _draw_sites if settings.by_site else _draw_patients
     if settings.kind == "manifest":
-        folds = [_from_manifest(manifest, patients)]
+        parts = manifest_parts(manifest).groupby(manifest["patient_id"]).first()
+        folds = [parts.reindex(patients.index).astype(object)]
     elif settings.kind == "kfold":
         folds = _kfold(patients, settings)
     else:
@@ -93,7 +94,12 @@ def _patients(manifest: pd.DataFrame, by_site: bool) -> pd.DataFrame:
     return patients
 
 
-def _from_manifest(manifest: pd.DataFrame, patients: pd.DataFrame) -> pd.Series:
+def manifest_parts(manifest: pd.DataFrame) -> pd.Series:
+    """The part that the manifest's column `split` names, of every slide: train, validation or test.
+
+    Raises:
+        SplitError: it names none.
+    """
     part_of = {spelling: part for part, spellings in _SPELLINGS.items() for spelling in spellings}
     parts = manifest["split"].str.lower().map(part_of)
     wrong = manifest[parts.isna()]
@@ -102,7 +108,7 @@ def _from_manifest(manifest: pd.DataFrame, patients: pd.DataFrame) -> pd.Series:
             f"`splits.kind: manifest` needs train, validation or test as `split` of every slide; slide "
             f"{wrong['slide_id'].iloc[0]!r} and {len(wrong) - 1} more have others, such as {wrong['split'].iloc[0]!r}"
         )
-    return parts.groupby(manifest["patient_id"]).first().reindex(patients.index).astype(object)
+    return parts
 
 
 def _kfold(patients: pd.DataFrame, settings: SplitConfig) -> list[pd.Series]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
-from concurrent.futures import ThreadPoolExecutor
+import queue
+import threading
 from typing import Any
 
 import pandas as pd
@@ -13,6 +15,7 @@ from ats_mag.slides.slide_files import slide_files
 
 _END = 64 << 10  # bytes at the start and at the end of a file that are hashed
 _AT_ONCE = 8  # waiting for a file system is most of the work
+_PATIENCE = 120.0  # seconds without any answer, after which the files that are left are not waited for
 
 
 def fingerprint(path: str, known: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -44,6 +47,24 @@ def fingerprint(path: str, known: dict[str, Any] | None = None) -> dict[str, Any
         return {"error": error.strerror or str(error)}
 
 
+def is_damaged(path: str, size: int, skip: bool) -> bool:
+    """Whether a slide that is not what it was has broken: then it is its reader that says so, or skips it.
+
+    Args:
+        path: the slide.
+        size: bytes that its files had.
+        skip: whether slides that cannot be read are skipped: then one that opens, but became shorter, has broken, too.
+    """
+    from ats_mag.slides.properties import slide_info
+
+    try:
+        now = slide_files(path).size
+        slide_info(path)
+    except (OSError, ValueError, RuntimeError):
+        return True
+    return skip and now < size
+
+
 def fingerprints(
     manifest: pd.DataFrame, slides: str | os.PathLike[str], known: dict[str, dict[str, Any]]
 ) -> dict[str, dict[str, Any]]:
@@ -60,15 +81,33 @@ def fingerprints(
         found = fingerprint(os.path.join(slides, path), before)
         return before if before is not None and "error" in found else found
 
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        found = list(pool.map(one, manifest["slide_id"], manifest["path"]))
-    return dict(zip(manifest["slide_id"], found, strict=True))
+    waiting: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
+    done: queue.SimpleQueue[tuple[str, dict[str, Any]]] = queue.SimpleQueue()
+    for row in zip(manifest["slide_id"], manifest["path"], strict=True):
+        waiting.put(row)
+
+    def work() -> None:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                slide_id, path = waiting.get_nowait()
+                done.put((slide_id, one(slide_id, path)))
+
+    # Daemons: a thread that hangs in a file system must not keep the program from ending.
+    for _ in range(_AT_ONCE):
+        threading.Thread(target=work, daemon=True).start()
+    found: dict[str, dict[str, Any]] = {}
+    with contextlib.suppress(queue.Empty):
+        while len(found) < len(manifest):
+            slide_id, of_slide = done.get(timeout=_PATIENCE)
+            found[slide_id] = of_slide
+    silent = {"error": f"no answer within {_PATIENCE:g} s"}
+    return {slide_id: found.get(slide_id) or known.get(slide_id) or silent for slide_id in manifest["slide_id"]}
 
 
 def changed_slides(
     manifest: pd.DataFrame, slides: str | os.PathLike[str], known: dict[str, dict[str, Any]]
 ) -> list[str]:
-    """The ids of slides whose content is not that of the known fingerprints; files that are gone are left to their reader."""
+    """The ids of slides that can be read and whose content is not that of the known fingerprints."""
     now = fingerprints(manifest, slides, known)
     return [
         slide_id

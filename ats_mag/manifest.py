@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pandas as pd
 
 from ats_mag.manifest_columns import ALIASES, find_columns
+from ats_mag.slides.paths import printable
 from ats_mag.slides.slide_folder import SlideFolder, stem_of
 from ats_mag.table_files import TableError, read_table
 from ats_mag.units import parse_mpp
@@ -243,6 +244,11 @@ def _locate(where: str, table: pd.DataFrame, folder: SlideFolder) -> list[str]:
             raise ManifestError(
                 f"{where}, line {line}: {path!r} may be {', '.join(map(repr, found[:5]))} of {str(folder.root)!r}: write the "
                 "path of one of them into the table"
+            )
+        if found and printable(found[0]) != found[0]:
+            raise ManifestError(
+                f"{where}, line {line}: the path of the slide is '{printable(found[0])}', which is no UTF-8: rename the file or "
+                "folder"
             )
         located.append(found[0] if found else path)
     return located

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,24 +90,34 @@ def read_view(path: str | os.PathLike[str]) -> Overview:
     return Overview(image, mask[..., 0] > 0, np.array(example["geometry"].int64_list.value))
 
 
-def find_records(folder: str | os.PathLike[str], split: str | None = None) -> list[dict[str, Any]]:
+def find_records(
+    folder: str | os.PathLike[str], split: str | None = None, slide_ids: Iterable[str] | None = None
+) -> list[dict[str, Any]]:
     """The records of a folder, as `read_texts` and their `record` file, sorted by slide id.
+
+    Args:
+        folder: of the records.
+        split: of the records that are wanted; None: any.
+        slide_ids: of the slides that are wanted; other records are not looked at. None: all.
 
     Raises:
         RecordError: no record, none of that split, a bad one, or records of different overview resolutions.
     """
-    files = sorted(Path(folder).glob("*" + SUFFIX))
+    files = sorted(Path(folder).glob("[!.]*" + SUFFIX))  # ".name" is what macOS puts beside the real ones
     if not files:
         raise RecordError(f"{os.fspath(folder)!r} holds no records (*{SUFFIX}): run `ats-mag prepare` first")
+    if slide_ids is not None:
+        wanted = set(slide_ids)
+        files = [file for file in files if file.name.removesuffix(SUFFIX) in wanted]
     found = [{**read_texts(file), "record": str(file)} for file in files]
     resolutions = sorted({round(r["overview_mpp"], 6) for r in found})
     if len(resolutions) > 1:
         raise RecordError(
             f"{os.fspath(folder)!r} holds records of several overview resolutions ({resolutions} um/px): "
-            "prepare each resolution into a folder of its own"
+            "prepare each resolution into a folder of its own, or run `ats-mag prepare` again to have all of one"
         )
     chosen = [r for r in found if split is None or r["split"] == split]
-    if not chosen:
+    if split is not None and not chosen:
         splits = ", ".join(sorted({repr(r["split"]) for r in found}))
         raise RecordError(f"{os.fspath(folder)!r} holds no record of split {split!r}; its splits are {splits}")
     return chosen

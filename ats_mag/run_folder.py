@@ -6,7 +6,9 @@ import datetime
 import hashlib
 import importlib.metadata
 import json
+import os
 import platform
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -15,39 +17,18 @@ import yaml
 
 from ats_mag import __version__
 from ats_mag.config import RunConfig, resolve_paths
-from ats_mag.fingerprints import changed_slides, fingerprints
+from ats_mag.config_changes import changed_keys, value_at
+from ats_mag.fingerprints import changed_slides, fingerprints, is_damaged
 from ats_mag.manifest import COLUMNS, class_list
 from ats_mag.splits import FILE as SPLITS_FILE
-from ats_mag.splits import fold_names
+from ats_mag.splits import fold_names, splits_content
 from ats_mag.units import parse_mpp
-from ats_mag.whole_file import write_whole
+from ats_mag.whole_file import digest, write_whole
 
 CONFIG_FILE, RUN_FILE, MANIFEST_FILE = "config.yaml", "run.json", "manifest.csv"
 FOLDS = "fold-*"
+BAD_SLIDES_FILE = "bad_slides.csv"  # of a fold
 _PACKAGES = ("tensorflow", "keras", "numpy", "pandas", "scikit-learn", "openslide-bin", "openslide-python")
-
-# Keys whose change leaves results comparable: where things lie, how the work is done, what happens to slides that cannot
-# be read, and how a trained model is measured. What the manifest's columns and labels mean shows in the manifest itself.
-_FREE = (
-    "run",
-    "data.slides",
-    "data.manifest",
-    "data.columns",
-    "data.labels",
-    "prepare.records",
-    "prepare.on_bad_slide",
-    "prepare.workers",
-    "prepare.scheduler",
-    "prepare.sheets",
-    "train.on_bad_slide",
-    "train.max_bad_slides",
-    "train.checkpoint_minutes",
-    "train.tensorboard",
-    "train.watch",
-    "train.local_copies",
-    "train.local_copies_gb",
-    "evaluate",
-)
 
 
 class RunError(ValueError):
@@ -55,7 +36,7 @@ class RunError(ValueError):
 
 
 def start_run(config: RunConfig, manifest: pd.DataFrame, splits: pd.DataFrame) -> None:
-    """Writes `config.yaml`, `manifest.csv` and `run.json` into the run's folder, or compares them with what is there.
+    """Writes `config.yaml`, `manifest.csv`, `run.json` and `splits.csv` into the run's folder, or compares them.
 
     Every command calls it before anything that takes long. As long as nothing was trained (no folder `fold-*` holds a
     file), changes are taken over; then only those that leave results comparable.
@@ -63,16 +44,28 @@ def start_run(config: RunConfig, manifest: pd.DataFrame, splits: pd.DataFrame) -
     Args:
         config: of the run.
         manifest: as `load_manifest` gives it.
-        splits: as `load_splits` gives it, which also stores it.
+        splits: as `load_splits` gives it.
+
+    Warns:
+        UserWarning: slides that were trained on cannot be read any more.
 
     Raises:
         RunError: the run was begun with other settings, slides or labels; or the division was made with others.
     """
-    problems = differences(config, manifest)
+    content = splits_content(config, splits)
+    problems = differences(config, manifest, splits)
     if problems:
         raise RunError(_refusal(config, problems))
     before = _read_json(config.run / RUN_FILE) or {}
-    values, division = _values(config), _division(config)
+    values = _values(config)
+    slides = fingerprints(manifest, config.data.slides, before.get("slides", {}))
+    if is_trained(config):
+        known = before.get("slides", {})
+        _, broken = _slide_changes(config, manifest, known)
+        # So that they are known when they are whole again.
+        slides |= {slide_id: known[slide_id] for slide_id in broken}
+        if broken:
+            warnings.warn(f"the files of {len(broken)} slide(s) have been damaged: {_some(broken)}", stacklevel=2)
     run = {
         "versions": versions(),
         "seeds": {"splits": config.splits.seed, "train": config.train.seed},
@@ -81,12 +74,13 @@ def start_run(config: RunConfig, manifest: pd.DataFrame, splits: pd.DataFrame) -
         "left_out": manifest.attrs.get("left_out", {}),
         "notes": manifest.attrs.get("notes", []),
         "folds": len(fold_names(splits)),
-        "splits_sha256": division,
+        "splits_sha256": hashlib.sha256(content).hexdigest(),
         "splits_made_with": values["splits"],
-        "slides": fingerprints(manifest, config.data.slides, before.get("slides", {})),
+        "slides": slides,
         "config": values,
     }
     if all(before.get(name) == value for name, value in run.items()):
+        _store_splits(config, content)
         return
     start = {"at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), "versions": run["versions"]}
     run["starts"] = [*before.get("starts", []), start]
@@ -94,8 +88,9 @@ def start_run(config: RunConfig, manifest: pd.DataFrame, splits: pd.DataFrame) -
     config.run.mkdir(parents=True, exist_ok=True)
     write_whole(config.run / MANIFEST_FILE, manifest[list(COLUMNS)].to_csv(index=False).encode())
     write_whole(config.run / CONFIG_FILE, yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True).encode())
-    # Last, as it says that all is there.
     write_whole(config.run / RUN_FILE, (json.dumps(run, indent=2, ensure_ascii=False) + "\n").encode())
+    # Last: a division whose settings are not in `run.json` would pass for one that was made with any.
+    _store_splits(config, content)
 
 
 def read_run(config: RunConfig) -> dict[str, Any]:
@@ -115,12 +110,13 @@ def is_trained(config: RunConfig) -> bool:
     return any(path.is_file() for folder in config.run.glob(FOLDS) for path in folder.rglob("*"))
 
 
-def differences(config: RunConfig, manifest: pd.DataFrame) -> list[str]:
+def differences(config: RunConfig, manifest: pd.DataFrame, splits: pd.DataFrame | None = None) -> list[str]:
     """What is not as the run was begun with, and must be: of the configuration, the division, the manifest, the slides.
 
     Args:
         config: as it is now.
         manifest: as `load_manifest` gives it now.
+        splits: as `load_splits` gives it. None: what is stored.
 
     Returns:
         One sentence each; none where the run can go on, or was not begun.
@@ -131,9 +127,9 @@ def differences(config: RunConfig, manifest: pd.DataFrame) -> list[str]:
     run = _read_json(config.run / RUN_FILE)
     if run is None:
         return []
-    values, division = _values(config), _division(config)
+    values, division = _values(config), _division(config, splits)
     if not is_trained(config):
-        changed = _changed_keys(run["splits_made_with"], values["splits"], "splits.")
+        changed = changed_keys(run["splits_made_with"], values["splits"], "splits")
         if not changed or division != run["splits_sha256"]:
             return []
         return [
@@ -141,19 +137,44 @@ def differences(config: RunConfig, manifest: pd.DataFrame) -> list[str]:
             "have the patients divided anew"
         ]
     problems = [
-        f"{key} was {_at(run['config'], key)!r} and is {_at(values, key)!r}"
-        for key in _changed_keys(run["config"], values)
-        if not any(key == free or key.startswith(free + ".") for free in _FREE)
+        f"{key} was {value_at(run['config'], key)!r} and is {value_at(values, key)!r}"
+        for key in changed_keys(run["config"], values)
     ]
     if division != run["splits_sha256"]:
         problems.append(f"{SPLITS_FILE} is not the division that was trained on")
     problems += _manifest_changes(config.run / MANIFEST_FILE, manifest)
     if _classes(config, manifest) != run["classes"]:
         problems.append(f"the classes were {', '.join(run['classes'])} and are {', '.join(_classes(config, manifest))}")
-    changed = changed_slides(manifest, config.data.slides, run["slides"])
-    if changed:
-        problems.append(f"the files of {len(changed)} slide(s) have changed: {_some(changed)}")
+    replaced, _ = _slide_changes(config, manifest, run["slides"])
+    if replaced:
+        problems.append(f"the files of {len(replaced)} slide(s) have changed: {_some(replaced)}")
     return problems
+
+
+def _slide_changes(
+    config: RunConfig, manifest: pd.DataFrame, known: dict[str, dict[str, Any]]
+) -> tuple[list[str], list[str]]:
+    """Ids of slides in place of which there are others, and of such that broke.
+
+    Slides that were never read may have become whole: those that could not be prepared, or turned out unreadable while
+    training.
+    """
+    from ats_mag.preparation.state import read_state
+
+    unread = set()
+    for file in config.run.glob(f"{FOLDS}/{BAD_SLIDES_FILE}"):
+        unread |= set(pd.read_csv(file, dtype=str, keep_default_na=False)["slide_id"])
+    paths = dict(zip(manifest["slide_id"], manifest["path"], strict=True))
+    replaced: list[str] = []
+    broken: list[str] = []
+    for slide_id in changed_slides(manifest, config.data.slides, known):
+        state = read_state(config.records, slide_id)
+        if slide_id in unread or (state.status == "failed" and state.source is None):
+            continue
+        path = os.path.join(config.data.slides, paths[slide_id])
+        damaged = is_damaged(path, known[slide_id]["size"], config.train.on_bad_slide == "skip")
+        (broken if damaged else replaced).append(slide_id)
+    return replaced, broken
 
 
 def versions() -> dict[str, str]:
@@ -188,30 +209,17 @@ def _values(config: RunConfig) -> dict[str, Any]:
     return values
 
 
-def _changed_keys(before: Any, now: Any, prefix: str = "") -> list[str]:
-    """Names such as `train.epochs`. A key that an earlier release did not have had its default."""
-    if not isinstance(now, dict) or not isinstance(before, dict) or prefix.count(".") > 2:
-        return [] if before == now else [prefix.rstrip(".")]
-    defaults = _at(_values(RunConfig()), prefix.rstrip("."))
-    return [
-        changed
-        for key, value in now.items()
-        for changed in _changed_keys(before.get(key, defaults.get(key)), value, f"{prefix}{key}.")
-    ]
+def _division(config: RunConfig, splits: pd.DataFrame | None) -> str | None:
+    """Tells one `splits.csv` from another; None: it is not stored, and not to be."""
+    file = config.run / SPLITS_FILE
+    if splits is not None:
+        return hashlib.sha256(splits_content(config, splits)).hexdigest()
+    return digest(file) if file.exists() else None
 
 
-def _at(values: Any, key: str) -> Any:
-    for part in key.split(".") if key else ():
-        values = values.get(part) if isinstance(values, dict) else None
-    return {} if values is None else values
-
-
-def _division(config: RunConfig) -> str | None:
-    """Tells one `splits.csv` from another."""
-    try:
-        return hashlib.sha256((config.run / SPLITS_FILE).read_bytes()).hexdigest()
-    except FileNotFoundError:
-        return None
+def _store_splits(config: RunConfig, content: bytes) -> None:
+    if not (config.run / SPLITS_FILE).exists():
+        write_whole(config.run / SPLITS_FILE, content)
 
 
 def _manifest_changes(file: Path, manifest: pd.DataFrame) -> list[str]:

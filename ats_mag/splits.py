@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from ats_mag.division import SplitError, divide
+from ats_mag.division import SplitError, divide, manifest_parts
 from ats_mag.manifest import label_parts
 from ats_mag.table_files import TableError, read_table
-from ats_mag.whole_file import write_whole
 
 if TYPE_CHECKING:
     from ats_mag.config import RunConfig
@@ -21,13 +20,12 @@ PARTS = ("train", "validation", "test")
 _FOLD = "fold_"
 
 
-def load_splits(config: RunConfig, manifest: pd.DataFrame, write: bool = True) -> pd.DataFrame:
-    """The division of a run's patients: `splits.csv` of its folder, made where it is not there.
+def load_splits(config: RunConfig, manifest: pd.DataFrame) -> pd.DataFrame:
+    """The division of a run's patients: `splits.csv` of its folder, or, before `start_run` has stored one, a new one.
 
     Args:
         config: of the run.
         manifest: as `load_manifest` gives it.
-        write: whether to store a division that was made.
 
     Returns:
         A table of text with a row per slide: `slide_id`, `patient_id`, `label`, `site` where the manifest has sites, and
@@ -35,23 +33,28 @@ def load_splits(config: RunConfig, manifest: pd.DataFrame, write: bool = True) -
 
     Raises:
         SplitError: the patients cannot be divided as asked; or the file names a patient in two parts of a fold, other
-            slides, patients or labels than the manifest, another number of folds than the configuration, or no part.
+            slides, patients or labels (and sites and parts, where these decide) than the manifest, another number of
+            folds than the configuration, or no part.
     """
     file = config.run / FILE
     if file.exists():
         splits = read_splits(file)
-        _check(file, splits, manifest)
+        _check(file, splits, manifest, config.splits.by_site)
+        if config.splits.kind == "manifest":
+            _check_parts(file, splits, manifest)
         folds = config.splits.folds if config.splits.kind == "kfold" else 1
         if len(fold_names(splits)) != folds:
             raise SplitError(
                 f"{str(file)!r} has {len(fold_names(splits))} fold(s), the configuration asks for {folds}. {_MEND}"
             )
         return splits
-    splits = divide(manifest, config.splits)
-    if write:
-        config.run.mkdir(parents=True, exist_ok=True)
-        write_whole(file, splits.to_csv(index=False).encode())
-    return splits
+    return divide(manifest, config.splits)
+
+
+def splits_content(config: RunConfig, splits: pd.DataFrame) -> bytes:
+    """What the run's `splits.csv` holds, or will hold."""
+    file = config.run / FILE
+    return file.read_bytes() if file.exists() else splits.to_csv(index=False).encode()
 
 
 _MEND = (
@@ -180,7 +183,7 @@ def read_splits(file: Path) -> pd.DataFrame:
     return splits
 
 
-def _check(file: Path, splits: pd.DataFrame, manifest: pd.DataFrame) -> None:
+def _check(file: Path, splits: pd.DataFrame, manifest: pd.DataFrame, by_site: bool) -> None:
     where = repr(str(file))
     double = splits["slide_id"][splits["slide_id"].duplicated()]
     if len(double):
@@ -193,8 +196,9 @@ def _check(file: Path, splits: pd.DataFrame, manifest: pd.DataFrame) -> None:
         if slides:
             raise SplitError(f"{where} has {len(slides)} slide(s) {what} ({_some(slides)}). {_MEND}")
     truth = manifest.set_index("slide_id")
-    for name in ("patient_id", "label"):
-        other = splits[splits[name].to_numpy() != truth.loc[splits["slide_id"], name].to_numpy()]
+    for name in ("patient_id", "label", *(["site"] if by_site else [])):
+        stated = splits[name] if name in splits else pd.Series("", splits.index)
+        other = splits[stated.to_numpy() != truth.loc[splits["slide_id"], name].to_numpy()]
         if len(other):
             raise SplitError(
                 f"{where} states another {name} than the manifest of {len(other)} slide(s) ({_some(other['slide_id'])}). "
@@ -206,6 +210,18 @@ def _check(file: Path, splits: pd.DataFrame, manifest: pd.DataFrame) -> None:
         raise SplitError(
             f"{where}: {len({row['patient_id'] for row in across})} patient(s) stand in several parts of a fold ({listed}): a "
             "model would be tested on patients that it knows. Correct the file, or remove it to have the patients divided anew"
+        )
+
+
+def _check_parts(file: Path, splits: pd.DataFrame, manifest: pd.DataFrame) -> None:
+    """That the stored parts are those of the manifest; of its training part some may have been drawn for validation."""
+    parts = pd.Series(manifest_parts(manifest).to_numpy(), manifest["slide_id"]).loc[splits["slide_id"]].to_numpy()
+    drawn = (parts == "train") & (splits["fold_0"] == "validation") & ~(parts == "validation").any()
+    other = splits["slide_id"][(splits["fold_0"] != parts) & ~drawn]
+    if len(other):
+        raise SplitError(
+            f"{str(file)!r} has {len(other)} slide(s) in another part than the manifest's column `split` ({_some(other)}). "
+            f"{_MEND}"
         )
 
 

@@ -75,7 +75,9 @@ def _read_xlsx(path: Path) -> list[tuple[int, list[str]]]:
     try:
         book = load_workbook(path, read_only=True, data_only=True)
         try:
-            rows = book.worksheets[0].iter_rows()
+            sheet: Any = book.worksheets[0]
+            sheet.reset_dimensions()  # stated by the program that wrote the file, and not always true
+            rows = sheet.iter_rows()
             return [(number, [_cell_text(cell) for cell in row]) for number, row in enumerate(rows, start=1)]
         finally:
             book.close()

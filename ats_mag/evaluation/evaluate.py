@@ -19,6 +19,7 @@ from ats_mag.evaluation.run_files import fold_folder, model_file, stored_splits,
 from ats_mag.evaluation.sampling_noise import sampling_noise
 from ats_mag.evaluation.scored import EvaluationWarning, Scored
 from ats_mag.evaluation.tables import patient_table, score_table, slide_table
+from ats_mag.manifest import load_manifest
 from ats_mag.slides.local_copies import LocalCopies
 
 if TYPE_CHECKING:
@@ -83,14 +84,15 @@ def evaluate_fold(config: RunConfig, fold: int, progress: Progress | None = None
         UndefinedMeasureWarning: of measures that the test slides do not define.
         EvaluationWarning: of slides and patients that are not measured.
     """
-    from ats_mag.records import find_records
+    from ats_mag.preparation.usable import usable_records
     from ats_mag.saving import load_model
 
     wanted = test_slides(stored_splits(config), fold)
     model = load_model(model_file(config, fold), compile=False)
     model.test_method = config.evaluate.method or model.test_method
     model.reader.on_error = "raise"  # a slide that is partly read must not pass as measured
-    records = {r["slide_id"]: r for r in (find_records(config.records) if len(wanted) else [])}
+    skip = config.evaluate.on_bad_slide == "skip"
+    records = usable_records(config, load_manifest(config), wanted["slide_id"], skip) if len(wanted) else {}
     without = [slide for slide in wanted["slide_id"] if slide not in records]
     predictions = predict_records(
         model,
@@ -98,7 +100,7 @@ def evaluate_fold(config: RunConfig, fold: int, progress: Progress | None = None
         config.data.slides,
         config.evaluate.draws,
         _copies(config),
-        config.evaluate.on_bad_slide == "skip",
+        skip,
         progress,
     )
     slides = wanted.set_index("slide_id", drop=False).loc[[r["slide_id"] for r in predictions.records]]

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
+import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError  # of which those of Dask are kinds
 from contextlib import contextmanager
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -12,6 +16,8 @@ _Outcome = TypeVar("_Outcome")
 
 _SECONDS_TO_CONNECT = 15
 _SECONDS_FOR_WORKERS = 60
+_SECONDS_WITHOUT_WORKERS = 300
+_POLL = 30.0  # seconds between looks at the cluster
 _AHEAD = 2  # slides that wait at each of the cluster's threads
 
 
@@ -52,6 +58,8 @@ def run_on_dask(
     begin: Callable[[_Job], None],
     died: Callable[[str], _Outcome],
     doing: str = "prepare",
+    seconds: float = math.inf,
+    late: Callable[[str], _Outcome] | None = None,
 ) -> Iterator[tuple[_Job, _Outcome]]:
     """Hands slides out, and yields what came of each as it is done, in any order.
 
@@ -66,18 +74,19 @@ def run_on_dask(
         begin: called with each slide before the cluster gets it.
         died: what comes of a slide that workers died at, given a message.
         doing: what is done with slides, for messages.
+        seconds: a slide that a worker is at for longer is given up, and the worker started anew, where it has a nanny.
+        late: what comes of such a slide, given a message. None: as `died`.
 
     Raises:
-        ConnectionError: the scheduler was lost; what is done is done.
+        ConnectionError: the scheduler was lost, or had no workers for minutes; what is done is done.
         RuntimeError: the workers cannot do this work, e.g. as they have another version of the package.
     """
-    from distributed import as_completed
-    from distributed.client import FutureCancelledError
+    from distributed import wait
     from distributed.scheduler import KilledWorker
 
     waiting = list(reversed(jobs))
-    under_way: dict[str, _Job] = {}
-    done = as_completed(loop=client.loop)
+    under_way: dict[Any, _Job] = {}
+    watch = _Watch(client, seconds)
 
     def hand_out() -> None:
         width = at_once or _AHEAD * max(1, sum(client.nthreads().values()))
@@ -85,21 +94,94 @@ def run_on_dask(
             job = waiting.pop()
             begin(job)
             future = client.submit(work, job, key=f"{doing}-{uuid4().hex}", pure=False)
-            under_way[future.key] = job
-            done.add(future)
+            under_way[future] = job
 
-    hand_out()
-    for future in done:
-        job = under_way.pop(future.key)
-        try:
-            outcome = future.result()
-        except KilledWorker:
-            outcome = died("the process that read it died (a Dask worker, several times)")
-        except (FutureCancelledError, OSError) as error:
-            raise ConnectionError(
-                "the Dask scheduler was lost; run the command again, and what is done is kept"
-            ) from error
-        except Exception as error:
-            raise RuntimeError(f"the Dask workers cannot {doing} slides: {type(error).__name__}: {error}") from error
-        yield job, outcome
-        hand_out()
+    while waiting or under_way:
+        with _lost_scheduler():
+            hand_out()
+            try:
+                with client.as_current():
+                    done = wait(list(under_way), timeout=min(_POLL, seconds), return_when="FIRST_COMPLETED").done
+            except TimeoutError:
+                done = set()
+            given_up = watch.look({future.key: future for future in under_way if future not in done})
+        for future in given_up:
+            told = late or died
+            yield under_way.pop(future), told(f"reading it took longer than {seconds / 60:g} minutes")
+        for future in done:
+            job = under_way.pop(future)
+            try:
+                with _lost_scheduler():
+                    outcome = future.result()
+            except KilledWorker:
+                outcome = died("the process that read it died (a Dask worker, several times)")
+            except ConnectionError:
+                raise
+            except Exception as error:
+                raise RuntimeError(
+                    f"the Dask workers cannot {doing} slides: {type(error).__name__}: {error}"
+                ) from error
+            yield job, outcome
+
+
+@contextmanager
+def _lost_scheduler() -> Iterator[None]:
+    try:
+        yield
+    except _NoWorkers:
+        raise
+    except (CancelledError, OSError) as error:
+        raise ConnectionError("the Dask scheduler was lost; run the command again, and what is done is kept") from error
+
+
+class _NoWorkers(ConnectionError):
+    """There is nobody left to do the work."""
+
+
+class _Watch:
+    """Sees that a cluster has workers, and that none is at a slide for too long.
+
+    Args:
+        client: of the cluster.
+        seconds: that a worker may be at a slide.
+    """
+
+    def __init__(self, client: Any, seconds: float) -> None:
+        self.client, self.seconds = client, seconds
+        self._looked = self._manned = time.monotonic()
+        self._running: dict[str, float] = {}  # since when workers are known to be at a slide
+
+    def look(self, under_way: dict[str, Any]) -> list[Any]:
+        """Looks, if it is time: the futures of `under_way` (by their keys) that were given up.
+
+        Raises:
+            ConnectionError: there have been no workers for minutes.
+        """
+        now = time.monotonic()
+        if now - self._looked < min(_POLL, self.seconds):
+            return []
+        self._looked = now
+        if self.client.nthreads():
+            self._manned = now
+        elif now - self._manned > _SECONDS_WITHOUT_WORKERS:
+            raise _NoWorkers(
+                f"the Dask scheduler has had no workers for {_SECONDS_WITHOUT_WORKERS / 60:g} minutes: start some with `dask "
+                f"worker {self.client.scheduler.address}`, then run the command again; what is done is kept"
+            )
+        if self.seconds == math.inf or not under_way:
+            return []
+        try:  # what workers are at; other slides wait in their queues
+            stacks = self.client.sync(
+                self.client.scheduler.call_stack, keys=list(under_way), callback_timeout=_SECONDS_FOR_WORKERS
+            )
+        except OSError:  # one died just now
+            return []
+        at = {key: worker for worker, of_worker in stacks.items() for key in of_worker}
+        self._running = {key: self._running.get(key, now) for key in at}
+        late = [key for key, since in self._running.items() if key in under_way and now - since > self.seconds]
+        for key in late:
+            under_way[key].cancel()
+            # A worker without a nanny stays as it is, less the thread that hangs.
+            with contextlib.suppress(ValueError, KeyError, TimeoutError):
+                self.client.restart_workers([at[key]], timeout=_SECONDS_FOR_WORKERS, raise_for_error=False)
+        return [under_way[key] for key in late]

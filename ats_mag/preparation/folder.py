@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ats_mag.lock import held_lock
 from ats_mag.preparation.job import SHEETS
 from ats_mag.preparation.state import STATES
 from ats_mag.record_schema import SUFFIX
@@ -20,22 +20,12 @@ _LOCK = ".lock"
 def held_alone(out: Path) -> Iterator[None]:
     """Holds the folder, and removes what processes that were killed, before or meanwhile, left unfinished in it.
 
-    The lock ends with its process, however that ends. On a file system without locks there is none.
-
     Raises:
         RuntimeError: another process is preparing into the folder.
     """
     (out / STATES).mkdir(exist_ok=True)
-    lock = os.open(out / STATES / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise RuntimeError(
-                f"another process is preparing slides into {str(out)!r}: wait for it, or stop it first"
-            ) from error
-        except OSError:
-            pass
+    refusal = f"another process is preparing slides into {str(out)!r}: wait for it, or stop it first"
+    with held_lock(out / STATES / _LOCK, refusal):
         folders = (out, out / STATES, out / SHEETS)
         for folder in folders:
             remove_unfinished(folder)
@@ -44,8 +34,6 @@ def held_alone(out: Path) -> Iterator[None]:
         finally:
             for folder in folders:
                 remove_unfinished(folder)
-    finally:
-        os.close(lock)
 
 
 def unlisted_records(out: str | os.PathLike[str], slide_ids: Iterable[str]) -> list[str]:

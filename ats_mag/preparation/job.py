@@ -112,6 +112,7 @@ class Outcome:
         error: why it failed, else None.
         died: whether the process that read the slide ended before it had an answer.
         source: see `Job.source`, of the record that was written.
+        content: SHA-256 of the ends of the slide's files, see `fingerprint`.
         facts: as far as they were found.
         outputs: SHA-256 of the files that were written, by their paths in the folder of the records. A slide that failed
             for want of tissue has a sheet.
@@ -120,6 +121,7 @@ class Outcome:
     error: str | None = None
     died: bool = False
     source: dict[str, Any] | None = None
+    content: str | None = None
     facts: Facts | None = None
     outputs: dict[str, str] = field(default_factory=dict)
 

@@ -92,7 +92,7 @@ def prepare(
         default_mpp: um/px of level 0 of slides of which neither the manifest nor the file states it.
         sheets: whether to draw a quality sheet of every slide, and `sheets/index.html` to look through them.
         stride: overview pixels per cell of the sheets' lattice.
-        minutes_per_slide: a slide that takes longer is given up and counts as failed; not on a cluster.
+        minutes_per_slide: a slide that takes longer is given up and counts as failed.
 
     Raises:
         ValueError: for an unknown `empty_mask`, an absurd resolution or number, or a slide id that is too long.
@@ -152,13 +152,18 @@ def _prepare_all(
                 else:
                     from ats_mag.preparation.cluster import connected, run_on_dask
 
-                    run = partial(run_on_dask, stack.enter_context(connected(scheduler)), prepare_slide, died=_died)
+                    client = stack.enter_context(connected(scheduler))
+                    run = partial(run_on_dask, client, prepare_slide, died=_died, seconds=seconds, late=_late)
                 yield from _work_through(todo, out, run, workers)
         _report(jobs, out)
 
 
 def _died(error: str) -> Outcome:
     return Outcome(error=error, died=True)
+
+
+def _late(error: str) -> Outcome:
+    return Outcome(error=error)
 
 
 def _locally(

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import ats_mag
+from ats_mag.fingerprints import fingerprint
 from ats_mag.preparation.job import SHEETS, Facts, Job, Outcome
 from ats_mag.whole_file import digest, write_whole
 
@@ -54,6 +55,7 @@ def _prepare(job: Job) -> Outcome:
         raise FileNotFoundError(
             f"slide {job.path!r} does not exist in the folder of slides: correct its path in the manifest, or bring it there"
         ) from error
+    content = fingerprint(job.slide).get("sha256")
     mpp, mpp_source = _resolution(job)
     view = view_slide(job.slide, job.overview_mpp, math.nan if mpp is None else mpp)
     mask = view.mask.numpy()
@@ -71,7 +73,7 @@ def _prepare(job: Job) -> Outcome:
     _, _, width, height, steps = (int(value) for value in view.geometry)
     tissue = 0.0 if whole else round(float(mask.mean()), 6)
     facts = Facts(round(steps * MPP_UNIT, 7), mpp_source, width, height, tissue, cells, whole)
-    return Outcome(source=source, facts=facts, outputs=outputs)
+    return Outcome(source=source, content=content, facts=facts, outputs=outputs)
 
 
 def _draw_again(job: Job, facts: Facts) -> Outcome:

@@ -28,6 +28,7 @@ class State:
         attempts: how often it was begun, over all runs.
         error: of the last attempt.
         source: what the record was made from, see `Job.source`; None where there is no record.
+        content: SHA-256 of the ends of the slide's files, by which a copy of them with other times is known.
         facts: what was found on the slide.
         stride: of the sheet's lattice; None where there is no sheet.
         default_mpp: that the record was made with.
@@ -39,6 +40,7 @@ class State:
     attempts: int = 0
     error: str | None = None
     source: dict[str, Any] | None = None
+    content: str | None = None
     facts: Facts | None = None
     stride: int | None = None
     default_mpp: float | None = None
@@ -61,6 +63,7 @@ class State:
             status="done",
             error=None,
             source=outcome.source or self.source,
+            content=outcome.content or self.content,
             facts=outcome.facts,
             stride=job.stride,
             default_mpp=job.default_mpp if job.standing is None else self.default_mpp,
@@ -71,7 +74,7 @@ class State:
 def read_state(out: Path, slide_id: str) -> State:
     """The state on disk; a new one where there is none, or none that can be understood."""
     try:
-        values = json.loads(_file(out, slide_id).read_text())
+        values = json.loads(_file(out, slide_id).read_text(encoding="utf-8"))
         facts = values.pop("facts")
         return State(**values, facts=None if facts is None else Facts(**facts))
     except (OSError, ValueError, TypeError, KeyError, AttributeError):

@@ -105,7 +105,7 @@ def _opened(image: Path, white: int | None) -> Iterator[tuple[Callable[[int, int
     try:
         if image.suffix.lower() in TIFF_SUFFIXES:
             with open_tiff(image, white) as tiff:
-                yield tiff.tiles(TILE), tiff.shape, stated_mpp(tiff.file)
+                yield tiff.tiles(TILE), tiff.shape, stated_mpp(tiff.file, tiff.page)
         else:
             pixels = _read_picture(image, white)
             yield _cutter(pixels), pixels.shape[:2], None

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
+from ats_mag.processes import run_in_processes
 from ats_mag.slides.flat import SUFFIXES, Converted, convert_image
 
 
@@ -69,19 +68,28 @@ def convert_images(slides: dict[Path, Path], options: Conversion, workers: int |
         workers: processes. None: one per CPU.
     """
     jobs = [(image, slide, options) for image, slide in slides.items()]
-    workers = min(workers or os.cpu_count() or 1, len(jobs))
-    if workers <= 1:
+    if len(jobs) <= 1:
         yield from map(_convert, jobs)
         return
-    # Not forked: whoever calls may hold threads, of TensorFlow or others, which do not survive a fork.
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        for future in as_completed([pool.submit(_convert, job) for job in jobs]):
-            yield future.result()
+    for _, converted in run_in_processes(_convert, jobs, workers or os.cpu_count() or 1, _given_up):
+        yield converted
 
 
-def _convert(job: tuple[Path, Path, Conversion]) -> Converted:
+_Job = tuple[Path, Path, Conversion]
+
+
+def _convert(job: _Job) -> Converted:
     image, slide, options = job
     try:
         return convert_image(image, slide, options.mpp, options.lossless, options.white, options.overwrite)
     except (OSError, ValueError, RuntimeError, MemoryError) as error:
-        return Converted(image, slide, "failed", float("nan"), "", error=str(error))
+        return _failed(image, slide, str(error))
+
+
+def _given_up(job: _Job, how: str, died: bool) -> Converted:
+    image, slide, _ = job
+    return _failed(image, slide, f"image {str(image)!r} cannot be converted: the process that read it died ({how})")
+
+
+def _failed(image: Path, slide: Path, error: str) -> Converted:
+    return Converted(image, slide, "failed", float("nan"), "", error=error)

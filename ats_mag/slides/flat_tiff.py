@@ -139,11 +139,18 @@ def open_tiff(path: Path, white: int | None) -> Iterator[FlatTiff]:
         yield FlatTiff(file, page, size, white)
 
 
-def stated_mpp(file: tifffile.TiffFile) -> tuple[float, float, str] | None:
-    """The resolution that a TIFF file states: um/px in x and y, and where; None where it states none."""
-    if file.is_ome and (found := _ome_mpp(file.ome_metadata or "")) is not None:
+def stated_mpp(file: tifffile.TiffFile, page: Any = None) -> tuple[float, float, str] | None:
+    """The resolution that a TIFF file states of a page: um/px in x and y, and where; None where it states none.
+
+    Args:
+        file: the open file.
+        page: whose resolution; None: the first.
+    """
+    page = file.pages.first.aspage() if page is None else page
+    size = (str(page.imagewidth), str(page.imagelength))
+    if file.is_ome and (found := _ome_mpp(file.ome_metadata or "", size)) is not None:
         return found
-    tags = file.pages.first.aspage().tags
+    tags = page.tags
     values = [tags.valueof(name) for name in ("XResolution", "YResolution")]
     if any(not value or not value[0] or not value[1] for value in values):
         return None
@@ -155,9 +162,13 @@ def stated_mpp(file: tifffile.TiffFile) -> tuple[float, float, str] | None:
     return None if unit is None else (per_pixel[0] * unit, per_pixel[1] * unit, "TIFF XResolution")
 
 
-def _ome_mpp(description: str) -> tuple[float, float, str] | None:
-    pixels = re.search(r"<(?:\w+:)?Pixels\s[^>]*>", description)
-    stated = dict(re.findall(r'(PhysicalSize[XY](?:Unit)?)="([^"]*)"', pixels[0])) if pixels else {}
+def _ome_mpp(description: str, size: tuple[str, str]) -> tuple[float, float, str] | None:
+    """Of the picture of that (width, height), where several are described."""
+    pictures = re.findall(r"<(?:\w+:)?Pixels\s[^>]*>", description)
+    described = [dict(re.findall(r'((?:PhysicalSize|Size)[XY](?:Unit)?)="([^"]*)"', text)) for text in pictures]
+    of_size = [found for found in described if (found.get("SizeX"), found.get("SizeY")) == size]
+    chosen = of_size or (described if len(described) == 1 else [])
+    stated = chosen[0] if chosen else {}
     sizes = []
     for axis in "XY":
         unit = _MICROMETRES.get(stated.get(f"PhysicalSize{axis}Unit", "µm"))

@@ -25,6 +25,11 @@ def encode_paths(paths: Iterable[str | os.PathLike[str]]) -> np.ndarray:
     return codes
 
 
+def printable(path: str | os.PathLike[str]) -> str:
+    """The path for reports: bytes that are no UTF-8, as in names from other systems, become escapes."""
+    return os.fsencode(path).decode(errors="backslashreplace")
+
+
 def path_bytes(path: str | os.PathLike[str] | bytes) -> bytes:
     """The bytes of one path.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from dataclasses import dataclass
 
 ONE_FILE = (".svs", ".tif", ".tiff", ".ndpi", ".scn", ".bif", ".svslide", ".czi")
@@ -40,7 +41,7 @@ def slide_files(path: str) -> SlideFiles:
     """Looks at the slide's files.
 
     Raises:
-        OSError: they are not there.
+        OSError: they are not there, or none that can be read to their end.
     """
     path = os.path.abspath(path)
     found = [(path, "")]
@@ -49,6 +50,9 @@ def slide_files(path: str) -> SlideFiles:
         for parent, _, names in os.walk(folder):
             found += [(os.path.join(parent, n), os.path.relpath(os.path.join(parent, n), folder)) for n in names]
     states = [(file, place, os.stat(file)) for file, place in sorted(found, key=lambda f: f[1])]
+    for file, _, state in states:
+        if not stat.S_ISREG(state.st_mode):  # who opens a pipe may wait for ever
+            raise OSError(f"{file!r} is no ordinary file")
     files = tuple((file, place, state.st_size, state.st_mtime_ns) for file, place, state in states)
     return SlideFiles(copy_name(path, repr(files)), files)
 

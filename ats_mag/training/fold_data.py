@@ -5,7 +5,11 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+import pandas as pd
+
 from ats_mag.config import RunConfig
+
+_PARTS = ("train", "validation")
 
 
 def fold_records(config: RunConfig, fold: int) -> dict[str, list[dict[str, Any]]]:
@@ -15,11 +19,13 @@ def fold_records(config: RunConfig, fold: int) -> dict[str, list[dict[str, Any]]
         By part, `train` and `validation`, as `find_records` gives them, with the labels of the splits.
 
     Raises:
-        ValueError: the splits have no such fold, or a part to train on is empty; slides have no record, unless
-            `prepare.on_bad_slide` is `skip`, which only warns.
+        RecordError: records that are damaged, or made otherwise than they would be now.
+        SplitError: the training slides that have a record lack a class.
+        ValueError: the splits have no such fold; slides have no record, unless `prepare.on_bad_slide` is `skip`, which
+            only warns.
     """
     from ats_mag.manifest import load_manifest
-    from ats_mag.records import find_records
+    from ats_mag.preparation.usable import usable_records
     from ats_mag.run_folder import start_run
     from ats_mag.splits import fold_names, load_splits, part_of
 
@@ -29,11 +35,12 @@ def fold_records(config: RunConfig, fold: int) -> dict[str, list[dict[str, Any]]
     folds = len(fold_names(splits))
     if not 0 <= fold < folds:
         raise ValueError(f"the splits of {str(config.run)!r} have the folds 0 to {folds - 1}. Received: fold {fold}")
-    records = {r["slide_id"]: r for r in find_records(config.records)}
+    wanted = [name for part in _PARTS for name in part_of(splits, fold, part)]
+    records = usable_records(config, manifest, wanted, config.train.on_bad_slide == "skip")
     labels = dict(zip(splits["slide_id"], splits["label"], strict=True))
     parts: dict[str, list[dict[str, Any]]] = {}
     missing = []
-    for part in ("train", "validation"):
+    for part in _PARTS:
         names = part_of(splits, fold, part)
         missing += [name for name in names if name not in records]
         parts[part] = [{**records[name], "label": labels[name]} for name in names if name in records]
@@ -46,6 +53,23 @@ def fold_records(config: RunConfig, fold: int) -> dict[str, list[dict[str, Any]]
                 "prepare.on_bad_slide: skip"
             )
         warnings.warn(f"{text}; they are left out", stacklevel=3)
-    if not parts["train"]:
-        raise ValueError(f"fold {fold} has no slide to train on: check the splits in {str(config.run)!r}")
+    _check_classes(config, splits[splits["slide_id"].isin(records)], fold, sorted(set(splits["label"])))
     return parts
+
+
+def _check_classes(config: RunConfig, present: pd.DataFrame, fold: int, labels: list[str]) -> None:
+    """That the slides with a record, those of the test part aside, show every class; warns of a part that does not."""
+    from ats_mag.division import SplitError
+    from ats_mag.manifest import label_parts
+    from ats_mag.splits import check_fold
+
+    multi = config.model.head == "multi_label"
+    classes = sorted({name for label in labels for name in label_parts(label)}) if multi else labels
+    try:
+        notes = check_fold(present, fold, multi, classes)
+    except SplitError as error:
+        raise SplitError(
+            f"of the slides that have a record, {error}; or have `ats-mag prepare` make the missing ones"
+        ) from error
+    for note in notes:
+        warnings.warn(note, stacklevel=4)

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pandas as pd
 
+from ats_mag.config_changes import changed_keys, default_of, value_at
 from ats_mag.training.bad_slides import BadSlides
 from ats_mag.training.best import BestEpoch
 from ats_mag.training.checkpoints import Checkpoints
@@ -163,10 +164,12 @@ def check_settings(before: dict[str, Any], now: dict[str, Any], folder: str) -> 
     Raises:
         ValueError: a setting differs that changes the result.
     """
-    names = sorted({*before, *now})
-    changed = [
-        f"{name}: {before.get(name)!r} -> {now.get(name)!r}" for name in names if before.get(name) != now.get(name)
-    ]
+    changed = []
+    for key, value in sorted(now.items()):
+        then = before[key] if key in before else default_of(key)
+        for name in changed_keys(then, value, key):
+            inside = name[len(key) + 1 :]
+            changed.append(f"{name}: {value_at(then, inside)!r} -> {value_at(value, inside)!r}")
     if changed:
         raise ValueError(
             f"{folder!r} holds a run that began with other settings ({'; '.join(changed)}): change them back, or choose "

@@ -8,16 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ats_mag.config import DEFAULT_COPIES_GB, RunConfig
+from ats_mag.config_changes import is_free
+from ats_mag.run_folder import BAD_SLIDES_FILE
 from ats_mag.slides.local_copies import LocalCopies
 from ats_mag.training.fold_data import fold_records
 
 if TYPE_CHECKING:
     from ats_mag.models import SlideClassifier
-
-# Settings that may differ between the beginning of a run and its resumption: results do not depend on them.
-_FREE = (
-    "max_bad_slides", "on_bad_slide", "checkpoint_minutes", "tensorboard", "watch", "local_copies", "local_copies_gb",
-)  # fmt: skip
 
 
 def fold_folder(config: RunConfig, fold: int) -> Path:
@@ -48,20 +45,31 @@ def train_fold(config: RunConfig, fold: int, callbacks: list[Any] | None = None)
     Raises:
         RecordError, ValueError, OSError: for records, settings or slides that cannot be used.
         SlideError: more slides than `train.max_bad_slides` could not be read.
-        RuntimeError: the loss is not finite.
+        RuntimeError: the loss is not finite, or another process is training the fold.
     """
+    from ats_mag.lock import held_lock
+    from ats_mag.saving import load_model
+
+    out = fold_folder(config, fold)
+    config.run.mkdir(parents=True, exist_ok=True)
+    # Beside the fold's folder, where any file means that training has begun.
+    lock = config.run / f".{out.name}.lock"
+    with held_lock(lock, f"another process is training into {str(out)!r}: wait for it, or stop it first"):
+        if is_trained(config, fold):
+            return load_model(out / "model.keras")
+        return _train(config, fold, callbacks or [])
+
+
+def _train(config: RunConfig, fold: int, callbacks: list[Any]) -> SlideClassifier:
     import keras
     import tensorflow as tf
 
     from ats_mag.run_folder import read_run
-    from ats_mag.saving import load_model
     from ats_mag.slides.errors import plain_errors
     from ats_mag.training.build import build_model
     from ats_mag.training.devices import batch_for, strategy_of
 
     out = fold_folder(config, fold)
-    if is_trained(config, fold):
-        return load_model(out / "model.keras")
     if config.train.tensorboard:
         from ats_mag.training.board import check_installed
 
@@ -79,7 +87,7 @@ def train_fold(config: RunConfig, fold: int, callbacks: list[Any] | None = None)
         model = build_model(config, classes, overview_mpp, batches * config.train.epochs)
     check_lattices([r for records in parts.values() for r in records], model)
     with plain_errors():
-        _fit(model, config, fold, parts, sizes, callbacks or [])
+        _fit(model, config, fold, parts, sizes, callbacks)
     unfinished = out / ".model.tmp.keras"
     model.save(unfinished)
     os.replace(unfinished, out / "model.keras")
@@ -117,7 +125,7 @@ def _fit(
     bad = None
     if settings.on_bad_slide == "skip":
         paths = {os.path.join(config.data.slides, r["path"]): r["slide_id"] for part in parts.values() for r in part}
-        bad = BadSlides(out / "bad_slides.csv", paths, settings.max_bad_slides, model, copies)
+        bad = BadSlides(out / BAD_SLIDES_FILE, paths, settings.max_bad_slides, model, copies)
         model.on_unreadable = bad.watch
     position = Position(
         Checkpoints(out / "checkpoints"), out / "history.csv", order, batches, settings.checkpoint_minutes,
@@ -203,7 +211,8 @@ def _settings(config: RunConfig, parts: dict[str, list[dict[str, Any]]], sizes: 
     import hashlib
 
     sections = {"model": config.model.model_dump(mode="json"), "train": config.train.model_dump(mode="json")}
-    found = {f"{s}.{key}": value for s, values in sections.items() for key, value in values.items() if key not in _FREE}
+    found = {f"{s}.{key}": value for s, values in sections.items() for key, value in values.items()}
+    found = {key: value for key, value in found.items() if not is_free(key)}
     found |= {f"batch of {part} on the devices at hand": size for part, size in sizes.items()}
     for part, records in parts.items():
         names = "\n".join(f"{r['slide_id']}\t{r['label']}" for r in records)

@@ -74,10 +74,13 @@ STOPS = {
 def check_slide(job: SlideJob) -> SlideCheck:
     """Opens a slide, finds its resolution and levels, reads its overview, and a few patches of tissue."""
     from ats_mag.slides.properties import slide_info
+    from ats_mag.slides.slide_files import slide_files
 
     found = SlideCheck(job.slide_id, job.path)
     file = os.path.join(job.slide_root, job.path)
     try:
+        if os.path.exists(file):
+            slide_files(file)
         info = slide_info(file, job.mpp)
         found.vendor, found.size, found.quickhash = info.vendor, list(info.dimensions), info.quickhash
         found.mpp, found.mpp_source = info.mpp, "manifest" if job.mpp is not None else info.mpp_source
@@ -90,10 +93,11 @@ def check_slide(job: SlideJob) -> SlideCheck:
     return found
 
 
-def crashed(job: SlideJob) -> SlideCheck:
-    """Of a slide whose reading ended the process."""
+def given_up(job: SlideJob, how: str, died: bool) -> SlideCheck:
+    """Of a slide whose reading ended the process, or took too long."""
     found = SlideCheck(job.slide_id, job.path)
-    found.add("unreadable", "reading it ended the process: the file is damaged; copy it again from its source")
+    what = f"ended the process ({how}): the file is damaged" if died else f"{how}: the file or its disk is damaged"
+    found.add("unreadable", f"reading it {what}; copy it again from its source")
     return found
 
 

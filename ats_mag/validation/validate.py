@@ -13,11 +13,12 @@ import pandas as pd
 
 from ats_mag.division import SplitError
 from ats_mag.manifest import ManifestError, compare_folder, load_manifest
+from ats_mag.processes import run_in_processes
 from ats_mag.run_folder import RunError, differences
+from ats_mag.slides.paths import printable
 from ats_mag.splits import FILE, check_fold, count_labels, fold_names, load_splits, patients_across, read_splits
 from ats_mag.units import parse_mpp
-from ats_mag.validation.pool import run_apart
-from ats_mag.validation.slide_check import STOPS, SlideJob, check_slide, crashed
+from ats_mag.validation.slide_check import STOPS, SlideJob, check_slide, given_up
 
 if TYPE_CHECKING:
     from ats_mag.config import RunConfig
@@ -44,7 +45,8 @@ def validate(config: RunConfig, progress: Callable[[int, int], None] | None = No
     report |= {"patients": {"number": 0, "across": []}, "folder": {"not_in_table": [], "not_in_folder": []}}
     try:
         manifest = load_manifest(config)
-        report["folder"] = compare_folder(manifest, config.data.slides)._asdict()
+        beside = compare_folder(manifest, config.data.slides)
+        report["folder"] = {key: [printable(name) for name in names] for key, names in beside._asdict().items()}
         report["stops"] += differences(config, manifest)
     except (ManifestError, NotADirectoryError, RunError) as error:
         report["stops"].append(str(error))
@@ -91,7 +93,9 @@ def _check_slides(
         for slide_id, path, mpp in manifest[["slide_id", "path", "mpp"]].itertuples(index=False)
     ]
     workers = config.prepare.workers or os.cpu_count() or 1
-    for done, found in enumerate(run_apart(check_slide, jobs, workers, crashed), start=1):
+    seconds = 60 * config.prepare.minutes_per_slide
+    checks = run_in_processes(check_slide, jobs, workers, given_up, seconds)
+    for done, (_, found) in enumerate(checks, start=1):
         if progress is not None:
             progress(done, len(jobs))
         yield asdict(found)
@@ -140,7 +144,7 @@ def _judge(config: RunConfig, report: dict[str, Any]) -> None:
 def _check_division(config: RunConfig, manifest: pd.DataFrame, bad: set[str], report: dict[str, Any]) -> None:
     multi_label = config.model.head == "multi_label"
     try:
-        splits = load_splits(config, manifest, write=False)
+        splits = load_splits(config, manifest)
     except SplitError as error:
         report["stops"].append(str(error))
         with contextlib.suppress(SplitError):  # the first one says all

@@ -1,3 +1,5 @@
+import zipfile
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -180,3 +182,17 @@ def test_the_configuration_says_how(write, slides):
     table = load_manifest(RunConfig(data=data))
     assert isinstance(table, pd.DataFrame)
     assert columns_of(table) == [["a", "a", "a.svs", "low"]]
+
+
+def test_rows_past_the_stated_size_of_a_sheet_are_read(tmp_path):
+    """Programs that append rows do not always correct what the sheet says of its size."""
+    table = pd.DataFrame({"slide_id": [f"{i:03d}" for i in range(10)], "label": list("xy" * 5)})
+    table.to_excel(tmp_path / "whole.xlsx", index=False)
+    with zipfile.ZipFile(tmp_path / "whole.xlsx") as whole, zipfile.ZipFile(tmp_path / "m.xlsx", "w") as stale:
+        for name in whole.namelist():
+            content = whole.read(name)
+            if name.endswith("sheet1.xml"):
+                assert b'<dimension ref="A1:B11"' in content
+                content = content.replace(b'<dimension ref="A1:B11"', b'<dimension ref="A1:A6"')
+            stale.writestr(name, content)
+    assert read_manifest(tmp_path / "m.xlsx")[["slide_id", "label"]].to_numpy().tolist() == table.to_numpy().tolist()

@@ -1,12 +1,18 @@
+import hashlib
 import json
 import os
+import threading
 
 import pandas as pd
 import pytest
 import yaml
+from cohort.prepare_slides import write_slide
 
+from ats_mag import fingerprints
 from ats_mag.config import RunConfig, read_config
+from ats_mag.fingerprints import fingerprint
 from ats_mag.manifest import load_manifest
+from ats_mag.preparation.state import State, write_state
 from ats_mag.run_folder import RunError, differences, is_trained, read_run, start_run
 from ats_mag.splits import load_splits
 
@@ -115,7 +121,7 @@ def test_changes_that_do_not_matter_are_taken_over(study):
     text = YAML.replace("data: {", "data: {slides: moved, ").replace(
         "epochs: 3", "epochs: 3, local_copies: near, checkpoint_minutes: 1, on_bad_slide: skip, watch: 0"
     )
-    text += "prepare: {workers: 3, scheduler: 'tcp://a:1', records: elsewhere}\nevaluate: {draws: 4}\n"
+    text += "prepare: {workers: 3, scheduler: 'tcp://a:1', records: elsewhere, minutes_per_slide: 9}\nevaluate: {draws: 4}\n"
     config = start(study, text)
     assert read_run(config)["config"]["evaluate"]["draws"] == 4
     assert len(read_run(config)["starts"]) == 2
@@ -132,15 +138,116 @@ def test_everything_may_change_before_training_but_the_division(study):
     assert read_run(config)["config"]["train"]["epochs"] == 3
 
 
+@pytest.mark.parametrize("killed_at", ["manifest.csv", "config.yaml", "run.json", "splits.csv"])
+def test_a_start_that_is_killed_leaves_no_division_of_other_settings(study, monkeypatch, killed_at):
+    from ats_mag import run_folder
+
+    write = run_folder.write_whole
+
+    def killed(file, content):
+        if file.name == killed_at:
+            raise KeyboardInterrupt
+        write(file, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_folder, "write_whole", killed)
+        with pytest.raises(KeyboardInterrupt):
+            start(study)
+    config = start(study, YAML + "splits: {test: 0.5, validation: 0}\n")
+    splits = pd.read_csv(study / "run" / "splits.csv")
+    assert (splits["fold_0"] == "test").sum() == 8
+    assert read_run(config)["splits_made_with"]["test"] == 0.5
+    assert read_run(config)["splits_sha256"] == hashlib.sha256((study / "run" / "splits.csv").read_bytes()).hexdigest()
+
+
+def test_a_division_that_was_removed_comes_back(study):
+    start(study)
+    before = (study / "run" / "splits.csv").read_bytes()
+    begin_training(study)
+    (study / "run" / "splits.csv").unlink()
+    start(study)
+    assert (study / "run" / "splits.csv").read_bytes() == before
+
+
 def test_slides_that_changed_are_named(study):
     start(study)
     begin_training(study)
     os.utime(study / "slides" / "s0.svs", ns=(1, 1))  # touched, or copied
     (study / "slides" / "s1.svs").unlink()  # left to who reads it
     start(study)
-    (study / "slides" / "s2.svs").write_bytes(b"another")
+    write_slide(study / "slides" / "s2.svs", 0)
     with pytest.raises(RunError, match=r"the files of 1 slide\(s\) have changed: s2"):
         start(study)
+
+
+def test_a_slide_that_broke_is_told_and_may_be_mended(study):
+    """Whether it opens no more or is only shorter; but one that was trained on is not replaced by another."""
+    skip = YAML.replace("epochs: 3", "epochs: 3, on_bad_slide: skip")
+    slide = study / "slides" / "s0.svs"
+    whole = write_slide(slide, 0).read_bytes() + bytes(1000)  # what follows the last page is not needed to open it
+    slide.write_bytes(whole)
+    start(study, skip)
+    begin_training(study)
+    for content in (whole[:1000], b"", whole[:-500]):
+        slide.write_bytes(content)
+        with pytest.warns(UserWarning, match=r"the files of 1 slide\(s\) have been damaged: s0"):
+            start(study, skip)
+    with pytest.raises(RunError, match="have changed: s0"):
+        start(study)
+    write_slide(slide, 1)
+    with pytest.raises(RunError, match="have changed: s0"):
+        start(study, skip)
+    slide.write_bytes(whole)
+    start(study, skip)
+
+
+@pytest.mark.parametrize("told_by", ["bad_slides.csv", "state"])
+def test_a_slide_that_was_never_read_may_become_whole(study, told_by):
+    slide = study / "slides" / "s0.svs"
+    slide.write_bytes(b"")
+    config = start(study)
+    begin_training(study)
+    if told_by == "state":
+        (config.records / "state").mkdir(parents=True)
+        write_state(config.records, State("s0", status="failed", error="cannot open slide"))
+    else:
+        (study / "run" / "fold-0" / "bad_slides.csv").write_text("slide_id,path,error\ns0,s0.svs,why\n")
+    write_slide(slide, 0)
+    assert read_run(start(study))["slides"]["s0"]["size"] == slide.stat().st_size
+
+
+def test_a_slide_that_was_prepared_before_it_failed_is_not_replaced(study):
+    config = start(study)
+    begin_training(study)
+    (config.records / "state").mkdir(parents=True)
+    write_state(config.records, State("s0", status="failed", error="why", source={"files": []}))
+    write_slide(study / "slides" / "s0.svs", 0)
+    with pytest.raises(RunError, match="have changed: s0"):
+        start(study)
+
+
+def test_files_that_never_answer_are_not_waited_for(study, monkeypatch):
+    """A pipe is no slide, and a file system that hangs keeps its slides to itself."""
+    config = start(study)
+    before = read_run(config)["slides"]
+    (study / "slides" / "s1.svs").unlink()
+    os.mkfifo(study / "slides" / "s1.svs")
+    assert "no ordinary file" in fingerprint(str(study / "slides" / "s1.svs"))["error"]
+    look, end = fingerprints.fingerprint, threading.Event()
+
+    def hang(path, known=None):
+        if path.endswith("s0.svs"):
+            end.wait()
+        return look(path, known)
+
+    monkeypatch.setattr(fingerprints, "fingerprint", hang)
+    monkeypatch.setattr(fingerprints, "_PATIENCE", 0.5)
+    start(study)
+    assert read_run(config)["slides"] == before
+    found = fingerprints.fingerprints(load_manifest(config), config.data.slides, {})
+    assert found["s0"] == {"error": "no answer within 0.5 s"}
+    assert found["s2"] == before["s2"]
+    end.set()
 
 
 def test_manifests_that_changed_are_named(study):

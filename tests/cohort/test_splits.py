@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ats_mag.config import RunConfig, SplitConfig
 from ats_mag.division import SplitError, divide
-from ats_mag.splits import check_fold, count_labels, fold_names, load_splits, part_of
+from ats_mag.splits import check_fold, count_labels, fold_names, load_splits, part_of, splits_content
 
 
 def manifest(rows):
@@ -162,22 +162,30 @@ def run(folder, **splits):
     return RunConfig(run=folder / "run", splits=SplitConfig(**splits))
 
 
+def stored(config, table):
+    """The division, in the run's folder."""
+    splits = load_splits(config, table)
+    config.run.mkdir(parents=True, exist_ok=True)
+    (config.run / "splits.csv").write_bytes(splits_content(config, splits))
+    return splits
+
+
 def test_the_division_is_written_once_and_reused(tmp_path):
     table = cohort(20, sites=4)
-    first = load_splits(run(tmp_path), table)
+    first = stored(run(tmp_path), table)
     file = tmp_path / "run" / "splits.csv"
     assert list(pd.read_csv(file)) == ["slide_id", "patient_id", "label", "site", "fold_0"]
     again = load_splits(run(tmp_path, seed=1), table.sample(frac=1, random_state=0))
     pd.testing.assert_frame_equal(again, first)
     file.unlink()
-    load_splits(run(tmp_path), table, write=False)
+    load_splits(run(tmp_path), table)
     assert not file.exists()
 
 
 def test_a_stored_division_is_checked(tmp_path):
     table = cohort(20)
     config = run(tmp_path, kind="kfold", folds=2)
-    load_splits(config, table)
+    stored(config, table)
     file = tmp_path / "run" / "splits.csv"
     text = file.read_text()
 
@@ -206,6 +214,31 @@ def test_a_stored_division_is_checked(tmp_path):
     file.write_text(text + text.splitlines()[1] + "\n")
     with pytest.raises(SplitError, match="stands in several rows"):
         load_splits(config, table)
+
+
+def test_a_manifest_that_decides_is_followed_when_it_is_edited(tmp_path):
+    """Its parts, and with `by_site` its sites: the stored division would hide the edit."""
+    parts = ["train", "test", "training", "val", "train", "train"]
+    table = manifest([(f"p{i}", "ab"[i % 2], "", part) for i, part in enumerate(parts)])
+    config = run(tmp_path, kind="manifest")
+    stored(config, table)
+    load_splits(config, table.assign(split=["training", "TEST", "train", "validation", "train", "train"]))
+    with pytest.raises(SplitError, match=r"2 slide\(s\) in another part than .* `split` \('s0', 's1'\)\. Remove"):
+        load_splits(config, table.assign(split=["test", "train", *parts[2:]]))
+    (tmp_path / "run" / "splits.csv").unlink()
+    drawn = table.assign(split=["train"] * 5 + ["test"])
+    assert "validation" in stored(config, drawn)["fold_0"].tolist()
+    load_splits(config, drawn)
+    with pytest.raises(SplitError, match="another part"):
+        load_splits(config, drawn.assign(split=["val"] + ["train"] * 4 + ["test"]))
+
+    sites = cohort(20, sites=5)
+    config = run(tmp_path / "sites", by_site=True)
+    stored(config, sites)
+    moved = sites.assign(site=sites["site"].where(sites["patient_id"] != "p3", "site4"))
+    with pytest.raises(SplitError, match=r"another site than the manifest of 2 slide\(s\) \('s6', 's7'\)"):
+        load_splits(config, moved)
+    load_splits(run(tmp_path / "sites"), moved)
 
 
 def test_folds_of_one_class_are_named_before_training():

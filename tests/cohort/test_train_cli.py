@@ -50,3 +50,18 @@ def test_progress_says_where_a_run_goes_on():
     progress.on_train_end()
     assert "Training fold 1: resumed from the checkpoint at epoch 3, batch 2" in shown.getvalue()
     assert "epoch 3/4: loss 0.5" in shown.getvalue()
+
+
+def test_two_processes_do_not_train_one_fold(prepared, tmp_path):  # noqa: F811
+    from ats_mag.config import read_config
+    from ats_mag.lock import held_lock
+    from ats_mag.training.run import train_fold
+
+    config = read_config(write_config(prepared, tmp_path / "run"))
+    config.run.mkdir()
+    with (
+        held_lock(config.run / ".fold-0.lock", "held"),
+        pytest.raises(RuntimeError, match=r"another process is training into '.*fold-0': wait for it"),
+    ):
+        train_fold(config, 0)
+    assert [path.name for path in config.run.iterdir()] == [".fold-0.lock"]

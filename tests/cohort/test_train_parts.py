@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 from sklearn.utils.class_weight import compute_sample_weight
 
-from ats_mag.config import TrainConfig
+from ats_mag.config import RunConfig, TrainConfig
+from ats_mag.config_changes import is_free
 from ats_mag.training.best import BestEpoch
 from ats_mag.training.build import learning_rate
 from ats_mag.training.checkpoints import Checkpoints
 from ats_mag.training.order import EpochOrder, balanced_weights
+from ats_mag.training.position import check_settings
 
 LABELS = ["a"] * 7 + ["b"] * 2 + ["c"]
 
@@ -108,3 +110,38 @@ def test_learning_rates():
     assert float(cosine(55)) == pytest.approx(0.5e-3)
     assert float(cosine(100)) == pytest.approx(0, abs=1e-9)
     assert float(plain(0)) == pytest.approx(1e-3)
+
+
+def test_a_training_goes_on_only_with_the_settings_that_it_began_with():
+    """Free ones aside; keys that an earlier release lacked had their defaults, and those that are gone do not count."""
+    now = {
+        "train.epochs": 3,
+        "train.augment": {"flips": True, "stain": 0.1},
+        "train.warmup": 0.0,
+        "slides of train": "x",
+    }
+    before = {**now, "train.gone": 1}
+    del before["train.warmup"]
+    check_settings(before, now, "run")
+    check_settings({"train.watch": 1}, {"train.watch": 2}, "run")
+    check_settings({"train.augment": {"flips": True}}, {"train.augment": {"flips": True, "stain": 0.0}}, "run")
+    for key, value, message in (
+        ("train.epochs", 4, r"train.epochs: 3 -> 4"),
+        ("train.augment", {"flips": True, "stain": 0.2}, r"train.augment.stain: 0.1 -> 0.2"),
+        ("train.warmup", 0.1, r"train.warmup: 0.0 -> 0.1"),
+        ("slides of train", "y", r"slides of train: 'x' -> 'y'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            check_settings(before, {**now, key: value}, "run")
+
+
+def test_what_is_free_is_said_by_the_models():
+    sections = {"data": 4, "prepare": 6, "train": 7}
+    for name, count in sections.items():
+        keys = RunConfig.model_fields[name].get_default().model_dump()
+        assert sum(is_free(f"{name}.{key}") for key in keys) == count
+    assert is_free("run")
+    assert is_free("evaluate.draws")
+    assert not is_free("splits.seed")
+    assert not is_free("train.augment.flips")
+    assert not is_free("train.unheard.of")

@@ -1,6 +1,5 @@
 import json
 import os
-import signal
 import subprocess
 import sys
 
@@ -8,13 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from skimage import data
+from typer.testing import CliRunner
 
+from ats_mag.cli import app
 from ats_mag.config import read_config
 from ats_mag.slides import native
 from ats_mag.slides.levels import choose_level
 from ats_mag.slides.paths import encode_paths
 from ats_mag.slides.pyramid import write_pyramid
-from ats_mag.validation.pool import run_apart
 from ats_mag.validation.validate import validate
 
 YAML = """
@@ -91,6 +91,22 @@ def problems(report):
         for slide in report["slides"]
         if (kinds := [problem["kind"] for problem in slide["problems"] if problem["kind"] != "note"])
     }
+
+
+def test_names_in_another_encoding_are_told(study):
+    """As they come from old archives; a slide of the table must have one that can be written down."""
+    name = os.fsencode(study / "slides") + b"/M\xfcller.tif"
+    with open(name, "wb") as file:
+        file.write(b"x")
+    (study / "c.yaml").write_text(YAML)
+    done = CliRunner().invoke(app, ["validate", str(study / "c.yaml")])
+    assert done.exit_code == 0, done.output
+    assert "in the folder, not in the table: M\\xfcller.tif" in done.output
+    os.rename(study / "slides", os.fsencode(study) + b"/old\xfc")
+    (study / "slides").mkdir()
+    os.rename(os.fsencode(study) + b"/old\xfc", os.fsencode(study / "slides") + b"/old\xfc")
+    (stop,) = check(study)["stops"]
+    assert r"line 2: the path of the slide is 'old\xfc/s0.tif', which is no UTF-8: rename" in stop
 
 
 def test_a_sound_study(made):
@@ -194,17 +210,6 @@ def test_on_the_command_line(study):
     assert "s0, unreadable: cannot open slide" in out
     assert "stops the run: 1 slide(s) cannot be prepared" in error
     assert json.loads((study / "run" / "validation.json").read_text())["slides"][0]["stops"]
-
-
-def die_at_three(job):
-    if job == 3:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return job
-
-
-def test_a_process_that_dies_takes_nothing_with_it():
-    found = list(run_apart(die_at_three, range(8), 2, lambda job: -job))
-    assert sorted(found) == [-3, 0, 1, 2, 4, 5, 6, 7]
 
 
 @pytest.mark.parametrize("downsample", [0.5, 0.97, 0.99, 1, 1.02, 1.03, 2, 3.9, 3.95, 4.07, 4.2, 15, 16.3, 20])

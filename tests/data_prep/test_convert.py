@@ -1,6 +1,7 @@
 """`ats-mag convert`: files and folders, what cannot be used, and a conversion that is killed."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -8,6 +9,7 @@ import time
 import pytest
 from PIL import Image
 
+from ats_mag.slides import flat_many
 from ats_mag.slides.properties import slide_info
 
 
@@ -87,3 +89,21 @@ def test_a_killed_conversion_goes_on(tmp_path, picture):
     assert sorted(os.listdir(out)) == sorted(os.listdir(tmp_path / "whole"))
     for slide in out.iterdir():
         assert slide.read_bytes() == (tmp_path / "whole" / slide.name).read_bytes()
+
+
+def die_at_b(job):
+    if job[0].name == "b.png":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return flat_many.Converted(*job[:2], "written", 0.5, "argument")
+
+
+def test_an_image_that_ends_its_process_costs_no_other(tmp_path, monkeypatch):
+    monkeypatch.setattr(flat_many, "_convert", die_at_b)
+    slides = flat_many.slide_names([tmp_path / f"{name}.png" for name in "abcd"], tmp_path / "slides")
+    done = {
+        converted.image.stem: converted for converted in flat_many.convert_images(slides, flat_many.Conversion(), 2)
+    }
+    assert {stem: converted.status for stem, converted in done.items()} == {
+        "a": "written", "b": "failed", "c": "written", "d": "written"
+    }  # fmt: skip
+    assert "b.png' cannot be converted: the process that read it died (signal 9: Killed)" in done["b"].error

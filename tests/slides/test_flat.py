@@ -201,3 +201,17 @@ def test_a_large_tiff_does_not_fill_the_memory(tmp_path):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 8192 * 4096 * 3 / 4
+
+
+@pytest.mark.parametrize("ome", [False, True])
+def test_the_resolution_is_that_of_the_picture_that_is_read(tmp_path, picture, ome):
+    """Some scanners put a thumbnail first, which states its own, coarser one."""
+    image = tmp_path / ("a.ome.tif" if ome else "a.tif")
+    with tifffile.TiffWriter(image, ome=ome) as tiff:
+        for pixels, mpp in ((picture[::10, ::10].copy(), 5.0), (picture, 0.5)):
+            stated = {"PhysicalSizeX": mpp, "PhysicalSizeY": mpp} if ome else None
+            resolution = None if ome else (1e4 / mpp, 1e4 / mpp)
+            tiff.write(pixels, photometric="rgb", resolution=resolution, resolutionunit="CENTIMETER", metadata=stated)
+    converted = convert_image(image, tmp_path / "slide.tiff")
+    assert (converted.mpp, converted.size) == (pytest.approx(0.5), (530, 300))
+    assert slide_info(tmp_path / "slide.tiff").mpp == pytest.approx(0.5)
