@@ -253,6 +253,7 @@ class SlideClassifier(SlideModel):
         return self.activation(self.head(self.expectation([features, weight])))
 
     def call(self, inputs: Mapping[str, Any], noise: Any | None = None, training: bool = False) -> Any:
+        self._trace.clear()  # of a pass that no loss has followed
         if noise is None:
             noise = inputs.get("noise")
         attention = self.attend(inputs, training)

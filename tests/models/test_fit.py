@@ -6,6 +6,10 @@ import pytest
 import tensorflow as tf
 
 
+def tensors(inputs):
+    return {name: tf.convert_to_tensor(value) for name, value in inputs.items()}
+
+
 def losses(model, inputs, labels, batch_size=6, epochs=3):
     return model.fit(inputs, labels, batch_size=batch_size, epochs=epochs, shuffle=False, verbose=0).history["loss"]
 
@@ -84,7 +88,7 @@ def test_exploration_sends_the_task_no_gradient_to_the_attention(build, noisy):
 def test_auxiliary_loss_is_added_once_per_magnification(build, noisy):
     inputs, labels = noisy
     plain, double = (build(auxiliary=a) for a in (0.5, 1.0))
-    inputs = {name: tf.convert_to_tensor(value) for name, value in inputs.items()}
+    inputs = tensors(inputs)
 
     def values(model):
         probabilities = model(inputs, training=True)
@@ -102,6 +106,15 @@ def test_auxiliary_loss_is_added_once_per_magnification(build, noisy):
         loss, task, auxiliary, regularisation = values(model)
         assert len(auxiliary) == 2
         np.testing.assert_allclose(loss, task + weight * sum(auxiliary) + regularisation, rtol=1e-5)
+
+
+def test_a_pass_without_a_loss_leaves_nothing_to_the_next(build, noisy):
+    inputs, labels = noisy
+    model = build()
+    expected = model.evaluate(inputs, labels, batch_size=6, verbose=0)
+    model(tensors(inputs), training=True)
+    model.make_test_function(force=True)
+    np.testing.assert_allclose(model.evaluate(inputs, labels, batch_size=6, verbose=0), expected, rtol=1e-6)
 
 
 def test_metrics_of_the_attention_are_reported(build, noisy):
