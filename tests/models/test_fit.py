@@ -108,6 +108,18 @@ def test_auxiliary_loss_is_added_once_per_magnification(build, noisy):
         np.testing.assert_allclose(loss, task + weight * sum(auxiliary) + regularisation, rtol=1e-5)
 
 
+def test_regularisers_count_while_training_only(build, noisy):
+    inputs, labels = noisy
+    model = build()
+    found = model.evaluate(inputs, labels, verbose=0, return_dict=True)
+    assert found["loss"] == pytest.approx(found["cross_entropy"], rel=1e-5)
+    for layer in model.regularizers:
+        layer.regularizer.strength.assign(100.0)
+    assert model.evaluate(inputs, labels, verbose=0, return_dict=True) == found
+    logs = model.fit(inputs, labels, batch_size=6, verbose=0).history
+    assert abs(logs["loss"][0] - logs["cross_entropy"][0]) > 10
+
+
 def test_a_pass_without_a_loss_leaves_nothing_to_the_next(build, noisy):
     inputs, labels = noisy
     model = build()
@@ -131,6 +143,8 @@ def test_other_heads(build, noisy, head, classes):
     model = build(classes, head=head)
     found = losses(model, inputs, labels)
     assert np.isfinite(found).all()
+    logs = model.evaluate(inputs, labels, verbose=0, return_dict=True)
+    assert logs["loss"] == pytest.approx(logs["cross_entropy"], rel=1e-5)
     if head == "binary":  # labels (B,) or (B, 1)
         np.testing.assert_allclose(losses(build(classes, head=head), inputs, labels[:, None]), found, rtol=1e-5)
     assert model.predict(inputs, verbose=0).shape == (6, 1 if head == "binary" else 3)
