@@ -26,7 +26,19 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (demo, doctor, info, convert, init, validate, resumable(prepare), resumable(train), evaluate, predict, export):
+for command in (
+    demo,
+    doctor,
+    info,
+    convert,
+    init,
+    validate,
+    resumable(prepare),
+    resumable(train),
+    evaluate,
+    predict,
+    export,
+):
     app.command()(command)
 
 
