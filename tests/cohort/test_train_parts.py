@@ -50,6 +50,21 @@ def test_positions_lead_to_slides_and_to_seeds_of_their_own():
     assert order.slide(0)[1].tolist() != seeds[0].tolist()
 
 
+def test_an_epoch_that_another_thread_asks_for_meanwhile_does_not_mix_in(monkeypatch):
+    order = EpochOrder(LABELS, 0)
+    order.slide(0)
+    wanted = order.slides(0)
+    slides = order.slides
+    seeds = np.random.SeedSequence
+
+    def other(entropy):  # a pipeline that is ending, between the look at what is known and its use
+        order._known = 1, slides(1)
+        return seeds(entropy)
+
+    monkeypatch.setattr(np.random, "SeedSequence", other)
+    assert [order.slide(p)[0] for p in range(10)] == wanted.tolist()
+
+
 def test_balanced_weights_are_those_of_scikit_learn():
     np.testing.assert_allclose(balanced_weights(LABELS), compute_sample_weight("balanced", LABELS), rtol=1e-6)
 
