@@ -25,11 +25,18 @@ class Head:
         return 1 if self is HEADS["binary"] else n_classes
 
     def metrics(self) -> list[Any]:
-        """Metrics that suit the label."""
+        """Metrics that suit the label; `cross_entropy` is the loss without what regularisers add to it."""
         if self is HEADS["single_label"]:
-            return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+            return [
+                keras.metrics.SparseCategoricalAccuracy(name="accuracy"),
+                keras.metrics.SparseCategoricalCrossentropy(name="cross_entropy"),
+            ]
         multi = self is HEADS["multi_label"]
-        return [keras.metrics.BinaryAccuracy(name="accuracy"), keras.metrics.AUC(name="auc", multi_label=multi)]
+        return [
+            keras.metrics.BinaryAccuracy(name="accuracy"),
+            keras.metrics.AUC(name="auc", multi_label=multi),
+            keras.metrics.BinaryCrossentropy(name="cross_entropy"),
+        ]
 
 
 HEADS = {

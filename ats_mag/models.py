@@ -55,7 +55,7 @@ class SlideClassifier(SlideModel):
         test_method: how to draw otherwise: `topk`, `exhaustive`, or one of the above.
         test_n_patches: N otherwise. None: `n_patches`.
         smooth: see `JointSoftmax`.
-        regularizers: of the attention. None: `PlaceEntropy` and `MagnificationEntropy` at strengths that keep the
+        regularizers: of the attention, while training. None: `PlaceEntropy` and `MagnificationEntropy` at strengths that keep the
             attention from collapsing onto one magnification. `ScheduleStrength` lets it sharpen later.
         normalize_features: whether features are scaled to unit L2 norm, for which sampling from the attention has the
             least variance (Katharopoulos & Fleuret 2019, section 3.2).
@@ -187,14 +187,11 @@ class SlideClassifier(SlideModel):
         """Everything was built with the model."""
 
     def compile(self, optimizer: Any = "adam", loss: Any = None, metrics: Any = None, **kwargs: Any) -> None:
-        """As `keras.Model.compile`; loss and metrics default to those of the head."""
+        """As `keras.Model.compile`; the loss defaults to that of the head, `weighted_metrics` to its metrics."""
         head = HEADS[self.head_kind]
-        super().compile(
-            optimizer,
-            head.loss if loss is None else loss,
-            metrics=head.metrics() if metrics is None else metrics,
-            **kwargs,
-        )
+        if metrics is None and kwargs.get("weighted_metrics") is None:
+            kwargs["weighted_metrics"] = head.metrics()
+        super().compile(optimizer, head.loss if loss is None else loss, metrics=metrics, **kwargs)
 
     def attend(self, inputs: Mapping[str, Any], training: bool = False) -> Any:
         """The attention: `(B, H, W, M)` float32, 0 off tissue."""
@@ -253,11 +250,13 @@ class SlideClassifier(SlideModel):
         return self.activation(self.head(self.expectation([features, weight])))
 
     def call(self, inputs: Mapping[str, Any], noise: Any | None = None, training: bool = False) -> Any:
+        self._trace.clear()  # of a pass that no loss has followed
         if noise is None:
             noise = inputs.get("noise")
         attention = self.attend(inputs, training)
-        for regularizer in self.regularizers:
-            attention = regularizer(attention)
+        if training:  # a validation loss must not follow their strengths
+            for regularizer in self.regularizers:
+                attention = regularizer(attention)
         self._note(attention)
         if training and self.explore_steps:
             attention = self._explore(attention, inputs["mask"])

@@ -19,7 +19,7 @@ class BadSlides:
     """Notes every slide of which a patch could not be read, once, in a CSV of `slide_id`, `path`, `error`.
 
     Args:
-        file: the CSV; slides that stand in it already are known.
+        file: the CSV; what stands in it already stays there, and does not count: the slide may have been mended.
         slide_ids: of the slides, by path.
         limit: more bad slides than that are too many.
         model: whose patches they are.
@@ -33,9 +33,11 @@ class BadSlides:
         self._ids, self._model = slide_ids, model
         self._sources = {} if copies is None else copies.sources
         self._lock = threading.Lock()  # parts of a batch may be read side by side
-        self.found: list[Any] = []
+        self.found: list[dict[str, str]] = []
+        self._rows: dict[str, dict[str, str]] = {}
         if file.exists():
-            self.found = pd.read_csv(file, dtype=str, keep_default_na=False).to_dict("records")
+            rows = pd.read_csv(file, dtype=str, keep_default_na=False).to_dict("records")
+            self._rows = {row["path"]: row for row in rows}
 
     def watch(self, path: Any, index: Any, geometry: Any, valid: Any) -> Any:
         """`valid`, after having noted what is not; for `SlideClassifier.on_unreadable`."""
@@ -66,18 +68,21 @@ class BadSlides:
                 if sound.all() or any(row["path"] == name for row in self.found):
                     continue
                 error = self._error(codes, cells[~sound][:1], place)
-                self.found.append({"slide_id": self._ids.get(name, Path(name).stem), "path": name, "error": error})
-                write_whole(self.file, pd.DataFrame(self.found).to_csv(index=False).encode())
+                row = {"slide_id": self._ids.get(name, Path(name).stem), "path": name, "error": error}
+                self.found.append(row)
+                self._rows[name] = row
+                write_whole(self.file, pd.DataFrame(self._rows.values()).to_csv(index=False).encode())
         return valid
 
     def _error(self, codes: np.ndarray, cell: np.ndarray, geometry: np.ndarray) -> str:
         """What reading the patch again says."""
         from ats_mag.slides import native
 
-        lattice = self._model.lattice
-        location, downsample = map(np.asarray, lattice.place(cell[None], geometry[None]))
+        lattice, reader = self._model.lattice, self._model.reader
         size = (lattice.patch_size, lattice.patch_size)
         try:
+            place = reader.place_cells(lattice, codes[None], cell[None], geometry[None])
+            location, downsample = map(np.asarray, place)
             native.read_patches(codes[None], location, downsample, size)
         except (OSError, ValueError, RuntimeError, MemoryError) as error:
             return str(error)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import numpy as np
 from ats_mag.whole_file import remove_unfinished, whole_file
 
 _KEPT = 2
+_NAMES = "names of arrays"  # the archive's checksums are of its arrays, not of its list of them
 
 
 class Checkpoints:
@@ -35,7 +38,8 @@ class Checkpoints:
         self.folder.mkdir(parents=True, exist_ok=True)
         file = self.folder / f"{epoch:06}-{batch:08}.npz"
         with whole_file(file) as unfinished, open(unfinished, "wb") as stream:
-            np.savez(stream, allow_pickle=False, state=np.array(json.dumps(state)), **arrays)
+            text = json.dumps({**state, _NAMES: sorted(arrays)})
+            np.savez(stream, allow_pickle=False, state=np.array(text), **arrays)
             stream.flush()
             os.fsync(stream.fileno())
         for old in self.files()[_KEPT:]:
@@ -46,14 +50,35 @@ class Checkpoints:
         return sorted(self.folder.glob("*.npz"), reverse=True)
 
     def latest(self) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
-        """State and arrays of the latest one that is whole; damaged ones are removed. None: there is none."""
+        """State and arrays of the latest one that is whole; damaged ones are renamed. None: there is none.
+
+        Raises:
+            OSError, MemoryError: a file that cannot be read now, which may be whole.
+        """
         if self.folder.exists():
             remove_unfinished(self.folder)
         for file in self.files():
             try:
-                with open(file, "rb") as stream, np.load(stream, allow_pickle=False) as stored:
-                    arrays = {name: stored[name] for name in stored.files}  # their checksums are looked at here
-                return json.loads(str(arrays.pop("state"))), arrays
+                return _read(file)
+            except (OSError, MemoryError) as error:
+                if getattr(error, "errno", None) != errno.EINVAL:  # which comes of seeking to a damaged offset
+                    raise
             except Exception:  # a damaged archive fails in many ways
-                file.unlink(missing_ok=True)
+                pass
+            file.rename(file.with_name(file.name + ".damaged"))
         return None
+
+
+def _read(file: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    with open(file, "rb") as stream:
+        with zipfile.ZipFile(stream) as archive:
+            # Before any array is read: of damaged shapes, NumPy would ask for too much memory.
+            if archive.testzip() is not None:
+                raise zipfile.BadZipFile(f"{str(file)!r} is damaged")
+        stream.seek(0)
+        with np.load(stream, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+    state = json.loads(str(arrays.pop("state")))
+    if state.pop(_NAMES, sorted(arrays)) != sorted(arrays):  # earlier releases wrote no names
+        raise zipfile.BadZipFile(f"{str(file)!r} lacks arrays")
+    return state, arrays

@@ -54,11 +54,11 @@ class EpochOrder:
 
     def slide(self, position: Any) -> tuple[np.int64, np.ndarray]:
         """See `datasets.Order`."""
-        epoch = self.epoch
-        if self._known is None or self._known[0] != epoch:
-            self._known = epoch, self.slides(epoch)
+        epoch, known = self.epoch, self._known
+        if known is None or known[0] != epoch:
+            self._known = known = epoch, self.slides(epoch)  # a pipeline that is ending may ask for another epoch
         random = np.random.SeedSequence([self.seed, epoch, _CHANGES, int(position)])
-        return np.int64(self._known[1][position]), random.generate_state(2, np.uint32).astype(np.int64)
+        return np.int64(known[1][position]), random.generate_state(2, np.uint32).astype(np.int64)
 
 
 def balanced_weights(labels: Sequence[str]) -> np.ndarray:

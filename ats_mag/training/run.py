@@ -196,7 +196,7 @@ def _best(config: RunConfig, model: SlideClassifier, validated: bool) -> Any:
     settings = config.train
     if settings.monitor is None and settings.patience is None:
         return None
-    monitor = settings.monitor or ("val_loss" if validated else "loss")
+    monitor = settings.monitor or ("val_loss" if validated else "cross_entropy")
     names = [m.name for m in HEADS[config.model.head].metrics()] + [m.name for m in model.metrics]
     logged = ["loss", *sorted(set(names) - {"loss", "compile_metrics"})]
     logged += [f"val_{name}" for name in logged] if validated else []

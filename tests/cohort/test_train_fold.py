@@ -16,8 +16,10 @@ pytestmark = [pytest.mark.usefixtures("_quick"), pytest.mark.filterwarnings("ign
 
 @pytest.fixture
 def _quick(monkeypatch):
-    """Small networks."""
+    """Small networks, and steps of one part: most of the time goes into tracing, once per part."""
     from ats_mag import networks
+
+    monkeypatch.setattr("ats_mag.steps.DEFAULT_PARTS", 1)
 
     small = networks.feature_network
     monkeypatch.setattr(networks, "feature_network", lambda size: small(size, 16, (8, 16)))
@@ -85,12 +87,23 @@ def test_a_run_that_is_interrupted_goes_on_and_one_that_is_complete_is_not_repea
         np.testing.assert_array_equal(a, b)
 
 
-def test_other_settings_are_refused_for_a_run_that_began(configure):
-    first = configure(learning_rate=1e-3, checkpoint_minutes=1e-6)
-    with pytest.raises(KeyboardInterrupt):
-        train_fold(first, 0, [Logs(2)])
-    with pytest.raises(ValueError, match=r"learning_rate"):
-        train_fold(configure(learning_rate=1e-2), 0)
+def test_other_settings_are_refused_for_a_run_that_began(configure, tmp_path):
+    from ats_mag.training.checkpoints import Checkpoints
+    from ats_mag.training.position import Position
+    from ats_mag.training.run import _settings
+
+    def settings(**train):
+        return _settings(configure(**train), {"train": []}, {"train": 3})
+
+    checkpoints = Checkpoints(tmp_path / "checkpoints")
+    checkpoints.write(0, 2, {"settings": settings(learning_rate=1e-3)}, {})
+
+    def position(settings):
+        return Position(checkpoints, tmp_path / "history.csv", None, 3, 1.0, None, None, settings)
+
+    with pytest.raises(ValueError, match=r"other settings \(train\.learning_rate: 0\.001 -> 0\.01\)"):
+        position(settings(learning_rate=1e-2)).restore(None)
+    assert settings(learning_rate=1e-3, checkpoint_minutes=5, watch=1) == settings(learning_rate=1e-3)
 
 
 def test_early_stopping_gives_the_best_weights(configure, monkeypatch):
@@ -174,20 +187,20 @@ def test_two_devices_train_as_one(configure):
 
 
 def test_two_devices_draw_and_resume(configure):
-    config = configure(devices="all", batch_size=5, checkpoint_minutes=1e-6, mixed_precision=True)
+    config = configure(devices="all", batch_size=5, checkpoint_minutes=1e-6)
     with pytest.raises(KeyboardInterrupt):
         train_fold(config, 0, [Logs(1)])
     logs = Logs()
     model = train_fold(config, 0, [logs])
     assert logs.batches == 3  # of 4 of 4 and 3 slides; 5 and 2 would leave a device without any
     assert all(np.isfinite(w).all() for w in weights(model))
-    assert keras.mixed_precision.dtype_policy().name == "float32"
 
 
 def test_balanced_sampling_and_mixed_precision(configure):
     model = train_fold(configure(sampling="balanced", mixed_precision=True, clip_norm=1.0, accumulate=2), 0)
     assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
     assert model.feature.layers[2].compute_dtype == "float16"
+    assert keras.mixed_precision.dtype_policy().name == "float32"
 
 
 def _damaged(folder, prepared):  # noqa: F811

@@ -52,6 +52,21 @@ def test_positions_lead_to_slides_and_to_seeds_of_their_own():
     assert order.slide(0)[1].tolist() != seeds[0].tolist()
 
 
+def test_an_epoch_that_another_thread_asks_for_meanwhile_does_not_mix_in(monkeypatch):
+    order = EpochOrder(LABELS, 0)
+    order.slide(0)
+    wanted = order.slides(0)
+    slides = order.slides
+    seeds = np.random.SeedSequence
+
+    def other(entropy):  # a pipeline that is ending, between the look at what is known and its use
+        order._known = 1, slides(1)
+        return seeds(entropy)
+
+    monkeypatch.setattr(np.random, "SeedSequence", other)
+    assert [order.slide(p)[0] for p in range(10)] == wanted.tolist()
+
+
 def test_balanced_weights_are_those_of_scikit_learn():
     np.testing.assert_allclose(balanced_weights(LABELS), compute_sample_weight("balanced", LABELS), rtol=1e-6)
 
@@ -78,7 +93,39 @@ def test_the_last_two_checkpoints_are_kept_and_a_damaged_one_is_passed_over(tmp_
         file.write_bytes(damaged)
         assert checkpoints.latest()[0] == {"epoch": 0, "batch": 12}
         assert not file.exists()
+        assert file.with_name(file.name + ".damaged").read_bytes() == damaged
     assert not list((tmp_path / "c").glob(".*"))
+
+
+@pytest.mark.parametrize("error", [OSError(116, "Stale file handle"), PermissionError(13, "no"), MemoryError()])
+def test_a_checkpoint_that_cannot_be_read_now_is_kept(tmp_path, monkeypatch, error):
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.write(1, 0, {"epoch": 1}, {"x": np.ones(3)})
+
+    def fail(*_, **__):
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "load", fail)
+        with pytest.raises(type(error)):
+            checkpoints.latest()
+    assert checkpoints.latest()[0] == {"epoch": 1}
+
+
+def test_wherever_a_checkpoint_is_damaged_it_is_whole_or_passed_over(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.write(0, 0, {"epoch": 0}, {"x": np.arange(3)})
+    checkpoints.write(1, 0, {"epoch": 1}, {"x": np.arange(3)})
+    file = checkpoints.files()[0]
+    whole = file.read_bytes()
+    damages = [whole[:i] + bytes([whole[i] ^ 0x83]) + whole[i + 1 :] for i in range(len(whole))]
+    seen = set()
+    for damaged in damages + [whole[:n] for n in range(0, len(whole), 40)]:
+        file.write_bytes(damaged)
+        state, arrays = checkpoints.latest()
+        seen.add(state["epoch"])
+        np.testing.assert_array_equal(arrays["x"], np.arange(3))
+    assert seen == {0, 1}  # some bytes, such as times, do not matter
 
 
 def test_the_best_epoch_and_the_end_of_patience():

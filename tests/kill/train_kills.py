@@ -30,11 +30,11 @@ SETTINGS = {
 }  # fmt: skip
 
 
-def start(config):
+def start(config, *options):
     """A worker on a configuration, in a session of its own."""
     path = os.pathsep.join([str(TESTS.parent), str(TESTS), os.environ.get("PYTHONPATH", "")])
     environment = os.environ | {"PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    command = [sys.executable, str(TESTS / "kill" / "train_worker.py"), str(config)]
+    command = [sys.executable, str(TESTS / "kill" / "train_worker.py"), str(config), *options]
     return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
@@ -45,11 +45,11 @@ def finish(process):
         raise RuntimeError(error.decode())
 
 
-def train_killed(config, run, kills, chance):
-    """Trains with so many kills; how many of them met a training that went on."""
+def train_killed(config, run, kills, chance, *options):
+    """Trains with so many kills, by a worker with these options; how many of them met a training that went on."""
     met = 0
     for _ in range(kills):
-        process, before = start(config), lines(run)
+        process, before = start(config, *options), lines(run)
         wanted = before + chance.randrange(3)  # batches after which to be killed, then a moment more
         while lines(run) <= wanted and process.poll() is None:
             time.sleep(0.01)
@@ -57,7 +57,7 @@ def train_killed(config, run, kills, chance):
         process.send_signal(signal.SIGKILL)
         process.communicate()
         met += not (run / "weights.npz").exists()
-    finish(start(config))
+    finish(start(config, *options))
     return met
 
 

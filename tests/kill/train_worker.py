@@ -1,7 +1,7 @@
-"""Trains fold 0 of a configuration in a process that may be killed: `train_worker.py CONFIG [CPUS]`.
+"""Trains small networks on fold 0 of a configuration, in a process that may be killed: `train_worker.py CONFIG [PARTS]`.
 
 The slides that every training step read go to `seen.csv` of the run's folder, a line `epoch,batch,slide;slide...` per
-step; the final weights go to `weights.npz`.
+step; the final weights go to `weights.npz`. PARTS: of a training step, see `steps`.
 """
 
 import os
@@ -45,9 +45,13 @@ class Seen(keras.callbacks.Callback):
 
 
 def main():
+    from ats_mag import networks, steps
+
+    feature, attention = networks.feature_network, networks.attention_network
+    networks.feature_network = lambda size: feature(size, 16, (8, 16))
+    networks.attention_network = lambda m, stride: attention(m, stride, (8, 8))
     if len(sys.argv) > 2:
-        cpu = tf.config.list_physical_devices("CPU")[0]
-        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * int(sys.argv[2]))
+        steps.DEFAULT_PARTS = int(sys.argv[2])
     from ats_mag.config import read_config
     from ats_mag.training.run import train_fold
 

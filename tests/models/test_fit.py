@@ -6,6 +6,10 @@ import pytest
 import tensorflow as tf
 
 
+def tensors(inputs):
+    return {name: tf.convert_to_tensor(value) for name, value in inputs.items()}
+
+
 def losses(model, inputs, labels, batch_size=6, epochs=3):
     return model.fit(inputs, labels, batch_size=batch_size, epochs=epochs, shuffle=False, verbose=0).history["loss"]
 
@@ -84,7 +88,7 @@ def test_exploration_sends_the_task_no_gradient_to_the_attention(build, noisy):
 def test_auxiliary_loss_is_added_once_per_magnification(build, noisy):
     inputs, labels = noisy
     plain, double = (build(auxiliary=a) for a in (0.5, 1.0))
-    inputs = {name: tf.convert_to_tensor(value) for name, value in inputs.items()}
+    inputs = tensors(inputs)
 
     def values(model):
         probabilities = model(inputs, training=True)
@@ -104,6 +108,27 @@ def test_auxiliary_loss_is_added_once_per_magnification(build, noisy):
         np.testing.assert_allclose(loss, task + weight * sum(auxiliary) + regularisation, rtol=1e-5)
 
 
+def test_regularisers_count_while_training_only(build, noisy):
+    inputs, labels = noisy
+    model = build()
+    found = model.evaluate(inputs, labels, verbose=0, return_dict=True)
+    assert found["loss"] == pytest.approx(found["cross_entropy"], rel=1e-5)
+    for layer in model.regularizers:
+        layer.regularizer.strength.assign(100.0)
+    assert model.evaluate(inputs, labels, verbose=0, return_dict=True) == found
+    logs = model.fit(inputs, labels, batch_size=6, verbose=0).history
+    assert abs(logs["loss"][0] - logs["cross_entropy"][0]) > 10
+
+
+def test_a_pass_without_a_loss_leaves_nothing_to_the_next(build, noisy):
+    inputs, labels = noisy
+    model = build()
+    expected = model.evaluate(inputs, labels, batch_size=6, verbose=0)
+    model(tensors(inputs), training=True)
+    model.make_test_function(force=True)
+    np.testing.assert_allclose(model.evaluate(inputs, labels, batch_size=6, verbose=0), expected, rtol=1e-6)
+
+
 def test_metrics_of_the_attention_are_reported(build, noisy):
     inputs, labels = noisy
     history = build().fit(inputs, labels, verbose=0).history
@@ -118,6 +143,8 @@ def test_other_heads(build, noisy, head, classes):
     model = build(classes, head=head)
     found = losses(model, inputs, labels)
     assert np.isfinite(found).all()
+    logs = model.evaluate(inputs, labels, verbose=0, return_dict=True)
+    assert logs["loss"] == pytest.approx(logs["cross_entropy"], rel=1e-5)
     if head == "binary":  # labels (B,) or (B, 1)
         np.testing.assert_allclose(losses(build(classes, head=head), inputs, labels[:, None]), found, rtol=1e-5)
     assert model.predict(inputs, verbose=0).shape == (6, 1 if head == "binary" else 3)
