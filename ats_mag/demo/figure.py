@@ -50,7 +50,7 @@ def draw_figure(
             axes = figure.add_subplot(grid[row, 1 + m])
             attention = look.attention[..., m]
             draw_attention(axes, look, attention, highest)
-            title = f"attention at {mpp:g} um/px: {attention.sum():.2f} of 1"
+            title = f"attention at {mpp:.3g} um/px: {attention.sum():.2f} of 1"
             axes.set_title(title, fontsize=9, color=magnification_colour(m))
         draw_colour_bar(figure.add_subplot(grid[row, -2]), highest)
         _draw_patches(figure, grid[row, -1], look)
@@ -72,6 +72,6 @@ def _draw_patches(figure: Figure, cell: Any, look: SlideLook) -> None:
         for k, i in enumerate(shown[look.index[shown, 2] == m][:_SHOWN_PATCHES]):
             axes = figure.add_subplot(grid[m, k])
             axes.imshow(np.asarray(look.patches[i]))
-            title = f"{mpp:g} um/px\nweight {look.weight[i]:.2f}"
+            title = f"{mpp:.3g} um/px\nweight {look.weight[i]:.2f}"
             axes.set_title(title, fontsize=7, color=magnification_colour(m))
             axes.set_axis_off()

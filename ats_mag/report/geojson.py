@@ -81,7 +81,7 @@ def _patches(look: SlideLook, shift: np.ndarray) -> list[dict[str, Any]]:
         }
         ring = [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)]
         geometry = {"type": "Polygon", "coordinates": [_plain(ring)]}
-        name, kind = f"patch {number}", f"Patch {mpp:g} um/px"
+        name, kind = f"patch {number}", f"Patch {mpp:.3g} um/px"
         found.append(
             _feature(look, geometry, "annotation", name, kind, magnification_colour(magnification), measurements)
         )
@@ -113,7 +113,7 @@ def _bands(look: SlideLook, shift: np.ndarray) -> list[dict[str, Any]]:
                 "attention per cell": attention[here].mean(),
                 "area (mm2)": here.sum() * (look.lattice.cell_um / 1000) ** 2,
             }
-            name = f"Attention {mpp:g} um/px, {band_name(band)}"
+            name = f"Attention {mpp:.3g} um/px, {band_name(band)}"
             colour = _paler(magnification_colour(magnification), _PALER[band])
             found.append(_feature(look, geometry, "detection", name, name, colour, measurements))
     return found

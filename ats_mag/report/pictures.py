@@ -75,7 +75,7 @@ def draw_attention_picture(look: SlideLook, path: str | os.PathLike[str]) -> Non
         here = shown[look.index[shown, 2] == m]
         attention = look.attention[..., m]
         more = f"{100 * attention.sum():.1f} % of the attention, {_count(len(here), 'patch', 'patches')}"
-        field = f"{mpp:g} um/px, fields of {look.lattice.field_of_view_um(m):g} um"
+        field = f"{mpp:.3g} um/px, fields of {look.lattice.field_of_view_um(m):.3g} um"
         axes = panel(1 + m, field, more, magnification_colour(m))
         draw_attention(axes, look, attention, highest)
         draw_places(axes, look, here, 0.8)
@@ -123,7 +123,7 @@ def draw_patch_sheet(look: SlideLook, path: str | os.PathLike[str], most: int = 
         value = float(look.contribution[i, c])
         sign = _FOR if value >= 0 else _AGAINST
         lines = (
-            (f"{k + 1}   {look.lattice.magnifications[magnification]:g} um/px", colour, "bold"),
+            (f"{k + 1}   {look.lattice.magnifications[magnification]:.3g} um/px", colour, "bold"),
             (f"weight {look.weight[i]:.3g}", "0.25", "normal"),
             (f"{value:+.3f}".replace("-", "−"), sign, "normal"),
         )

@@ -42,7 +42,9 @@ def cluster():
 
     with (
         dask.config.set({"distributed.admin.log-length": 0}),
-        distributed.LocalCluster(n_workers=2, threads_per_worker=2, dashboard_address=None, silence_logs=50) as found,
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=2, dashboard_address="127.0.0.1:0", silence_logs=50
+        ) as found,
         distributed.Client(found, set_as_default=False) as client,
     ):
         client.run(install, stub_predictor.StubPredictor)
