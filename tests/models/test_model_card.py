@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 import shutil
 import socket
@@ -115,8 +116,12 @@ def test_the_page_about_serving(build, cohort, tmp_path):
         assert "import ats_mag" not in text
         (tmp_path / name).write_text(text)
 
+    # As on a machine that has never seen the package: nothing that this process has set helps.
+    bare = {name: value for name, value in os.environ.items() if not name.startswith(("ATS_MAG", "PYTHON"))}
+
     def python(*arguments):
-        done = subprocess.run([sys.executable, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False)
+        command = [sys.executable, *arguments]
+        done = subprocess.run(command, cwd=tmp_path, env=bare, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -131,7 +136,7 @@ def test_the_page_about_serving(build, cohort, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     with subprocess.Popen(
-        [sys.executable, "server.py", "slides", str(port)], cwd=tmp_path, stderr=subprocess.DEVNULL
+        [sys.executable, "server.py", "slides", str(port)], cwd=tmp_path, env=bare, stderr=subprocess.DEVNULL
     ) as server:
         try:
             base = f"http://127.0.0.1:{port}/"
@@ -152,7 +157,8 @@ def test_the_page_about_serving(build, cohort, tmp_path):
             server.terminate()
 
     found = python("client.py", "slides/one.tif").replace("'", '"')
-    np.testing.assert_allclose(list(json.loads(found).values()), one["one.tif"], atol=0.1)
+    apart = np.abs(np.subtract(one["one.tif"], one["two.tif"])).max()
+    assert np.abs(np.subtract(list(json.loads(found).values()), one["one.tif"])).max() < max(0.3 * apart, 2e-3)
 
 
 def ask(address, patience=0):

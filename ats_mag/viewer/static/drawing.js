@@ -59,12 +59,13 @@ export class Drawing {
       context.lineWidth = line;
       context.strokeRect(patch.x * scale, patch.y * scale, patch.side * scale, patch.side * scale);
     };
-    this.look.patches.forEach((patch, i) => {
+    const both = (patch, line) => {
       if (!this.outlined[patch.magnification]) return;
-      const bold = i === this.chosen;
-      outline(patch, "white", bold ? 7 : 4);
-      outline(patch, this.look.magnifications[patch.magnification].colour, bold ? 4 : 2);
-    });
+      outline(patch, "white", line + 2.5);
+      outline(patch, this.look.magnifications[patch.magnification].colour, line);
+    };
+    for (const patch of this.look.patches) both(patch, 2);
+    if (this.chosen !== null) both(this.look.patches[this.chosen], 4.5); // above all others
   }
 
   // The smallest patch around a place: of those that hide each other, the one that is hardest to hit.
