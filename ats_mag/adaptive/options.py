@@ -19,8 +19,8 @@ class AdaptiveOptions:
         min_patches: read before anything is decided.
         max_patches: read at most. None: all cells, if need be.
         block: patches read at a time, after each of which it is decided whether to go on.
-        first: the most probable cells, read before any is drawn. Measured: every one costs more than it saves, even where the
-            attention is peaked, as draws find these cells by themselves.
+        first: the most probable cells, read before any is drawn. Measured (docs/adaptive.md): two save a tenth where the
+            attention is peaked, and cost more than that elsewhere, as draws find these cells by themselves.
         seed: of the draws; the same for every slide, so that a slide's patches do not depend on what else is predicted.
             None: other ones every time.
 
