@@ -97,14 +97,14 @@ def _write_cards(folder: Path, cards: dict[str, Any]) -> None:
 
 
 def _path_endpoints(model: SlideClassifier) -> list[tuple[str, Any, list[tf.TensorSpec]]]:
-    overview_mpp, stride = model.lattice.overview_mpp, model.lattice.stride
+    overview_mpp, multiple = model.lattice.overview_mpp, model.overview_multiple
     image_spec = tf.RaggedTensorSpec((None, None, 3), tf.uint8, ragged_rank=1)
     mask_spec = tf.RaggedTensorSpec((None, None), tf.bool, ragged_rank=1)
 
     def view(path: tf.Tensor, slide_mpp: tf.Tensor) -> Overview:
         overview = view_slide(path, overview_mpp, slide_mpp)
-        image = pad_to_multiple(overview.image, stride, WHITE)
-        return Overview(image, pad_to_multiple(overview.mask, stride, 0), overview.geometry)
+        image = pad_to_multiple(overview.image, multiple, WHITE)
+        return Overview(image, pad_to_multiple(overview.mask, multiple, 0), overview.geometry)
 
     def ragged_view(slide: tuple[tf.Tensor, tf.Tensor]) -> tuple[Any, Any, tf.Tensor]:
         image, mask, geometry = view(*slide)

@@ -98,14 +98,14 @@ class Predictor:
 
 
 def slide_inputs(
-    paths: Sequence[str], overview_mpp: float, stride: int, slide_mpp: float = float("nan")
+    paths: Sequence[str], overview_mpp: float, multiple: int, slide_mpp: float = float("nan")
 ) -> dict[str, Any]:
     """The inputs of a `SlideClassifier` for slides given by path, without records: a batch of all of them.
 
     Args:
         paths: the slides.
         overview_mpp: um/px of the overviews.
-        stride: overviews are padded to multiples of it.
+        multiple: overviews are padded to multiples of it, see `SlideClassifier.overview_multiple`.
         slide_mpp: um/px of level 0; NaN means the files' own.
 
     Returns:
@@ -123,7 +123,7 @@ def slide_inputs(
     for path, view in zip(paths, views, strict=True):
         if not view.mask.any():
             raise ValueError(f"no tissue was found on slide {path!r}: nothing can be predicted of it")
-    height, width = (-(-max(view.mask.shape[axis] for view in views) // stride) * stride for axis in (0, 1))
+    height, width = (-(-max(view.mask.shape[axis] for view in views) // multiple) * multiple for axis in (0, 1))
 
     def padded(arrays: list[np.ndarray], value: int) -> np.ndarray:
         margins = [((0, height - a.shape[0]), (0, width - a.shape[1]), *[(0, 0)] * (a.ndim - 2)) for a in arrays]
@@ -165,7 +165,7 @@ def _open_keras(path: Path, adaptive: AdaptiveOptions | None) -> tuple[list[str]
         score_range(model, model.head.kernel)  # says what is missing before any slide is read
 
     def predict(slide: str, slide_mpp: float) -> np.ndarray | AdaptivePrediction:
-        inputs = slide_inputs([slide], model.lattice.overview_mpp, model.lattice.stride, slide_mpp)
+        inputs = slide_inputs([slide], model.lattice.overview_mpp, model.overview_multiple, slide_mpp)
         if adaptive is not None:
             return predict_adaptively(model, inputs, adaptive)[0]
         return class_probabilities(model.head_kind, np.asarray(model(inputs)))[0]

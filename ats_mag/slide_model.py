@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import warnings
 from typing import Any
 
 import keras
 from keras import ops
 
+from ats_mag.lattice import Lattice
 from ats_mag.slides.errors import plain_errors
 
 
@@ -19,11 +21,25 @@ class SlideModel(keras.Model):
         step: a variable, the training steps so far.
         explore_steps: how many of them draw patches uniformly.
         entropy_metric: of the attention.
+        lattice: of the patches.
+        test_n_patches: N at test.
     """
 
     step: Any
     explore_steps: int
     entropy_metric: keras.metrics.Metric
+    lattice: Lattice
+    test_n_patches: int
+
+    @property
+    def overview_multiple(self) -> int:
+        """Overview pixels of whose multiples a slide that is predicted alone is made.
+
+        So there are few shapes, and the smallest slide's lattice holds all draws: on each side their root, rounded up.
+        """
+        stride = self.lattice.stride
+        multiple = max(64, stride)
+        return multiple * -(-stride * (math.isqrt(self.test_n_patches - 1) + 1) // multiple)
 
     def fit(self, *args: Any, **kwargs: Any) -> Any:
         """As `keras.Model.fit`; warns where training ended before `explore_steps`, when no attention was learnt yet."""

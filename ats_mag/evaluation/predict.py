@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -98,16 +97,12 @@ def _predict_each(
     from ats_mag.records import dataset
     from ats_mag.slides.errors import plain_errors
 
-    # Alone, too, a small slide's lattice must hold all draws: at least their root, rounded up, on each side.
-    side = model.lattice.stride * (math.isqrt(model.test_n_patches - 1) + 1)
-    multiple = max(64, model.lattice.stride)
-    multiple *= -(-side // multiple)
     start = 0
     while start < len(records):
         rest = records[start:]
         try:
             with plain_errors():
-                for inputs in dataset(rest, slide_root, None, 1, multiple=multiple, local_copies=copies):
+                for inputs in dataset(rest, slide_root, None, 1, multiple=model.overview_multiple, local_copies=copies):
                     probabilities = [_predict_one(model, records[start], inputs, draw) for draw in range(draws)]
                     yield records[start], np.stack(probabilities)
                     start += 1

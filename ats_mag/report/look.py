@@ -90,18 +90,29 @@ def look_at(
 
     path = os.fspath(slide)
     with plain_errors():
-        inputs = slide_inputs(
-            [path], model.lattice.overview_mpp, model.lattice.stride, float("nan") if slide_mpp is None else slide_mpp
-        )
+        mpp = float("nan") if slide_mpp is None else slide_mpp
+        inputs = slide_inputs([path], model.lattice.overview_mpp, model.overview_multiple, mpp)
         seen = model.inspect(inputs, method=method, n_patches=n_patches)
-    same = ("attention", "index", "location", "downsample", "weight", "patches", "contribution")
+    rows, columns = _lattice_of(inputs["geometry"][0], seen.attention[0], model.lattice)
+    height, width = rows * model.lattice.stride, columns * model.lattice.stride
+    there = (seen.index[0, :, :2] < (rows, columns)).all(axis=1)  # a small slide's surplus draws may lie in the padding
+    same = ("index", "location", "downsample", "weight", "patches", "contribution")
     return SlideLook(
         slide=path,
         classes=list(model.classes),  # Keras makes another kind of list of it, which does not travel
         lattice=model.lattice,
         geometry=inputs["geometry"][0],
-        overview=inputs["overview"][0],
-        mask=inputs["mask"][0].astype(bool),
+        overview=inputs["overview"][0, :height, :width],
+        mask=inputs["mask"][0, :height, :width].astype(bool),
         probabilities=class_probabilities(model.head_kind, seen.probabilities)[0],
-        **{name: getattr(seen, name)[0] for name in same},
+        attention=seen.attention[0, :rows, :columns],
+        **{name: getattr(seen, name)[0][there] for name in same},
     )
+
+
+def _lattice_of(geometry: np.ndarray, attention: np.ndarray, lattice: Lattice) -> tuple[int, int]:
+    """Rows and columns of the cells that a slide itself has, without what pads its overview."""
+    sides = geometry[3:1:-1] * MPP_UNIT * geometry[4]
+    last = np.argwhere(attention.any(axis=2)).max(axis=0) + 1
+    rows, columns = np.minimum(np.maximum(np.ceil(sides / lattice.cell_um), last), attention.shape[:2]).astype(int)
+    return int(rows), int(columns)

@@ -34,7 +34,7 @@ def sure(build):
 
 
 def inputs_of(model, *slides):
-    return slide_inputs(slides, model.lattice.overview_mpp, model.lattice.stride)
+    return slide_inputs(slides, model.lattice.overview_mpp, model.overview_multiple)
 
 
 def exact(model, inputs):

@@ -32,7 +32,7 @@ def test_the_savedmodel_predicts_in_a_process_without_the_package(build, slides,
     arguments = [load_op(), str(folder), str(stock), "|".join(slides), str(tmp_path / "found.npz")]
     subprocess.run([sys.executable, "-c", FRESH_PROCESS, *arguments], check=True, cwd=tmp_path, capture_output=True)
     found = np.load(tmp_path / "found.npz")
-    inputs = slide_inputs(slides, model.lattice.overview_mpp, model.lattice.stride)
+    inputs = slide_inputs(slides, model.lattice.overview_mpp, model.overview_multiple)
     looked = model.inspect(inputs)
     np.testing.assert_allclose(found["probabilities"], looked.probabilities, atol=1e-5)
     np.testing.assert_allclose(found["one"][0], looked.probabilities[1], atol=1e-5)
@@ -66,7 +66,7 @@ def test_other_test_methods_export(build, slides, tmp_path, test_method):
     folder, _ = model.export(tmp_path / "exported")
     found = Predictor(folder)(slides[0])
     if test_method == "exhaustive":
-        inputs = slide_inputs(slides[:1], model.lattice.overview_mpp, model.lattice.stride)
+        inputs = slide_inputs(slides[:1], model.lattice.overview_mpp, model.overview_multiple)
         np.testing.assert_allclose(found, model.predict(inputs, verbose=0)[0], atol=1e-5)
     assert found.sum() == pytest.approx(1, abs=1e-5)
 
