@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Iterator
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 import yaml
 
@@ -47,6 +47,8 @@ def _section(model: type[Section], name: str) -> Iterator[str]:
             continue
         is_mpp = any(getattr(m, "func", None) is parse_mpp for m in _metadata(field))
         value = "um/px, or e.g. `20x`" if is_mpp else _value(schema["properties"][key])
+        if is_mpp and get_origin(field.annotation) is list:
+            value = f"list of: {value}"
         if is_mpp and default is None:
             value += ", null"
         yield f"| `{key}` | {value} | `{_dumped(default)}` | {docs.get(key, '').replace('|', chr(92) + '|')} |"
