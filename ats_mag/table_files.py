@@ -8,6 +8,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 SEPARATORS = ",;\t"
 
 
@@ -49,6 +51,12 @@ def read_table(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
             )
         rows.append((number, (cells + [""] * len(names))[: len(names)]))
     return names, rows
+
+
+def read_frame(path: Path) -> pd.DataFrame:
+    """As `read_table`, as a table of text."""
+    names, rows = read_table(path)
+    return pd.DataFrame([row for _, row in rows], columns=names, dtype=object)
 
 
 def _read_csv(path: Path) -> list[tuple[int, list[str]]]:
