@@ -18,6 +18,7 @@ from ats_mag.slides.errors import SlideError
 from ats_mag.slides.flat_tiff import open_tiff, stated_mpp
 from ats_mag.slides.pixels import to_rgb
 from ats_mag.slides.pyramid import write_pyramid
+from ats_mag.whole_file import remove_unfinished
 
 TIFF_SUFFIXES = (".tif", ".tiff")
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", *TIFF_SUFFIXES)
@@ -90,7 +91,7 @@ def convert_image(
         mpp, mpp_source = _resolution(image, mpp, stated)
         if not overwrite and _is_done(image, slide, shape, mpp):
             return Converted(image, slide, "kept", mpp, mpp_source, (shape[1], shape[0]))
-        _remove_leftovers(slide)
+        remove_unfinished(slide.parent, slide.name)
         try:
             slide.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -190,11 +191,3 @@ def _is_done(image: Path, slide: Path, shape: tuple[int, int], mpp: float) -> bo
             return page.shape == (*shape, 3) and found is not None and abs(found[0] - mpp) <= 1e-3 * mpp
     except (tifffile.TiffFileError, OSError, ValueError):
         return False
-
-
-def _remove_leftovers(slide: Path) -> None:
-    """Removes what killed processes left unfinished; their number stands in the file's name."""
-    for leftover in slide.parent.glob(f".{slide.name}.*.tmp"):
-        number = leftover.suffixes[-2].lstrip(".")
-        if number.isdigit() and not Path(f"/proc/{number}").exists():
-            leftover.unlink(missing_ok=True)

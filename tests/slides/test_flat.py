@@ -234,3 +234,12 @@ def test_a_slide_that_cannot_be_written_is_not_the_image_s_fault(tmp_path, pictu
         convert_image(image, tmp_path / "a.tiff", 0.5)
     assert not isinstance(found.value, SlideError)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "file"]
+
+
+def test_what_killed_conversions_of_the_image_left_is_removed(tmp_path, picture):
+    """Also those of other machines; what another conversion is writing stays."""
+    Image.fromarray(picture).save(tmp_path / "a[1].png")
+    for name in (".a[1].tiff.0123abcd.tmp", ".b.tiff.0123abcd.tmp"):
+        (tmp_path / name).touch()
+    convert_image(tmp_path / "a[1].png", tmp_path / "a[1].tiff", 0.5)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".b.tiff.0123abcd.tmp", "a[1].png", "a[1].tiff"]
