@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 COLUMNS = ("slide_id", "patient_id", "path", "label", "mpp", "split", "site")
 NEEDED = ("slide_id", "patient_id", "path", "label")
 _LONGEST_ID = 200  # bytes: ids become names of files
-_NO_LABELS = ("", "na", "n/a", "nan", "none", "null", "unknown", "?", "-")
+_NO_LABELS = ("na", "n/a", "nan", "none", "null", "unknown", "?", "-")
 MULTI_LABEL = ";"  # between the labels of one slide
 
 
@@ -87,15 +87,10 @@ def read_manifest(
     if labels is not None:
         table, left_out = _map_labels(where, table, labels)
     _check_empty(where, table)
-    odd = sorted({label for label in table["label"] if label.lower() in _NO_LABELS})
-    if odd:
-        notes.append(
-            f"the label {', '.join(map(repr, odd))} is taken for a class: if it stands for none, remove these slides, or leave "
-            "them out by `data.labels`"
-        )
     _check_ids(where, table["slide_id"])
     table["mpp"] = _resolutions(where, table)
     _check_splits(where, table)
+    notes += _odd_labels(table["label"])
     if slides is not None:
         table["path"] = _locate(where, table, SlideFolder(slides))
     _check_files(where, table, "slide_id" in found, slides)
@@ -219,6 +214,16 @@ def _check_ids(where: str, ids: pd.Series) -> None:
             f"{where}, line {unsafe.index[0]}: slide_id {unsafe.iloc[0]!r} names a file of the records; "
             f"it must not contain '/', begin with '.', nor have more than {_LONGEST_ID} bytes"
         )
+
+
+def _odd_labels(labels: pd.Series) -> list[str]:
+    odd = sorted({label for label in labels if label.lower() in _NO_LABELS})
+    if not odd:
+        return []
+    return [
+        f"the label {', '.join(map(repr, odd))} is taken for a class: if it stands for none, remove these slides, or leave them "
+        "out by `data.labels`"
+    ]
 
 
 def _resolutions(where: str, table: pd.DataFrame) -> list[float]:
