@@ -25,10 +25,24 @@ from ats_mag.units import parse_mpp
 DEFAULT_COPIES_GB = 50.0
 
 
+class _SpelledInt(int):
+    """With its `spelling` in the file."""
+
+    spelling = ""
+
+
+class _SpelledFloat(float):
+    """With its `spelling` in the file."""
+
+    spelling = ""
+
+
 def _text(value: Any) -> Any:
-    """Numbers as text; what YAML has made a truth value cannot be told back."""
+    """Numbers as text; what YAML has made a truth value or another number cannot be told back."""
     if isinstance(value, bool):
         raise ValueError("YAML reads yes, no, on, off, true and false as truth values: write it in quotes")
+    if isinstance(value, _SpelledInt | _SpelledFloat) and str(value) != value.spelling:
+        raise ValueError(f"YAML reads {value.spelling} as the number {value!r}: write it in quotes")
     return str(value) if isinstance(value, int | float) else value
 
 
@@ -136,7 +150,7 @@ class ModelConfig(Section):
         feature_weights: file of weights that the feature network starts from.
     """
 
-    magnifications: Annotated[list[float | str], Field(min_length=1)] = ["20x", "5x"]
+    magnifications: Annotated[list[Mpp], Field(min_length=1, validate_default=True)] = ["20x", "5x"]  # type: ignore[list-item]
     patch_size: PositiveInt = 224
     n_patches: PositiveInt = 16
     stride: PositiveInt = 8
@@ -293,11 +307,25 @@ class _Loader(yaml.SafeLoader):
     """Refuses a key that stands twice, of which YAML would silently take the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        names = [self.construct_object(key, deep=deep) for key, _ in node.value]
+        keys = [key for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]  # "<<" takes over another's
+        names = [self.construct_object(key, deep=deep) for key in keys]
         for i, name in enumerate(names):
             if name in names[:i]:
                 raise yaml.constructor.ConstructorError(None, None, f"key {name!r} stands twice", node.start_mark)
         return super().construct_mapping(node, deep=deep)
+
+
+def _spelled(kind: type[_SpelledInt] | type[_SpelledFloat], construct: Any) -> Any:
+    def read(loader: _Loader, node: yaml.ScalarNode) -> Any:
+        found = kind(construct(loader, node))
+        found.spelling = node.value
+        return found
+
+    return read
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _spelled(_SpelledInt, yaml.SafeLoader.construct_yaml_int))
+_Loader.add_constructor("tag:yaml.org,2002:float", _spelled(_SpelledFloat, yaml.SafeLoader.construct_yaml_float))
 
 
 def problem(error: Any) -> str:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from ats_mag.config import ConfigError, RunConfig, Section, problem
-from ats_mag.config_template import WIDTH, attribute_docs
+from ats_mag.config_template import attribute_docs, comment, dumped
 from ats_mag.whole_file import write_whole
 
 
@@ -30,7 +28,7 @@ def config_text(values: Mapping[str, Any], notes: Mapping[str, str], head: str) 
         RunConfig.model_validate(values)
     except ValidationError as error:
         raise ConfigError("\n".join(problem(e) for e in error.errors())) from error
-    return "\n".join([*_comment(head, ""), *_lines(RunConfig, values, notes, "")]) + "\n"
+    return "\n".join([*comment(head, ""), *_lines(RunConfig, values, notes, "")]) + "\n"
 
 
 def write_config(path: str | os.PathLike[str], values: Mapping[str, Any], notes: Mapping[str, str], head: str) -> None:
@@ -50,15 +48,5 @@ def _lines(model: type[Section], values: Mapping[str, Any], notes: Mapping[str, 
             yield f"{indent}{name}:"
             yield from _lines(inner, value, notes, key)
         else:
-            yield from _comment(notes.get(key, docs.get(name, "")), indent)
-            plain = yaml.safe_dump([value], default_flow_style=True, sort_keys=False, width=float("inf")).strip()[1:-1]
-            yield f"{indent}{name}: {plain}"
-
-
-def _comment(text: str, indent: str) -> list[str]:
-    start = f"{indent}# "
-    return [
-        line
-        for paragraph in text.splitlines()
-        for line in textwrap.wrap(paragraph, WIDTH, initial_indent=start, subsequent_indent=start)
-    ]
+            yield from comment(notes.get(key, docs.get(name, "")), indent)
+            yield f"{indent}{name}: {dumped(value)}"

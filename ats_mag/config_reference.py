@@ -5,12 +5,10 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Iterator
-from typing import Any, get_args
-
-import yaml
+from typing import Any, get_args, get_origin
 
 from ats_mag.config import RunConfig, Section
-from ats_mag.config_template import attribute_docs
+from ats_mag.config_template import attribute_docs, dumped
 from ats_mag.units import parse_mpp
 from ats_mag.whole_file import write_whole
 
@@ -47,9 +45,11 @@ def _section(model: type[Section], name: str) -> Iterator[str]:
             continue
         is_mpp = any(getattr(m, "func", None) is parse_mpp for m in _metadata(field))
         value = "um/px, or e.g. `20x`" if is_mpp else _value(schema["properties"][key])
+        if is_mpp and get_origin(field.annotation) is list:
+            value = f"list of: {value}"
         if is_mpp and default is None:
             value += ", null"
-        yield f"| `{key}` | {value} | `{_dumped(default)}` | {docs.get(key, '').replace('|', chr(92) + '|')} |"
+        yield f"| `{key}` | {value} | `{dumped(default)}` | {docs.get(key, '').replace('|', chr(92) + '|')} |"
     for section, part in inner:
         yield from _section(part, section)
 
@@ -75,11 +75,6 @@ def _value(schema: dict[str, Any]) -> str:
         return "names and values"
     bounds = [f"{sign} {schema[name]:g}" for name, sign in _BOUNDS.items() if name in schema]
     return " ".join([_PLAIN[schema["type"]], " and ".join(bounds)]).strip()
-
-
-def _dumped(value: Any) -> str:
-    plain = value if isinstance(value, str | int | float | list | dict | None) else str(value)
-    return yaml.safe_dump([plain], default_flow_style=True, width=float("inf")).strip()[1:-1]
 
 
 if __name__ == "__main__":

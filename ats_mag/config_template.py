@@ -42,12 +42,12 @@ def _lines(model: type[Section], indent: str) -> Iterator[str]:
             if not indent:
                 yield ""
             summary = inspect.cleandoc(type(default).__doc__ or "").partition("\n\n")[0]
-            yield from _comment(summary, indent)
+            yield from comment(_null(summary), indent)
             yield f"{indent}{name}:"
             yield from _lines(type(default), indent + "  ")
         else:
-            yield from _comment(docs.get(name) or _choices(field.annotation), indent)
-            yield f"{indent}{name}: {_value(default)}"
+            yield from comment(_null(docs.get(name) or _choices(field.annotation)), indent)
+            yield f"{indent}{name}: {dumped(default)}"
 
 
 def _choices(annotation: Any) -> str:
@@ -56,12 +56,21 @@ def _choices(annotation: Any) -> str:
     return f"One of {', '.join(choices)}." if choices else ""
 
 
-def _comment(text: str, indent: str) -> list[str]:
+def _null(text: str) -> str:
+    return re.sub(r"\bNone\b", "null", " ".join(text.split()))  # as YAML spells it
+
+
+def comment(text: str, indent: str) -> list[str]:
+    """Lines of a comment, broken anew within each line of the text."""
     start = f"{indent}# "
-    text = re.sub(r"\bNone\b", "null", " ".join(text.split()))  # as YAML spells it
-    return textwrap.wrap(text, WIDTH, initial_indent=start, subsequent_indent=start)
+    return [
+        line
+        for paragraph in text.splitlines()
+        for line in textwrap.wrap(paragraph, WIDTH, initial_indent=start, subsequent_indent=start)
+    ]
 
 
-def _value(value: Any) -> str:
-    plain = [str(value)] if not isinstance(value, str | int | float | list | dict | None) else [value]
-    return yaml.safe_dump(plain, default_flow_style=True, width=float("inf")).strip()[1:-1]
+def dumped(value: Any) -> str:
+    """A value as YAML, in one line."""
+    plain = value if isinstance(value, str | int | float | list | dict | None) else str(value)
+    return yaml.safe_dump([plain], default_flow_style=True, sort_keys=False, width=float("inf")).strip()[1:-1]

@@ -13,15 +13,10 @@ import numpy as np
 import pandas as pd
 
 from ats_mag.manifest import label_parts
+from ats_mag.manifest_columns import PART_OF
 
 if TYPE_CHECKING:
     from ats_mag.config import SplitConfig
-
-_SPELLINGS = {
-    "train": ("train", "training", "tr"),
-    "validation": ("validation", "val", "valid", "dev", "tune", "tuning"),
-    "test": ("test", "testing", "te", "eval", "evaluation", "holdout"),
-}
 
 
 class SplitError(ValueError):
@@ -66,6 +61,8 @@ def divide(manifest: pd.DataFrame, settings: SplitConfig) -> pd.DataFrame:
                 f"no patient is left for training in fold {i}: lower `splits.test` and `splits.validation`"
             )
         splits[f"fold_{i}"] = manifest["patient_id"].map(parts)
+        if settings.by_site:
+            _check_sites(splits["site"], splits[f"fold_{i}"])
     return splits.reset_index(drop=True).astype(object)
 
 
@@ -100,8 +97,7 @@ def manifest_parts(manifest: pd.DataFrame) -> pd.Series:
     Raises:
         SplitError: it names none.
     """
-    part_of = {spelling: part for part, spellings in _SPELLINGS.items() for spelling in spellings}
-    parts = manifest["split"].str.lower().map(part_of)
+    parts = manifest["split"].str.lower().map(PART_OF)
     wrong = manifest[parts.isna()]
     if len(wrong):
         raise SplitError(
@@ -109,6 +105,17 @@ def manifest_parts(manifest: pd.DataFrame) -> pd.Series:
             f"{wrong['slide_id'].iloc[0]!r} and {len(wrong) - 1} more have others, such as {wrong['split'].iloc[0]!r}"
         )
     return parts
+
+
+def _check_sites(sites: pd.Series, parts: pd.Series) -> None:
+    """That each is in one part, also where the manifest decides."""
+    of_site = parts.groupby(sites).unique()
+    torn = of_site[of_site.map(len) > 1]
+    if len(torn):
+        raise SplitError(
+            f"site {torn.index[0]!r} and {len(torn) - 1} more stand in several parts ({', '.join(torn.iloc[0])}), as the "
+            "manifest's column `split` says: correct it, or set `splits.by_site: false`"
+        )
 
 
 def _kfold(patients: pd.DataFrame, settings: SplitConfig) -> list[pd.Series]:

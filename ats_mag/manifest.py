@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
-from ats_mag.manifest_columns import ALIASES, find_columns
+from ats_mag.manifest_columns import ALIASES, PART_OF, find_columns
 from ats_mag.slides.paths import printable
 from ats_mag.slides.slide_folder import SlideFolder, stem_of
 from ats_mag.table_files import TableError, read_table
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 COLUMNS = ("slide_id", "patient_id", "path", "label", "mpp", "split", "site")
 NEEDED = ("slide_id", "patient_id", "path", "label")
+_LONGEST_ID = 200  # bytes: ids become names of files
+_NO_LABELS = ("na", "n/a", "nan", "none", "null", "unknown", "?", "-")
 MULTI_LABEL = ";"  # between the labels of one slide
 
 
@@ -93,9 +95,10 @@ def read_manifest(
     _check_ids(where, table["slide_id"])
     table["mpp"] = _resolutions(where, table)
     _check_splits(where, table)
+    notes += _odd_labels(table["label"])
     if slides is not None:
         table["path"] = _locate(where, table, SlideFolder(slides))
-    _check_files(where, table, "slide_id" in found)
+    _check_files(where, table, "slide_id" in found, slides)
     table = table[[*COLUMNS, *(name for name in table if name not in COLUMNS)]].reset_index(drop=True)
     table.attrs.update(notes=notes, left_out=left_out)
     return table
@@ -196,7 +199,10 @@ def _check_empty(where: str, table: pd.DataFrame, needed: tuple[str, ...]) -> No
     for name in needed:
         empty = table.index[table[name] == ""]
         if len(empty):
-            raise ManifestError(f"{where}, line {empty[0]}: the column {name!r} is empty")
+            more = ", or leave the row's label out by `data.labels`" if name == "label" else ""
+            raise ManifestError(
+                f"{where}, line {empty[0]}: the column {name!r} is empty: fill it, or remove the row{more}"
+            )
 
 
 def _check_ids(where: str, ids: pd.Series) -> None:
@@ -206,12 +212,23 @@ def _check_ids(where: str, ids: pd.Series) -> None:
         raise ManifestError(
             f"{where}: slide_id {double.iloc[0]!r} stands in lines {lines}; give each slide one id of its own"
         )
-    unsafe = ids[ids.str.contains("[/\0]", regex=True) | ids.str.startswith(".") | (ids.str.len() > 200)]
+    too_long = ids.map(lambda slide_id: len(os.fsencode(slide_id)) > _LONGEST_ID)
+    unsafe = ids[ids.str.contains("[/\0]", regex=True) | ids.str.startswith(".") | too_long]
     if len(unsafe):
         raise ManifestError(
             f"{where}, line {unsafe.index[0]}: slide_id {unsafe.iloc[0]!r} names a file of the records; "
-            "it must not contain '/', begin with '.', nor have more than 200 characters"
+            f"it must not contain '/', begin with '.', nor have more than {_LONGEST_ID} bytes"
         )
+
+
+def _odd_labels(labels: pd.Series) -> list[str]:
+    odd = sorted({label for label in labels if label.lower() in _NO_LABELS})
+    if not odd:
+        return []
+    return [
+        f"the label {', '.join(map(repr, odd))} is taken for a class: if it stands for none, remove these slides, or leave them "
+        "out by `data.labels`"
+    ]
 
 
 def _resolutions(where: str, table: pd.DataFrame) -> list[float]:
@@ -228,7 +245,9 @@ def _resolutions(where: str, table: pd.DataFrame) -> list[float]:
 
 
 def _check_splits(where: str, table: pd.DataFrame) -> None:
-    for patient, names in table.groupby("patient_id")["split"].unique().items():
+    """No patient in two parts; other values than parts, such as names of arrays, matter to nobody here."""
+    parts = table["split"].str.lower().map(PART_OF)
+    for patient, names in parts.dropna().groupby(table["patient_id"]).unique().items():
         if len(names) > 1:
             raise ManifestError(
                 f"{where}: patient {patient!r} stands in several splits ({', '.join(map(repr, names))}); "
@@ -254,12 +273,13 @@ def _locate(where: str, table: pd.DataFrame, folder: SlideFolder) -> list[str]:
     return located
 
 
-def _check_files(where: str, table: pd.DataFrame, own_ids: bool) -> None:
+def _check_files(where: str, table: pd.DataFrame, own_ids: bool, slides: str | os.PathLike[str] | None) -> None:
     """No file twice; no stem twice in a folder, which is one slide in two formats."""
     stems: dict[str, tuple[int, str]] = {}
     for line, path in zip(table.index, table["path"], strict=True):
+        real = path if slides is None else os.path.realpath(os.path.join(slides, path))
         # Ids of their own tell slides of one name in several folders apart.
-        name = os.path.join(os.path.dirname(path), stem_of(path)) if own_ids else stem_of(path)
+        name = os.path.join(os.path.dirname(real), stem_of(real)) if own_ids else stem_of(path)
         before = stems.setdefault(os.path.normpath(name), (line, path))
         if before != (line, path):
             raise ManifestError(

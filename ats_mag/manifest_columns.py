@@ -29,6 +29,13 @@ ALIASES = {
     "split": ("split", "partition", "subset", "set"),
 }  # fmt: skip
 
+_PARTS = {
+    "train": ("train", "training", "tr"),
+    "validation": ("validation", "val", "valid", "dev", "tune", "tuning"),
+    "test": ("test", "testing", "te", "eval", "evaluation", "holdout"),
+}
+PART_OF = {spelling: part for part, spellings in _PARTS.items() for spelling in spellings}
+
 
 def plain_name(column: str) -> str:
     """A column's name in lower case, with "_" for spaces and signs: "Slide ID" is "slide_id"."""

@@ -22,7 +22,6 @@ from ats_mag.fingerprints import changed_slides, fingerprints, is_damaged
 from ats_mag.manifest import COLUMNS, class_list
 from ats_mag.splits import FILE as SPLITS_FILE
 from ats_mag.splits import fold_names, splits_content
-from ats_mag.units import parse_mpp
 from ats_mag.whole_file import digest, write_whole
 
 CONFIG_FILE, RUN_FILE, MANIFEST_FILE = "config.yaml", "run.json", "manifest.csv"
@@ -57,7 +56,7 @@ def start_run(config: RunConfig, manifest: pd.DataFrame, splits: pd.DataFrame) -
     if problems:
         raise RunError(_refusal(config, problems))
     before = _read_json(config.run / RUN_FILE) or {}
-    values = _values(config)
+    values = config.model_dump(mode="json")
     slides = fingerprints(manifest, config.data.slides, before.get("slides", {}))
     if is_trained(config):
         known = before.get("slides", {})
@@ -127,7 +126,7 @@ def differences(config: RunConfig, manifest: pd.DataFrame, splits: pd.DataFrame 
     run = _read_json(config.run / RUN_FILE)
     if run is None:
         return []
-    values, division = _values(config), _division(config, splits)
+    values, division = config.model_dump(mode="json"), _division(config, splits)
     if not is_trained(config):
         changed = changed_keys(run["splits_made_with"], values["splits"], "splits")
         if not changed or division != run["splits_sha256"]:
@@ -200,13 +199,6 @@ def _refusal(config: RunConfig, problems: list[str]) -> str:
 
 def _classes(config: RunConfig, manifest: pd.DataFrame) -> list[str]:
     return class_list(manifest, config.model.head == "multi_label", config.data.labels)
-
-
-def _values(config: RunConfig) -> dict[str, Any]:
-    """The configuration as JSON, resolutions as numbers, however they are spelled."""
-    values = config.model_dump(mode="json")
-    values["model"]["magnifications"] = [parse_mpp(spelled) for spelled in config.model.magnifications]
-    return values
 
 
 def _division(config: RunConfig, splits: pd.DataFrame | None) -> str | None:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from ats_mag.division import SplitError, divide, manifest_parts
 from ats_mag.manifest import label_parts
-from ats_mag.table_files import TableError, read_table
+from ats_mag.table_files import TableError, read_frame
 
 if TYPE_CHECKING:
     from ats_mag.config import RunConfig
@@ -165,10 +165,9 @@ def read_splits(file: Path) -> pd.DataFrame:
         SplitError: it cannot be read, lacks a column, or names no part of a slide.
     """
     try:
-        names, rows = read_table(file)
+        splits = read_frame(file)
     except TableError as error:
         raise SplitError(f"{error}. {_MEND}") from error
-    splits = pd.DataFrame([row for _, row in rows], columns=names, dtype=object)
     folds = fold_names(splits)
     missing = [name for name in ("slide_id", "patient_id", "label", *(folds or ["fold_0"])) if name not in splits]
     if missing:

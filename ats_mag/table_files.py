@@ -8,6 +8,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 SEPARATORS = ",;\t"
 
 
@@ -51,15 +53,25 @@ def read_table(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     return names, rows
 
 
+def read_frame(path: Path) -> pd.DataFrame:
+    """As `read_table`, as a table of text."""
+    names, rows = read_table(path)
+    return pd.DataFrame([row for _, row in rows], columns=names, dtype=object)
+
+
 def _read_csv(path: Path) -> list[tuple[int, list[str]]]:
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
-            header = file.readline()
-            file.seek(0)
+            header = next((line for line in file if line.strip()), "")
+            told = re.fullmatch(r'"?sep=(.)"?', header.strip(), re.IGNORECASE)  # a first line of Excel's
             bare = re.sub(r'"[^"]*"', "", header)
-            separator = max(SEPARATORS, key=bare.count)
+            separator = told[1] if told else max(SEPARATORS, key=bare.count)
+            file.seek(0)
             reader = csv.reader(file, delimiter=separator)
-            return [(reader.line_num, row) for row in reader]
+            rows = [(reader.line_num, row) for row in reader]
+        if told:
+            del rows[: 1 + next(i for i, (_, row) in enumerate(rows) if any(row))]
+        return rows
     except UnicodeDecodeError as error:
         raise TableError(f"{str(path)!r} is not UTF-8 text: save it as CSV in UTF-8, or as .xlsx") from error
     except (OSError, csv.Error) as error:

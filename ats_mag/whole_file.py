@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
 import secrets
@@ -41,9 +42,15 @@ def digest(path: str | os.PathLike[str]) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def remove_unfinished(folder: str | os.PathLike[str]) -> int:
-    """Removes what processes that were killed left unfinished in a folder that no one writes to; how many there were."""
-    leftovers = [path for path in Path(folder).glob(f".*{_SUFFIX}") if path.is_file()]
+def remove_unfinished(folder: str | os.PathLike[str], name: str | None = None) -> int:
+    """Removes what processes that were killed left unfinished, where no one writes; how many there were.
+
+    Args:
+        folder: where to look.
+        name: of the file that was to be written; None: any.
+    """
+    pattern = "*" if name is None else f"{glob.escape(name)}.*"
+    leftovers = [path for path in Path(folder).glob(f".{pattern}{_SUFFIX}") if path.is_file()]
     for path in leftovers:
         path.unlink(missing_ok=True)
     return len(leftovers)

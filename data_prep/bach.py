@@ -13,6 +13,7 @@ every split. Fields that it does not list come from other patients than those it
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +22,7 @@ import typer
 
 from ats_mag.cli.script import make_cohort, run_script, warn
 from ats_mag.fields import FieldCohort
+from ats_mag.table_files import read_table
 
 MPP = 0.42  # um/px, stated by the challenge
 SIZE = (2048, 1536)  # pixels of a field
@@ -95,7 +97,8 @@ def read_fields(folder: Path) -> tuple[pd.DataFrame, list[Path]]:
 def _check_truth(file: Path, labels: dict[str, str]) -> None:
     if not file.is_file():
         return
-    for name, label in pd.read_csv(file, header=None, dtype=str).iloc[:, :2].itertuples(index=False):
+    names, rows = read_table(file)  # without heads
+    for name, label, *_ in [names, *(row for _, row in rows)]:
         if name in labels and labels[name] != label:
             raise ValueError(
                 f"{str(file)!r} calls {name!r} {label}, but it lies in the folder {labels[name]}: correct one"
@@ -126,7 +129,7 @@ def read_patients(
             sheets = list(pd.read_excel(file, sheet_name=None, **options).values())
         else:
             sheets = [pd.read_csv(file, sep=None, engine="python", **options)]
-    except (ValueError, OSError, ImportError) as error:
+    except (ValueError, OSError, ImportError, KeyError, zipfile.BadZipFile) as error:
         raise ValueError(f"patient table {str(file)!r} is no readable CSV or XLSX: {error}") from error
     found: dict[str, str] = {}
     for sheet in sheets:

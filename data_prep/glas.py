@@ -23,6 +23,7 @@ import typer
 from ats_mag.cli.script import make_cohort, run_script, warn
 from ats_mag.fields import FieldCohort
 from ats_mag.slides.flat import SUFFIXES
+from ats_mag.table_files import read_frame
 
 MPP = 0.62005  # um/px, stated by the challenge: Zeiss MIRAX MIDI, called 20x
 PARTS = {"train": "train", "testA": "test", "testB": "test"}  # of the file names -> split
@@ -93,8 +94,7 @@ def read_fields(data: Path, tests: list[str]) -> tuple[pd.DataFrame, bool]:
         raise FileNotFoundError(
             f"{str(data)!r} holds neither 'Grade.csv' nor 'labels.csv': give the folder of the unpacked GlaS data"
         )
-    table = pd.read_csv(file, dtype=str, keep_default_na=False).rename(columns=str.strip)
-    table = table.apply(lambda column: column.str.strip())
+    table = read_frame(file)
     official = file.name == "Grade.csv"
     names = ["name", "patient ID", "grade (GlaS)"] if official else ["name", "malignant"]
     missing = [name for name in names if name not in table]

@@ -29,6 +29,7 @@ from ats_mag.cli.console import console, show_error
 from ats_mag.cli.script import report_tables, run_script, warn
 from ats_mag.config_file import config_text
 from ats_mag.fields import write_cohort_tables
+from ats_mag.table_files import read_frame
 
 # Project, tissue source site, participant; sample type and vial; portion; slide kind and its number or letter.
 _SLIDE = re.compile(r"(TCGA-(\w{2})-\w{4})-(\d{2})([A-Z])-(\d{2})-(DX|TS|BS|MS)(\w*)\..*", re.IGNORECASE)
@@ -209,7 +210,7 @@ def read_gdc_manifest(file: Path) -> pd.DataFrame:
     """
     if not file.is_file():
         raise FileNotFoundError(f"GDC manifest {str(file)!r} does not exist")
-    table = pd.read_csv(file, sep="\t", dtype=str, keep_default_na=False)
+    table = read_frame(file)
     missing = [name for name in ("id", "filename", "md5", "size") if name not in table]
     if missing:
         raise ValueError(

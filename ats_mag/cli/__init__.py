@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from ats_mag.cli.console import resumable, show_error
+from ats_mag.cli.console import resumable, run_app
 from ats_mag.cli.convert import convert
 from ats_mag.cli.demo import demo
 from ats_mag.cli.evaluate import evaluate
@@ -52,13 +52,7 @@ def main() -> None:
     """Runs the command line; what is wrong with the input is one message, not a traceback."""
     if not os.environ.get("ATS_MAG_TRACEBACK"):
         _hush_libraries()
-    try:
-        app()
-    except (ValueError, OSError, RuntimeError, MemoryError, ImportError) as error:
-        if os.environ.get("ATS_MAG_TRACEBACK"):
-            raise
-        show_error(_message(error))
-        sys.exit(1)
+    run_app(app)
 
 
 def _hush_libraries() -> None:
@@ -70,12 +64,3 @@ def _hush_libraries() -> None:
     sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
     with open(os.devnull, "w") as devnull:
         os.dup2(devnull.fileno(), 2)
-
-
-def _message(error: BaseException) -> str:
-    from pydantic import ValidationError
-
-    if isinstance(error, ValidationError):
-        parts = ((".".join(map(str, e["loc"])), e) for e in error.errors())
-        return "; ".join(f"{where}: {e['msg']}. Received: {e['input']!r}" for where, e in parts)
-    return str(error)

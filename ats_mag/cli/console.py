@@ -1,34 +1,26 @@
-"""What all commands share: where they print, and common options."""
+"""What all commands share: where they print, and how they end."""
 
 from __future__ import annotations
 
 import functools
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
 from rich.console import Console
 from rich.markup import escape
 
 console = Console()
 errors = Console(stderr=True)
 
-DEFAULT_MAGNIFICATIONS = ["20x", "5x"]
-SlideRoot = Annotated[Path, typer.Option(help="Folder that the slides' paths are relative to.")]
-LocalCopiesFolder = Annotated[
-    Path | None, typer.Option("--local-copies", help="Folder on a local disk; slides are copied to it ahead of use.")
-]
-LocalCopiesGb = Annotated[float, typer.Option(help="Most that the local copies take, GB.")]
-OverviewMpp = Annotated[str, typer.Option(help='Resolution of the overviews, um/px or "1.25x".')]
-
 
 def write_csv(table: Any, path: Path) -> None:
     """Whole or not at all."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    table.to_csv(unfinished, index=False)
-    os.replace(unfinished, path)
+    from ats_mag.whole_file import write_whole
+
+    write_whole(path, table.to_csv(index=False).encode())
     console.print(f"wrote {path}", highlight=False, soft_wrap=True)
 
 
@@ -49,3 +41,27 @@ def resumable(command: Callable[..., None]) -> Callable[..., None]:
             raise
 
     return run
+
+
+def run_app(app: Callable[[], Any]) -> None:
+    """Runs a typer application; what is wrong with the input is one message and exit status 1.
+
+    `ATS_MAG_TRACEBACK=1` shows where it is from.
+    """
+    try:
+        app()
+    except (ValueError, OSError, RuntimeError, MemoryError, ImportError) as error:
+        if os.environ.get("ATS_MAG_TRACEBACK"):
+            raise
+        show_error(_message(error))
+        sys.exit(1)
+
+
+def _message(error: BaseException) -> str:
+    from pydantic import ValidationError
+
+    if isinstance(error, ValidationError):
+        from ats_mag.config import problem
+
+        return "; ".join(problem(e) for e in error.errors())
+    return str(error)

@@ -62,6 +62,9 @@ def prepare(
             f"they stay in {settings.records} and are not used",
             "note",
         )
+    if done and all(p.error is not None for p in done):
+        show_error("not one slide could be prepared: nothing can be trained on them")
+        raise typer.Exit(1)
     if asked.on_bad_slide == "raise" and any(p.error is not None for p in done):
         show_error(
             "not all slides could be prepared: mend them, take them out of the manifest, or set "

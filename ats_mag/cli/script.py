@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.markup import escape
 
-from ats_mag.cli.console import console, errors, show_error
+from ats_mag.cli.console import console, errors, run_app, show_error
 from ats_mag.cli.convert import report_converted
 
 if TYPE_CHECKING:
@@ -19,16 +17,10 @@ if TYPE_CHECKING:
 
 
 def run_script(main: Callable[..., Any]) -> None:
-    """Runs a function as a program whose arguments typer reads; `ATS_MAG_TRACEBACK=1` shows where an error is from."""
+    """Runs a function as a program whose arguments typer reads; see `run_app`."""
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(main)
-    try:
-        app()
-    except (ValueError, OSError, RuntimeError, ImportError) as error:
-        if os.environ.get("ATS_MAG_TRACEBACK"):
-            raise
-        show_error(str(error))
-        sys.exit(1)
+    run_app(app)
 
 
 def make_cohort(cohort: FieldCohort, workers: int | None = None, size: tuple[int, int] | None = None) -> None:

@@ -33,8 +33,6 @@ from ats_mag.whole_file import whole_file
 
 FAILED = "failed.csv"
 
-_LONGEST_ID = 200  # bytes: ids become names of files
-
 _Run = Callable[[Sequence[Job], int | None, Callable[[Job], None]], Iterator[tuple[Job, Outcome]]]
 
 
@@ -95,7 +93,7 @@ def prepare(
         minutes_per_slide: a slide that takes longer is given up and counts as failed.
 
     Raises:
-        ValueError: for an unknown `empty_mask`, an absurd resolution or number, or a slide id that is too long.
+        ValueError: for an unknown `empty_mask`, an absurd resolution or number.
         FileNotFoundError: there is no folder of slides.
         ConnectionError: no Dask scheduler answers, or it was lost.
         ImportError: the slide reader or Dask is not installed.
@@ -124,9 +122,6 @@ def prepare(
 
 def _jobs(manifest: pd.DataFrame, options: dict[str, Any]) -> list[Job]:
     rows: list[Any] = manifest[["slide_id", "patient_id", "path", "label", "split", "mpp"]].to_dict("records")
-    too_long = [row["slide_id"] for row in rows if len(os.fsencode(row["slide_id"])) > _LONGEST_ID]
-    if too_long:
-        raise ValueError(f"slide id {too_long[0]!r} is too long for the name of a file: {_LONGEST_ID} bytes at most")
     return [Job(**{**row, "mpp": None if pd.isna(row["mpp"]) else float(row["mpp"])}, **options) for row in rows]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import warnings
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from ats_mag.slides.errors import SlideError
 from ats_mag.slides.flat_tiff import open_tiff, stated_mpp
 from ats_mag.slides.pixels import to_rgb
 from ats_mag.slides.pyramid import write_pyramid
+from ats_mag.whole_file import remove_unfinished
 
 TIFF_SUFFIXES = (".tif", ".tiff")
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", *TIFF_SUFFIXES)
@@ -76,6 +78,7 @@ def convert_image(
 
     Raises:
         FileNotFoundError: no such image.
+        OSError: the slide cannot be written.
         SlideError: a damaged image, or one of a kind that is not handled; the message says which.
         ValueError: the resolution is neither given nor stated, or not plausible.
     """
@@ -88,11 +91,19 @@ def convert_image(
         mpp, mpp_source = _resolution(image, mpp, stated)
         if not overwrite and _is_done(image, slide, shape, mpp):
             return Converted(image, slide, "kept", mpp, mpp_source, (shape[1], shape[0]))
-        _remove_leftovers(slide)
-        slide.parent.mkdir(parents=True, exist_ok=True)
+        remove_unfinished(slide.parent, slide.name)
+        try:
+            slide.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OSError(error.errno, f"the folder cannot be made: {error.strerror}", str(slide.parent)) from error
         downsamples = [d for d in (1, 2, 4, 8, 16) if d == 1 or max(shape) >= d * SMALLEST_LEVEL]
         options: dict[str, Any] = {"compression": "deflate"} if lossless else {"quality": 95, "subsampling": (1, 1)}
-        write_pyramid(slide, source, mpp, downsamples, TILE, shape=shape, **options)
+        try:
+            write_pyramid(slide, source, mpp, downsamples, TILE, shape=shape, **options)
+        except OSError as error:
+            if error.errno in (None, errno.EIO) or error.filename is not None:
+                raise
+            raise OSError(error.errno, f"{error.strerror}, while writing", str(slide)) from error  # e.g. a full disk
     return Converted(image, slide, "written", mpp, mpp_source, (shape[1], shape[0]))
 
 
@@ -109,9 +120,13 @@ def _opened(image: Path, white: int | None) -> Iterator[tuple[Callable[[int, int
         else:
             pixels = _read_picture(image, white)
             yield _cutter(pixels), pixels.shape[:2], None
-    except (SlideError, FileNotFoundError, PermissionError):
+    except SlideError:
         raise
-    except (tifffile.TiffFileError, OSError, SyntaxError, EOFError, IndexError) as error:
+    except OSError as error:
+        if error.errno in (None, errno.EIO):  # else it is not the image that is to blame
+            raise SlideError(f"image {str(image)!r} cannot be read: {error}; is it complete?") from error
+        raise
+    except (tifffile.TiffFileError, SyntaxError, EOFError, IndexError) as error:
         raise SlideError(f"image {str(image)!r} cannot be read: {error}; is it complete?") from error
     except (ValueError, RuntimeError) as error:
         if str(image) in str(error):
@@ -176,11 +191,3 @@ def _is_done(image: Path, slide: Path, shape: tuple[int, int], mpp: float) -> bo
             return page.shape == (*shape, 3) and found is not None and abs(found[0] - mpp) <= 1e-3 * mpp
     except (tifffile.TiffFileError, OSError, ValueError):
         return False
-
-
-def _remove_leftovers(slide: Path) -> None:
-    """Removes what killed processes left unfinished; their number stands in the file's name."""
-    for leftover in slide.parent.glob(f".{slide.name}.*.tmp"):
-        number = leftover.suffixes[-2].lstrip(".")
-        if number.isdigit() and not Path(f"/proc/{number}").exists():
-            leftover.unlink(missing_ok=True)

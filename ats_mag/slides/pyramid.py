@@ -9,6 +9,8 @@ from typing import Any, BinaryIO
 import numpy as np
 import tifffile
 
+from ats_mag.whole_file import whole_file
+
 _LARGEST_CLASSIC_TIFF = 3.5e9  # bytes; offsets in a classic TIFF end at 4 GiB
 
 TileSource = Callable[[int, int], np.ndarray]
@@ -61,35 +63,31 @@ def write_pyramid(
     if compression == "jpeg":
         options |= {"subsampling": subsampling, "compressionargs": {"level": quality}}  # stored as YCbCr
     raw_bytes = sum(3 * height * width / downsample**2 for downsample in downsamples)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with (
-            tempfile.TemporaryFile(dir=path.parent) as scratch,
-            tifffile.TiffWriter(unfinished, bigtiff=raw_bytes > _LARGEST_CLASSIC_TIFF) as tiff,
-        ):
-            lower = _lower_levels(scratch, height, width, downsamples[1:])
-            for level, downsample in enumerate(downsamples):
-                if level == 0:
-                    size = (height, width)
-                    tiles = _collect(_tiles(source, height, width, tile), lower, width, tile)
-                else:
-                    size = lower[downsample].shape[:2]
-                    if edit_level is not None:
-                        edit_level(downsample, lower[downsample])
-                    tiles = _tiles(_tile_source(lower[downsample], None, tile)[0], *size, tile)
-                tiff.write(
-                    tiles,
-                    shape=(*size, 3),
-                    dtype=np.uint8,
-                    compression=compression,
-                    subfiletype=min(level, 1),  # lower levels are marked as reduced images, or OpenSlide skips them
-                    resolution=(1e4 / (mpp * downsample),) * 2,
-                    resolutionunit="CENTIMETER",
-                    **options,
-                )
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with (
+        whole_file(path) as unfinished,
+        tempfile.TemporaryFile(dir=path.parent) as scratch,
+        tifffile.TiffWriter(unfinished, bigtiff=raw_bytes > _LARGEST_CLASSIC_TIFF) as tiff,
+    ):
+        lower = _lower_levels(scratch, height, width, downsamples[1:])
+        for level, downsample in enumerate(downsamples):
+            if level == 0:
+                size = (height, width)
+                tiles = _collect(_tiles(source, height, width, tile), lower, width, tile)
+            else:
+                size = lower[downsample].shape[:2]
+                if edit_level is not None:
+                    edit_level(downsample, lower[downsample])
+                tiles = _tiles(_tile_source(lower[downsample], None, tile)[0], *size, tile)
+            tiff.write(
+                tiles,
+                shape=(*size, 3),
+                dtype=np.uint8,
+                compression=compression,
+                subfiletype=min(level, 1),  # lower levels are marked as reduced images, or OpenSlide skips them
+                resolution=(1e4 / (mpp * downsample),) * 2,
+                resolutionunit="CENTIMETER",
+                **options,
+            )
     return path
 
 

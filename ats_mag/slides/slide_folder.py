@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
 
@@ -38,7 +39,7 @@ class SlideFolder:
         self._by_name: dict[str, list[str]] = {}
         for path in self.slides:
             name = PurePath(path).name
-            for key in {name, stem_of(name)}:
+            for key in {_same(name), _same(stem_of(name))}:
                 self._by_name.setdefault(key, []).append(path)
 
     def find(self, name: str) -> list[str]:
@@ -49,10 +50,13 @@ class SlideFolder:
         """
         if os.path.isfile(self.root / name):
             return [name]
+        if "\\" in name:  # of a table that was made on Windows
+            return self.find(name.replace("\\", "/"))
+        name = _same(name)
         parents = PurePath(name).parent.parts
         of_features = name.lower().endswith(FEATURE_SUFFIXES)
         found = self._by_name.get(stem_of(name) if of_features else PurePath(name).name, [])
-        return [path for path in found if not parents or PurePath(path).parent.parts[-len(parents) :] == parents]
+        return [path for path in found if not parents or PurePath(_same(path)).parent.parts[-len(parents) :] == parents]
 
     def beside(self, paths: Iterable[str]) -> list[str]:
         """The slides of the folder that none of `paths` (relative or absolute) names, as relative paths."""
@@ -64,6 +68,11 @@ class SlideFolder:
             if (real := os.path.realpath(self.root / path)) not in named
             and not (real.lower().endswith(DICOM) and os.path.dirname(real) in series)
         ]
+
+
+def _same(name: str) -> str:
+    """One spelling of letters with accents, which macOS stores in two parts."""
+    return unicodedata.normalize("NFC", name)
 
 
 def _walk(root: Path) -> Iterator[str]:

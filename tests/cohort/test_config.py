@@ -76,6 +76,12 @@ def test_paths_are_relative_to_the_file(tmp_path):
         ("data: {default_mpp: 40}\ndata: {slides: x}", "key 'data' stands twice"),
         ("data: {labels: {yes: positive}}", "write it in quotes"),
         ("data: {default_mpp: 0.001}", "0.05..500 um/px"),
+        ("data: {labels: {007: low}}", "data.labels.*YAML reads 007 as the number 7: write it in quotes"),
+        ("data: {labels: {010: low}}", "YAML reads 010 as the number 8"),
+        ("data: {labels: {a: 1.50}}", "YAML reads 1.50 as the number 1.5"),
+        ("data: {labels: {12:30: low}}", "YAML reads 12:30 as the number 750"),
+        ("model: {magnifications: [20y]}", "model.magnifications.0: .*20y"),
+        ("model: {magnifications: []}", "model.magnifications"),
         ("- a", "must hold sections"),
         ("data: [", "is no YAML"),
     ],
@@ -94,4 +100,13 @@ def test_numbers_name_labels_and_empty_sections_are_defaults(tmp_path):
     config = read_config(written(tmp_path, "data: {labels: {0: benign, 1: malignant}, default_mpp: 20x}\ntrain:\n"))
     assert config.data.labels == {"0": "benign", "1": "malignant"}
     assert config.data.default_mpp == 0.5
+    assert RunConfig().model.magnifications == [0.5, 2.0]
     assert config.train == RunConfig().train
+
+
+def test_a_section_may_take_over_another_s_keys(tmp_path):
+    merged = "train: {augment: {<<: {stain: 0.1, contrast: 0.1}, contrast: 0.2}}"
+    augment = read_config(written(tmp_path, merged)).train.augment
+    assert (augment.stain, augment.contrast) == (0.1, 0.2)
+    with pytest.raises(ConfigError, match="'stain' stands twice"):
+        read_config(written(tmp_path, "train: {augment: {<<: {contrast: 0.1}, stain: 0.1, stain: 0.2}}"))

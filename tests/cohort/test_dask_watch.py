@@ -2,6 +2,7 @@
 
 import functools
 import threading
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -18,7 +19,7 @@ end = threading.Event()
 @pytest.fixture
 def client(monkeypatch):
     monkeypatch.setattr(cluster_module, "_POLL", 0.2)
-    options = {"threads_per_worker": 2, "processes": False, "dashboard_address": None, "silence_logs": 50}
+    options = {"threads_per_worker": 2, "processes": False, "dashboard_address": ":0", "silence_logs": 50}
     with (
         dask.config.set({"distributed.comm.timeouts.connect": "2s"}),
         distributed.LocalCluster(n_workers=1, **options) as made,
@@ -62,6 +63,8 @@ def test_a_cluster_without_workers_is_told(client, monkeypatch):
     slides = run(client, jobs("a", "b", "c", "d", "e", "f"))
     next(slides)
     client.made.scale(0)
+    while client.nthreads():
+        time.sleep(0.01)
     with pytest.raises(
         ConnectionError, match=r"no workers for .* minutes: start some with `dask worker .*what is done is"
     ):

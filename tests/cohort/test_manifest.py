@@ -196,3 +196,48 @@ def test_rows_past_the_stated_size_of_a_sheet_are_read(tmp_path):
                 content = content.replace(b'<dimension ref="A1:B11"', b'<dimension ref="A1:A6"')
             stale.writestr(name, content)
     assert read_manifest(tmp_path / "m.xlsx")[["slide_id", "label"]].to_numpy().tolist() == table.to_numpy().tolist()
+
+
+@pytest.mark.parametrize("first", ["", "\n\n", "sep=;\n", '\n"SEP=;"\r\n'])
+def test_lines_before_the_header_say_no_column(write, first):
+    table = read_manifest(write(first + "slide;case;label\n1,5;p;x\n"))
+    assert columns_of(table) == [["1,5", "p", "1,5", "x"]]
+
+
+def test_mends_and_notes_of_labels(write):
+    with pytest.raises(ManifestError, match=r"line 3: the column 'label' is empty: fill it.*leave .* by `data.labels`"):
+        read_manifest(write("slide,case,label\n1,p,x\n2,q,\n"))
+    table = read_manifest(write("slide,case,label\n1,p,x\n2,q,NA\n3,r,nan\n"))
+    assert table.attrs["notes"] == [
+        "the label 'NA', 'nan' is taken for a class: if it stands for none, remove these slides, or leave them out by "
+        "`data.labels`"
+    ]
+
+
+def test_paths_of_other_systems_are_found(write, slides):
+    """Backslashes of Windows; letters with accents, which macOS stores as two characters."""
+    (slides / "Mu\u0308ller").mkdir()
+    (slides / "Mu\u0308ller" / "e\u0301.svs").touch()
+    file = write("slide_id,path,label\n1,sub\\b.ndpi,x\n2,M\u00fcller/\u00e9,x\n")
+    assert read_manifest(file, slides=slides)["path"].tolist() == ["sub/b.ndpi", "Mu\u0308ller/e\u0301.svs"]
+
+
+def test_one_file_by_two_paths_is_one_slide(write, slides):
+    (slides / "link.svs").symlink_to(slides / "a.svs")
+    for other in (str(slides / "a.svs"), "link.svs"):
+        with pytest.raises(ManifestError, match="lines 2 and 3 name the same slide"):
+            read_manifest(write(f"slide_id,path,label\n1,a.svs,x\n2,{other},y\n"), slides=slides)
+
+
+def test_the_length_of_an_id_is_that_of_its_bytes(write):
+    with pytest.raises(ManifestError, match="more than 200 bytes"):
+        read_manifest(write("slide,label\n" + "\u00e9" * 101 + ",x\n"))
+    assert len(read_manifest(write("slide,label\n" + "\u00e9" * 100 + ",x\n"))) == 1
+
+
+def test_a_column_that_only_sounds_like_a_split_stops_nothing(write):
+    text = "slide,case,label,set\n1,p,x,TMA1\n2,p,x,TMA2\n"
+    assert read_manifest(write(text))["split"].tolist() == ["TMA1", "TMA2"]
+    with pytest.raises(ManifestError, match="several splits"):
+        read_manifest(write(text.replace("TMA1", "Training").replace("TMA2", "val")))
+    assert len(read_manifest(write(text.replace("TMA1", "Training").replace("TMA2", "train")))) == 2

@@ -7,6 +7,7 @@ from prepare_slides import make_cohort
 from typer.testing import CliRunner
 
 from ats_mag.cli import app
+from ats_mag.preparation.job import Outcome
 
 pytestmark = pytest.mark.needs_tensorflow
 
@@ -55,6 +56,19 @@ def test_broken_slides_are_told_and_decide_the_status_as_configured(project, tmp
     assert "4 slides: 0 written, 2 kept, 2 failed" in done.output
     assert "1 records are of slides that are not in the manifest: old" in done.stderr
     assert "index.html" not in done.stdout
+
+
+def test_that_all_slides_failed_is_no_success(project, tmp_path, monkeypatch):
+    """Also where bad slides are skipped: it is the disk, or the path, that is wrong."""
+
+    def fail(work, jobs, *_):
+        return ((job, Outcome(error="no disk")) for job in jobs)
+
+    monkeypatch.setattr("ats_mag.preparation.run.run_locally", fail)
+    done = ats_mag(project(on_bad_slide="skip"))
+    assert done.exit_code == 1, done.output
+    assert "4 slides: 0 written, 0 kept, 4 failed" in done.output
+    assert "not one slide could be prepared" in done.stderr
 
 
 def test_what_is_wrong_with_the_arguments_is_said_before_anything_starts(project, tmp_path):

@@ -275,3 +275,13 @@ def test_nothing_is_warned_of_rare_classes():
         splits = divide(manifest(rows), SplitConfig())
         divide(manifest(rows), SplitConfig(kind="kfold"))
     assert splits["fold_0"].iloc[-1] == "train"
+
+
+def test_sites_that_the_manifest_tears_apart_are_told():
+    rows = [("p0", "a", "x", "train"), ("p1", "b", "x", "train"), ("p2", "a", "y", "test"), ("p3", "b", "x", "test")]
+    how = SplitConfig(kind="manifest", by_site=True, validation=0)
+    with pytest.raises(SplitError, match=r"site 'x' and 0 more stand in several parts \(train, test\)"):
+        divide(manifest(rows), how)
+    assert (
+        divide(manifest([*rows[:3], ("p3", "b", "y", "test")]), how)["fold_0"].tolist() == ["train"] * 2 + ["test"] * 2
+    )

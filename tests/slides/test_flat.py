@@ -1,5 +1,6 @@
 """Flat images of every kind become slides with the same pixels, or a refusal that says why."""
 
+import errno
 import os
 
 import numpy as np
@@ -215,3 +216,30 @@ def test_the_resolution_is_that_of_the_picture_that_is_read(tmp_path, picture, o
     converted = convert_image(image, tmp_path / "slide.tiff")
     assert (converted.mpp, converted.size) == (pytest.approx(0.5), (530, 300))
     assert slide_info(tmp_path / "slide.tiff").mpp == pytest.approx(0.5)
+
+
+def test_a_slide_that_cannot_be_written_is_not_the_image_s_fault(tmp_path, picture, monkeypatch):
+    image = tmp_path / "a.png"
+    Image.fromarray(picture).save(image)
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(OSError, match=r"folder cannot be made: .*file'") as found:
+        convert_image(image, tmp_path / "file" / "a.tiff", 0.5)
+    assert not isinstance(found.value, SlideError)
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tifffile.TiffWriter, "write", full)
+    with pytest.raises(OSError, match=r"No space left on device, while writing: '.*a.tiff'") as found:
+        convert_image(image, tmp_path / "a.tiff", 0.5)
+    assert not isinstance(found.value, SlideError)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "file"]
+
+
+def test_what_killed_conversions_of_the_image_left_is_removed(tmp_path, picture):
+    """Also those of other machines; what another conversion is writing stays."""
+    Image.fromarray(picture).save(tmp_path / "a[1].png")
+    for name in (".a[1].tiff.0123abcd.tmp", ".b.tiff.0123abcd.tmp"):
+        (tmp_path / name).touch()
+    convert_image(tmp_path / "a[1].png", tmp_path / "a[1].tiff", 0.5)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".b.tiff.0123abcd.tmp", "a[1].png", "a[1].tiff"]
