@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -10,7 +10,7 @@ from keras import layers, ops
 
 from ats_mag.arguments import check_classes, check_magnifications, choice, dimension_of, positive, stride_of
 from ats_mag.augmentation import original_cells, recolour, turn_patches
-from ats_mag.auxiliary import auxiliary_loss, predict_per_magnification
+from ats_mag.auxiliary import predict_per_magnification
 from ats_mag.exhaustive import exhaustive_expectation
 from ats_mag.heads import HEADS
 from ats_mag.inspection import Inspection, inspect
@@ -23,9 +23,8 @@ from ats_mag.layers.regularize_attention import RegularizeAttention
 from ats_mag.networks import attention_network, feature_network
 from ats_mag.regularizers import PACKAGE, MagnificationEntropy, PlaceEntropy
 from ats_mag.sampling import METHODS, STOCHASTIC_METHODS, Samples, sample
-from ats_mag.slide_model import SlideModel
+from ats_mag.slide_model import SlideModel, Traced
 from ats_mag.slides.cells import valid_cells
-from ats_mag.steps import overlapped_step, parts_of, replicas
 from ats_mag.trace import Trace
 from ats_mag.units import parse_mpp
 
@@ -87,6 +86,9 @@ class SlideClassifier(SlideModel):
             the ordinary exceptions of `slides.native.read_patches`.
     """
 
+    test_method, test_n_patches = Traced(), Traced()
+    on_unreadable = Traced()  # see `read`; not saved with the model
+
     def __init__(
         self,
         classes: int | Sequence[str],
@@ -130,7 +132,6 @@ class SlideClassifier(SlideModel):
         self.overlap = None if overlap is None else positive("overlap", overlap)
         self.stratify = stratify
         self.min_tissue = min_tissue
-        self.on_error = on_error
         self.explore_steps = explore_steps
         self.auxiliary = auxiliary
         self.smooth = smooth
@@ -178,7 +179,7 @@ class SlideClassifier(SlideModel):
             shape=(), dtype="int32", initializer="zeros", trainable=False, aggregation="only_first_replica", name="step"
         )
         self._trace = Trace()
-        self.on_unreadable: Callable[..., Any] | None = None  # see `read`; not saved with the model
+        self.on_unreadable = None
         for dense in (self.head, *self.auxiliary_heads):
             dense.build((None, self.dimension))
         self.built = True
@@ -268,32 +269,6 @@ class SlideClassifier(SlideModel):
             self._trace.auxiliary = predict_per_magnification(self, features, weight, samples, attention)
         return self.classify(features, weight)
 
-    def compute_loss(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
-    ) -> Any:
-        """As `keras.Model.compute_loss`, of the latest call; updates the metrics of its attention."""
-        observed, auxiliary, readable = self._trace.take()
-        if observed:
-            self._observe(observed)
-        if readable is not None:  # a slide of which nothing was read says nothing about its label
-            sample_weight = readable if sample_weight is None else readable * ops.cast(sample_weight, "float32")
-        loss = super().compute_loss(x, y, y_pred, sample_weight, training)
-        if auxiliary:
-            binary = self.head_kind == "binary"
-            loss = loss + self.auxiliary * auxiliary_loss(self.loss, binary, y, auxiliary, sample_weight)
-        return loss
-
-    def train_step(self, *state_and_data: Any) -> Any:
-        parts = parts_of(self)
-        if parts > 1 or replicas() > 1:
-            return overlapped_step(self, state_and_data[-1], parts)
-        return super().train_step(*state_and_data)
-
-    def predict_step(self, *state_and_data: Any) -> Any:
-        outputs = super().predict_step(*state_and_data)
-        self._trace.clear()
-        return outputs
-
     def classify_samples(self, inputs: Mapping[str, Any], samples: Samples) -> Any:
         """Reads the drawn patches and returns probabilities `(B, C)`."""
         return self.classify(*self._read_features(inputs, samples, training=False))
@@ -334,14 +309,6 @@ class SlideClassifier(SlideModel):
         attention = ops.stop_gradient(attention)
         entropy = -ops.sum(attention * ops.log(attention + 1e-9), axis=(1, 2, 3))
         self._trace.observed = {"entropy": entropy, "mass": ops.sum(attention, axis=(1, 2))}
-
-    def _observe(self, observed: Mapping[str, Any]) -> None:
-        """Updates the metrics of the attention."""
-        self.entropy_metric.update_state(observed["entropy"])
-        for m, metric in enumerate(self.mass_metrics):
-            metric.update_state(observed["mass"][:, m])
-        if self.unreadable_metric is not None and "unreadable" in observed:
-            self.unreadable_metric.update_state(observed["unreadable"])
 
     def get_config(self) -> dict[str, Any]:
         return {

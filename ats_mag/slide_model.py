@@ -4,12 +4,31 @@ from __future__ import annotations
 
 import contextlib
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 from keras import ops
 
+from ats_mag.arguments import choice
+from ats_mag.auxiliary import auxiliary_loss
 from ats_mag.slides.errors import plain_errors
+from ats_mag.steps import overlapped_step, parts_of, replicas
+from ats_mag.trace import Trace
+
+
+class Traced:
+    """An attribute that traced functions were built with: to set it has them traced anew."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = f"_{name}"
+
+    def __get__(self, model: Any, owner: type | None = None) -> Any:
+        return self if model is None else getattr(model, self.name)
+
+    def __set__(self, model: Any, value: Any) -> None:
+        setattr(model, self.name, value)
+        model.trace_again()
 
 
 class SlideModel(keras.Model):
@@ -18,12 +37,70 @@ class SlideModel(keras.Model):
     Attributes:
         step: a variable, the training steps so far.
         explore_steps: how many of them draw patches uniformly.
-        entropy_metric: of the attention.
+        head_kind: see `heads`.
+        auxiliary: weight of the losses per magnification.
+        reader: the layer that reads patches.
+        entropy_metric, mass_metrics, unreadable_metric: of the attention, and of patches (None: not counted).
     """
 
     step: Any
     explore_steps: int
+    head_kind: str
+    auxiliary: float
+    reader: Any
     entropy_metric: keras.metrics.Metric
+    mass_metrics: list[keras.metrics.Metric]
+    unreadable_metric: keras.metrics.Metric | None
+    _trace: Trace
+
+    @property
+    def on_error(self) -> str:
+        """What becomes of unreadable patches."""
+        return self.reader.on_error
+
+    @on_error.setter
+    def on_error(self, on_error: str) -> None:
+        self.reader.on_error = choice("on_error", on_error, ("raise", "fill"))
+        self.trace_again()
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
+        """As `keras.Model.compute_loss`, of the latest call; updates the metrics of its attention."""
+        observed, auxiliary, readable = self._trace.take()
+        if observed:
+            self._observe(observed)
+        if readable is not None:  # a slide of which nothing was read says nothing about its label
+            sample_weight = readable if sample_weight is None else readable * ops.cast(sample_weight, "float32")
+        loss = super().compute_loss(x, y, y_pred, sample_weight, training)
+        if auxiliary:
+            binary = self.head_kind == "binary"
+            loss = loss + self.auxiliary * auxiliary_loss(self.loss, binary, y, auxiliary, sample_weight)
+        return loss
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """As `keras.Model.compute_metrics`; labels of a binary model may be `(B,)`."""
+        y = ops.reshape(y, (-1, 1)) if self.head_kind == "binary" else y
+        return super().compute_metrics(x, y, y_pred, sample_weight)
+
+    def train_step(self, *state_and_data: Any) -> Any:
+        parts = parts_of(self)
+        if parts > 1 or replicas() > 1:
+            return overlapped_step(self, state_and_data[-1], parts)
+        return super().train_step(*state_and_data)
+
+    def predict_step(self, *state_and_data: Any) -> Any:
+        outputs = super().predict_step(*state_and_data)
+        self._trace.clear()
+        return outputs
+
+    def _observe(self, observed: Mapping[str, Any]) -> None:
+        """Updates the metrics of the attention."""
+        self.entropy_metric.update_state(observed["entropy"])
+        for m, metric in enumerate(self.mass_metrics):
+            metric.update_state(observed["mass"][:, m])
+        if self.unreadable_metric is not None and "unreadable" in observed:
+            self.unreadable_metric.update_state(observed["unreadable"])
 
     def fit(self, *args: Any, **kwargs: Any) -> Any:
         """As `keras.Model.fit`; warns where training ended before `explore_steps`, when no attention was learnt yet."""
@@ -33,10 +110,15 @@ class SlideModel(keras.Model):
         self.warn_unlearnt()
         return history
 
+    @property
+    def explored(self) -> bool:
+        """Whether training has gone beyond the steps that draw patches uniformly."""
+        return not self.explore_steps or int(ops.convert_to_numpy(self.step)) > self.explore_steps
+
     def warn_unlearnt(self) -> None:
         """Warns where all training so far drew patches uniformly."""
-        steps = int(ops.convert_to_numpy(self.step))
-        if self.explore_steps and steps <= self.explore_steps:
+        if not self.explored:
+            steps = int(ops.convert_to_numpy(self.step))
             warnings.warn(
                 f"training ended after {steps} steps, all of which drew patches uniformly (explore_steps="
                 f"{self.explore_steps}): no attention was learnt. Train longer, or lower explore_steps",
@@ -54,6 +136,12 @@ class SlideModel(keras.Model):
         """As `keras.Model.predict`."""
         with _readable_errors():
             return super().predict(*args, **kwargs)
+
+    def trace_again(self) -> None:
+        """Has Keras' functions, where there are any yet, traced anew when they are next called; also within `fit`."""
+        for kind in ("train", "test", "predict"):
+            if getattr(self, f"{kind}_function", None) is not None:
+                getattr(self, f"make_{kind}_function")(force=True)
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         self.compile(**keras.saving.deserialize_keras_object(config))
