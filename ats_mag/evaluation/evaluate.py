@@ -38,7 +38,7 @@ def evaluate(
     """Predicts records and measures the predictions, slide by slide.
 
     Args:
-        model: to evaluate.
+        model: to evaluate; its `on_error` becomes `raise`, as a slide that is partly read must not pass as measured.
         records: as `find_records` gives them.
         slide_root: folder that the records' paths are relative to.
         copies: where to copy slides to ahead of their use; None: they are read where they are.
@@ -51,6 +51,7 @@ def evaluate(
         SlideError, OSError: a slide that cannot be read.
     """
     exclusive = model.head_kind != "multi_label"
+    model.on_error = "raise"
     predictions = predict_records(model, records, slide_root, copies=copies)
     slides = pd.DataFrame(records, columns=["slide_id", "patient_id", "label"])
     table = slide_table(slides, predictions.draws, model.classes, exclusive, sd=False)
@@ -89,7 +90,7 @@ def evaluate_fold(config: RunConfig, fold: int, progress: Progress | None = None
     wanted = test_slides(stored_splits(config), fold)
     model = load_model(model_file(config, fold), compile=False)
     model.test_method = config.evaluate.method or model.test_method
-    model.reader.on_error = "raise"  # a slide that is partly read must not pass as measured
+    model.on_error = "raise"  # a slide that is partly read must not pass as measured
     records = {r["slide_id"]: r for r in (find_records(config.records) if len(wanted) else [])}
     without = [slide for slide in wanted["slide_id"] if slide not in records]
     predictions = predict_records(

@@ -80,6 +80,7 @@ def train_fold(config: RunConfig, fold: int, callbacks: list[Any] | None = None)
     check_lattices([r for records in parts.values() for r in records], model)
     with plain_errors():
         _fit(model, config, fold, parts, sizes, callbacks or [])
+    model.on_error = "raise"  # what is skipped while training must not pass in silence when the model is used
     unfinished = out / ".model.tmp.keras"
     model.save(unfinished)
     os.replace(unfinished, out / "model.keras")
@@ -171,7 +172,7 @@ def _fit(
         if position.batch:  # what is left of the epoch; the data of a whole one are longer
             order.epoch = position.epoch
             fit(position.epoch + 1, order.starting_at(position.batch * sizes["train"]))
-        if not position.ended:
+        if not (position.ended or model.stop_training):  # a callback may have asked for it
             fit(settings.epochs, order)
         training_run.end()
         model.warn_unlearnt()

@@ -196,6 +196,48 @@ def test_two_devices_draw_and_resume(configure):
     assert all(np.isfinite(w).all() for w in weights(model))
 
 
+@pytest.fixture
+def untrained(monkeypatch):
+    """`fit` trains nothing; the list has an entry for each time that it was called."""
+    calls = []
+    monkeypatch.setattr(keras.Model, "fit", lambda model, *_, **options: calls.append(options))
+    return calls
+
+
+def test_a_callback_that_stops_a_resumed_epoch_stops_the_training(configure, monkeypatch, untrained):
+    def restore(self, model):
+        self.batch = 1
+        return True
+
+    monkeypatch.setattr("ats_mag.training.position.Position.restore", restore)
+    train_fold(configure("goes-on"), 0)
+    assert [call["epochs"] for call in untrained] == [1, 2]
+    untrained.clear()
+    monkeypatch.setattr(
+        keras.Model,
+        "fit",
+        lambda model, *_, **options: (untrained.append(options), setattr(model, "stop_training", True)),
+    )
+    train_fold(configure("stops"), 0)
+    assert len(untrained) == 1
+
+
+@pytest.mark.usefixtures("untrained")
+def test_a_model_that_was_trained_past_bad_slides_refuses_them_when_used(configure, tmp_path):
+    from ats_mag.evaluation.evaluate import evaluate
+    from ats_mag.records import find_records
+    from ats_mag.saving import load_model
+
+    config = configure(on_bad_slide="skip")
+    trained = train_fold(config, 0)
+    saved = load_model(config.run / "fold-0" / "model.keras")
+    assert trained.on_error == saved.on_error == saved.reader.on_error == "raise"
+    records = find_records(config.records)[:1]
+    saved.on_error = "fill"
+    with pytest.raises(FileNotFoundError, match=r"s0\.tif"):
+        evaluate(saved, records, tmp_path)
+
+
 def test_balanced_sampling_and_mixed_precision(configure):
     model = train_fold(configure(sampling="balanced", mixed_precision=True, clip_norm=1.0, accumulate=2), 0)
     assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
