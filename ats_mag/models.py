@@ -22,6 +22,7 @@ from ats_mag.layers.read_slide_patches import ReadSlidePatches
 from ats_mag.layers.regularize_attention import RegularizeAttention
 from ats_mag.networks import attention_network, feature_network
 from ats_mag.regularizers import PACKAGE, MagnificationEntropy, PlaceEntropy
+from ats_mag.replica_seed import ReplicaSeedGenerator
 from ats_mag.sampling import METHODS, STOCHASTIC_METHODS, Samples, sample
 from ats_mag.slide_model import SlideModel, Traced
 from ats_mag.slides.cells import valid_cells
@@ -171,7 +172,7 @@ class SlideClassifier(SlideModel):
                 layers.Dense(HEADS[head].units(len(self.classes)), dtype="float32", name=f"auxiliary_head_{m}")
                 for m in range(n_magnifications)
             ]
-        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.seed_generator = ReplicaSeedGenerator(seed)
         self.entropy_metric = keras.metrics.Mean(name="attention_entropy")
         self.mass_metrics = [keras.metrics.Mean(name=f"mass_{mpp:g}") for mpp in self.magnifications]
         self.unreadable_metric = keras.metrics.Sum(name="unreadable") if on_error == "fill" else None
