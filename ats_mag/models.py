@@ -256,9 +256,9 @@ class SlideClassifier(SlideModel):
         if noise is None:
             noise = inputs.get("noise")
         attention = self.attend(inputs, training)
-        if training:  # a validation loss must not follow their strengths
-            for regularizer in self.regularizers:
-                attention = regularizer(attention)
+        if training and self.on_error == "raise":  # a validation loss must not follow their strengths
+            attention = self._regularized(attention)
+        learnt = attention
         self._note(attention)
         if training and self.explore_steps:
             attention = self._explore(attention, inputs["mask"])
@@ -266,9 +266,17 @@ class SlideClassifier(SlideModel):
             return self.classify_exhaustively(inputs, attention)
         samples = self.draw(attention, noise, training)
         features, weight = self._read_features(inputs, samples, training)
+        if training and self.on_error == "fill":
+            self._regularized(learnt, self._trace.readable)
         if training and self.auxiliary_heads:
             self._trace.auxiliary = predict_per_magnification(self, features, weight, samples, attention)
         return self.classify(features, weight)
+
+    def _regularized(self, attention: Any, weight: Any = None) -> Any:
+        """The attention, whose regularisers are added to the loss; with weights `(B,)` of the slides in them."""
+        for regularizer in self.regularizers:
+            attention = regularizer(attention, weight)
+        return attention
 
     def classify_samples(self, inputs: Mapping[str, Any], samples: Samples) -> Any:
         """Reads the drawn patches and returns probabilities `(B, C)`."""
@@ -277,11 +285,14 @@ class SlideClassifier(SlideModel):
     def _read_features(self, inputs: Mapping[str, Any], samples: Samples, training: bool) -> tuple[Any, Any]:
         """Features `(B, N, D)` of the drawn patches and their weights, 0 where a patch could not be read."""
         patches, valid = self.read(inputs, samples.index)
-        if self._trace.observed and self.unreadable_metric is not None:
-            unreadable = ops.sum(ops.cast(ops.logical_not(valid), "float32"), axis=1)
-            self._trace.observed = {**self._trace.observed, "unreadable": unreadable}
-            self._trace.readable = ops.cast(ops.any(valid, axis=1), "float32")
+        self._note_reads(ops.any(valid, axis=1), ops.sum(ops.cast(ops.logical_not(valid), "float32"), axis=1))
         return self.features_of(patches, training), ops.where(valid, samples.weight, 0.0)
+
+    def _note_reads(self, readable: Any, unreadable: Any) -> None:
+        """Keeps whether anything was read of each slide, and how many of its patches could not be."""
+        if self.on_error == "fill" and self._trace.observed:
+            self._trace.observed = {**self._trace.observed, "unreadable": unreadable}
+            self._trace.readable = ops.cast(readable, "float32")
 
     def _explore(self, attention: Any, mask: Any) -> Any:
         """The uniform attention over the valid cells during the first `explore_steps` training steps."""
@@ -293,7 +304,9 @@ class SlideClassifier(SlideModel):
 
     def classify_exhaustively(self, inputs: Mapping[str, Any], attention: Any) -> Any:
         """Reads every cell with a > 0, `chunk` patches at a time, and returns probabilities `(B, C)`."""
-        return self.activation(self.head(exhaustive_expectation(self, inputs, attention)))
+        phi, count = exhaustive_expectation(self, inputs, attention)
+        self._note_reads(count[:, 0] > 0, count[:, 1])
+        return self.activation(self.head(phi))
 
     def inspect(self, inputs: Mapping[str, Any], **options: Any) -> Inspection:
         """What the model looks at and why it decides so, see `inspection.inspect`."""

@@ -13,7 +13,7 @@ from keras import ops
 from ats_mag.arguments import choice
 from ats_mag.auxiliary import auxiliary_loss
 from ats_mag.slides.errors import plain_errors
-from ats_mag.steps import overlapped_step, parts_of, replicas
+from ats_mag.steps import counted_test_step, mean_loss, overlapped_step, parts_of, replicas
 from ats_mag.trace import Trace
 
 
@@ -71,7 +71,8 @@ class SlideModel(keras.Model):
         if observed:
             self._observe(observed)
         if readable is not None:  # a slide of which nothing was read says nothing about its label
-            sample_weight = readable if sample_weight is None else readable * ops.cast(sample_weight, "float32")
+            share = ops.mean(readable) if mean_loss(self) else 1.0  # Keras divides by all slides
+            sample_weight = _times(readable / ops.where(share > 0, share, 1.0), sample_weight)
         loss = super().compute_loss(x, y, y_pred, sample_weight, training)
         if auxiliary:
             binary = self.head_kind == "binary"
@@ -79,20 +80,31 @@ class SlideModel(keras.Model):
         return loss
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        """As `keras.Model.compute_metrics`; labels of a binary model may be `(B,)`."""
+        """As `keras.Model.compute_metrics`, without slides of which nothing was read; binary labels may be `(B,)`."""
+        counted = self._trace.take_counted()
+        sample_weight = sample_weight if counted is None else _times(counted, sample_weight)
         y = ops.reshape(y, (-1, 1)) if self.head_kind == "binary" else y
         return super().compute_metrics(x, y, y_pred, sample_weight)
 
     def train_step(self, *state_and_data: Any) -> Any:
         parts = parts_of(self)
-        if parts > 1 or replicas() > 1:
+        if parts > 1 or replicas() > 1 or self._counts_readable():
             return overlapped_step(self, state_and_data[-1], parts)
         return super().train_step(*state_and_data)
+
+    def test_step(self, *state_and_data: Any) -> Any:
+        if self._counts_readable():
+            return counted_test_step(self, state_and_data[-1])
+        return super().test_step(*state_and_data)
 
     def predict_step(self, *state_and_data: Any) -> Any:
         outputs = super().predict_step(*state_and_data)
         self._trace.clear()
         return outputs
+
+    def _counts_readable(self) -> bool:
+        """Whether a batch counts in the mean loss by its readable slides; on JAX, by all of its slides."""
+        return self.on_error == "fill" and keras.backend.backend() == "tensorflow"
 
     def _observe(self, observed: Mapping[str, Any]) -> None:
         """Updates the metrics of the attention."""
@@ -156,6 +168,11 @@ class SlideModel(keras.Model):
                 break
             iterator = None
         super()._maybe_symbolic_build(iterator, data_batch)
+
+
+def _times(weight: Any, sample_weight: Any) -> Any:
+    """Weights of the slides beside those that the user may have given."""
+    return weight if sample_weight is None else weight * ops.cast(sample_weight, "float32")
 
 
 def _readable_errors() -> contextlib.AbstractContextManager[None]:

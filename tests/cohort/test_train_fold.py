@@ -275,32 +275,6 @@ def test_bad_slides_are_counted_have_no_weight_and_stop_the_run_past_the_limit(p
         train_fold(config, 0)
 
 
-def test_a_slide_of_which_nothing_is_read_adds_nothing_to_the_loss(prepared, tmp_path):  # noqa: F811
-    from cohort.made_run import CLASSES, OVERVIEW_MPP
-
-    from ats_mag.models import SlideClassifier
-    from ats_mag.networks import attention_network, feature_network
-    from ats_mag.records import dataset, find_records
-
-    folder = _damaged(tmp_path, prepared)
-    model = SlideClassifier(
-        CLASSES, ("20x", "5x"), 32, 4, OVERVIEW_MPP, attention=attention_network(2, 4),
-        feature=feature_network(32), on_error="fill", regularizers=[], auxiliary=0.0,
-    )  # fmt: skip
-    model.compile(keras.optimizers.SGD(0.0))
-    model.head.bias.assign([0.0, 2.0])
-    records = find_records(folder / "records")
-    for chosen, least, most in ((records[1:3], 0.0, 0.0), (records[3:4], 0.01, 10.0)):
-        data = dataset(chosen, folder / "slides", CLASSES, 2)
-        for loss in (model.evaluate(data, verbose=0, return_dict=True)["loss"], _fitted_loss(model, data)):
-            assert least <= loss <= most
-
-
-def _fitted_loss(model, data):
-    model.explore_steps = 0
-    return model.fit(data, shuffle=False, verbose=0).history["loss"][0]
-
-
 def test_missing_records_are_named(prepared, tmp_path):  # noqa: F811
     shutil.copytree(prepared / "records", tmp_path / "some")
     (tmp_path / "some" / "s3.tfrecord").unlink()
