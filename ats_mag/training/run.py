@@ -76,7 +76,7 @@ def train_fold(config: RunConfig, fold: int, callbacks: list[Any] | None = None)
     batches = -(-len(parts["train"]) // sizes["train"])
     with strategy.scope() if strategy is not None else contextlib.nullcontext():
         overview_mpp = parts["train"][0]["overview_mpp"]
-        model = build_model(config, classes, overview_mpp, batches * config.train.epochs)
+        model = build_model(config, classes, overview_mpp, batches * config.train.epochs, sizes["train"])
     check_lattices([r for records in parts.values() for r in records], model)
     with plain_errors():
         _fit(model, config, fold, parts, sizes, callbacks or [])

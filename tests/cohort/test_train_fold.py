@@ -223,6 +223,15 @@ def test_a_callback_that_stops_a_resumed_epoch_stops_the_training(configure, mon
 
 
 @pytest.mark.usefixtures("untrained")
+@pytest.mark.parametrize(("devices", "size", "parts"), [("one", 2, 2), ("one", 5, 4), ("all", 5, 2)])
+def test_no_part_of_a_step_is_without_a_slide(configure, monkeypatch, devices, size, parts):
+    from ats_mag.steps import parts_of
+
+    monkeypatch.setattr("ats_mag.steps.DEFAULT_PARTS", 4)
+    assert parts_of(train_fold(configure(devices=devices, batch_size=size), 0)) == parts
+
+
+@pytest.mark.usefixtures("untrained")
 def test_a_model_that_was_trained_past_bad_slides_refuses_them_when_used(configure, tmp_path):
     from ats_mag.evaluation.evaluate import evaluate
     from ats_mag.records import find_records
