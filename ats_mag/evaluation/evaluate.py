@@ -20,6 +20,7 @@ from ats_mag.evaluation.sampling_noise import sampling_noise
 from ats_mag.evaluation.scored import EvaluationWarning, Scored
 from ats_mag.evaluation.tables import patient_table, score_table, slide_table
 from ats_mag.slides.local_copies import LocalCopies
+from ats_mag.whole_file import digest
 
 if TYPE_CHECKING:
     from ats_mag.models import SlideClassifier
@@ -70,7 +71,7 @@ def evaluate_fold(config: RunConfig, fold: int, progress: Progress | None = None
         progress: wraps the iteration over the slides, given their number.
 
     Returns:
-        `fold`, `classes`, `head`, `method` (how patches were drawn), `draws` per slide, which is 1 where the method takes
+        `fold`, `model_sha256` of the model's file, `classes`, `head`, `method` (how patches were drawn), `draws` per slide, which is 1 where the method takes
         the same patches every time, `draws_asked`, `confidence`, `resamples`;
         `without_record` and `patients_without_label`, lists of ids; `unreadable`, errors by slide id; `slides` and
         `patients`, each as `measure_level` gives it; and `sampling_noise`, see the function.
@@ -88,7 +89,8 @@ def evaluate_fold(config: RunConfig, fold: int, progress: Progress | None = None
     from ats_mag.saving import load_model
 
     wanted = test_slides(stored_splits(config), fold)
-    model = load_model(model_file(config, fold), compile=False)
+    file = model_file(config, fold)
+    model_sha256, model = digest(file), load_model(file, compile=False)
     model.test_method = config.evaluate.method or model.test_method
     model.on_error = "raise"  # a slide that is partly read must not pass as measured
     records = {r["slide_id"]: r for r in (find_records(config.records) if len(wanted) else [])}
@@ -105,6 +107,7 @@ def evaluate_fold(config: RunConfig, fold: int, progress: Progress | None = None
     slides = wanted.set_index("slide_id", drop=False).loc[[r["slide_id"] for r in predictions.records]]
     about = {
         "fold": fold,
+        "model_sha256": model_sha256,
         "classes": model.classes,
         "head": model.head_kind,
         "method": model.test_method,
