@@ -160,7 +160,7 @@ def _open_keras(path: Path, adaptive: AdaptiveOptions | None) -> tuple[list[str]
     model = load_model(path, compile=False)
     if not isinstance(model, SlideClassifier):
         raise ValueError(f"{str(path)!r} holds a {type(model).__name__}, not a SlideClassifier")
-    model.reader.on_error = "raise"  # a slide that is partly read must not pass as predicted
+    model.on_error = "raise"  # a slide that is partly read must not pass as predicted
     if adaptive is not None:
         score_range(model, model.head.kernel)  # says what is missing before any slide is read
 

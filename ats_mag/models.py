@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -10,7 +10,7 @@ from keras import layers, ops
 
 from ats_mag.arguments import check_classes, check_magnifications, choice, dimension_of, positive, stride_of
 from ats_mag.augmentation import original_cells, recolour, turn_patches
-from ats_mag.auxiliary import auxiliary_loss, predict_per_magnification
+from ats_mag.auxiliary import predict_per_magnification
 from ats_mag.exhaustive import exhaustive_expectation
 from ats_mag.heads import HEADS
 from ats_mag.inspection import Inspection, inspect
@@ -22,10 +22,10 @@ from ats_mag.layers.read_slide_patches import ReadSlidePatches
 from ats_mag.layers.regularize_attention import RegularizeAttention
 from ats_mag.networks import attention_network, feature_network
 from ats_mag.regularizers import PACKAGE, MagnificationEntropy, PlaceEntropy
+from ats_mag.replica_seed import ReplicaSeedGenerator
 from ats_mag.sampling import METHODS, STOCHASTIC_METHODS, Samples, sample
-from ats_mag.slide_model import SlideModel
+from ats_mag.slide_model import SlideModel, Traced
 from ats_mag.slides.cells import valid_cells
-from ats_mag.steps import overlapped_step, parts_of, replicas
 from ats_mag.trace import Trace
 from ats_mag.units import parse_mpp
 
@@ -87,6 +87,9 @@ class SlideClassifier(SlideModel):
             the ordinary exceptions of `slides.native.read_patches`.
     """
 
+    test_method, test_n_patches = Traced(), Traced()
+    on_unreadable = Traced()  # see `read`; not saved with the model
+
     def __init__(
         self,
         classes: int | Sequence[str],
@@ -130,7 +133,6 @@ class SlideClassifier(SlideModel):
         self.overlap = None if overlap is None else positive("overlap", overlap)
         self.stratify = stratify
         self.min_tissue = min_tissue
-        self.on_error = on_error
         self.explore_steps = explore_steps
         self.auxiliary = auxiliary
         self.smooth = smooth
@@ -170,7 +172,7 @@ class SlideClassifier(SlideModel):
                 layers.Dense(HEADS[head].units(len(self.classes)), dtype="float32", name=f"auxiliary_head_{m}")
                 for m in range(n_magnifications)
             ]
-        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.seed_generator = ReplicaSeedGenerator(seed)
         self.entropy_metric = keras.metrics.Mean(name="attention_entropy")
         self.mass_metrics = [keras.metrics.Mean(name=f"mass_{mpp:g}") for mpp in self.magnifications]
         self.unreadable_metric = keras.metrics.Sum(name="unreadable") if on_error == "fill" else None
@@ -178,7 +180,7 @@ class SlideClassifier(SlideModel):
             shape=(), dtype="int32", initializer="zeros", trainable=False, aggregation="only_first_replica", name="step"
         )
         self._trace = Trace()
-        self.on_unreadable: Callable[..., Any] | None = None  # see `read`; not saved with the model
+        self.on_unreadable = None
         for dense in (self.head, *self.auxiliary_heads):
             dense.build((None, self.dimension))
         self.built = True
@@ -254,9 +256,9 @@ class SlideClassifier(SlideModel):
         if noise is None:
             noise = inputs.get("noise")
         attention = self.attend(inputs, training)
-        if training:  # a validation loss must not follow their strengths
-            for regularizer in self.regularizers:
-                attention = regularizer(attention)
+        if training and self.on_error == "raise":  # a validation loss must not follow their strengths
+            attention = self._regularized(attention)
+        learnt = attention
         self._note(attention)
         if training and self.explore_steps:
             attention = self._explore(attention, inputs["mask"])
@@ -264,35 +266,17 @@ class SlideClassifier(SlideModel):
             return self.classify_exhaustively(inputs, attention)
         samples = self.draw(attention, noise, training)
         features, weight = self._read_features(inputs, samples, training)
+        if training and self.on_error == "fill":
+            self._regularized(learnt, self._trace.readable)
         if training and self.auxiliary_heads:
             self._trace.auxiliary = predict_per_magnification(self, features, weight, samples, attention)
         return self.classify(features, weight)
 
-    def compute_loss(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
-    ) -> Any:
-        """As `keras.Model.compute_loss`, of the latest call; updates the metrics of its attention."""
-        observed, auxiliary, readable = self._trace.take()
-        if observed:
-            self._observe(observed)
-        if readable is not None:  # a slide of which nothing was read says nothing about its label
-            sample_weight = readable if sample_weight is None else readable * ops.cast(sample_weight, "float32")
-        loss = super().compute_loss(x, y, y_pred, sample_weight, training)
-        if auxiliary:
-            binary = self.head_kind == "binary"
-            loss = loss + self.auxiliary * auxiliary_loss(self.loss, binary, y, auxiliary, sample_weight)
-        return loss
-
-    def train_step(self, *state_and_data: Any) -> Any:
-        parts = parts_of(self)
-        if parts > 1 or replicas() > 1:
-            return overlapped_step(self, state_and_data[-1], parts)
-        return super().train_step(*state_and_data)
-
-    def predict_step(self, *state_and_data: Any) -> Any:
-        outputs = super().predict_step(*state_and_data)
-        self._trace.clear()
-        return outputs
+    def _regularized(self, attention: Any, weight: Any = None) -> Any:
+        """The attention, whose regularisers are added to the loss; with weights `(B,)` of the slides in them."""
+        for regularizer in self.regularizers:
+            attention = regularizer(attention, weight)
+        return attention
 
     def classify_samples(self, inputs: Mapping[str, Any], samples: Samples) -> Any:
         """Reads the drawn patches and returns probabilities `(B, C)`."""
@@ -301,11 +285,14 @@ class SlideClassifier(SlideModel):
     def _read_features(self, inputs: Mapping[str, Any], samples: Samples, training: bool) -> tuple[Any, Any]:
         """Features `(B, N, D)` of the drawn patches and their weights, 0 where a patch could not be read."""
         patches, valid = self.read(inputs, samples.index)
-        if self._trace.observed and self.unreadable_metric is not None:
-            unreadable = ops.sum(ops.cast(ops.logical_not(valid), "float32"), axis=1)
-            self._trace.observed = {**self._trace.observed, "unreadable": unreadable}
-            self._trace.readable = ops.cast(ops.any(valid, axis=1), "float32")
+        self._note_reads(ops.any(valid, axis=1), ops.sum(ops.cast(ops.logical_not(valid), "float32"), axis=1))
         return self.features_of(patches, training), ops.where(valid, samples.weight, 0.0)
+
+    def _note_reads(self, readable: Any, unreadable: Any) -> None:
+        """Keeps whether anything was read of each slide, and how many of its patches could not be."""
+        if self.on_error == "fill" and self._trace.observed:
+            self._trace.observed = {**self._trace.observed, "unreadable": unreadable}
+            self._trace.readable = ops.cast(readable, "float32")
 
     def _explore(self, attention: Any, mask: Any) -> Any:
         """The uniform attention over the valid cells during the first `explore_steps` training steps."""
@@ -317,7 +304,9 @@ class SlideClassifier(SlideModel):
 
     def classify_exhaustively(self, inputs: Mapping[str, Any], attention: Any) -> Any:
         """Reads every cell with a > 0, `chunk` patches at a time, and returns probabilities `(B, C)`."""
-        return self.activation(self.head(exhaustive_expectation(self, inputs, attention)))
+        phi, count = exhaustive_expectation(self, inputs, attention)
+        self._note_reads(count[:, 0] > 0, count[:, 1])
+        return self.activation(self.head(phi))
 
     def inspect(self, inputs: Mapping[str, Any], **options: Any) -> Inspection:
         """What the model looks at and why it decides so, see `inspection.inspect`."""
@@ -334,14 +323,6 @@ class SlideClassifier(SlideModel):
         attention = ops.stop_gradient(attention)
         entropy = -ops.sum(attention * ops.log(attention + 1e-9), axis=(1, 2, 3))
         self._trace.observed = {"entropy": entropy, "mass": ops.sum(attention, axis=(1, 2))}
-
-    def _observe(self, observed: Mapping[str, Any]) -> None:
-        """Updates the metrics of the attention."""
-        self.entropy_metric.update_state(observed["entropy"])
-        for m, metric in enumerate(self.mass_metrics):
-            metric.update_state(observed["mass"][:, m])
-        if self.unreadable_metric is not None and "unreadable" in observed:
-            self.unreadable_metric.update_state(observed["unreadable"])
 
     def get_config(self) -> dict[str, Any]:
         return {

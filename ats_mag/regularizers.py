@@ -14,7 +14,7 @@ from keras import ops
 PACKAGE = "ats_mag"
 
 
-class _AttentionRegularizer(keras.regularizers.Regularizer):
+class AttentionRegularizer(keras.regularizers.Regularizer):
     """Holds the strength as a Keras variable, so that a schedule reaches an already traced graph."""
 
     def __init__(self, strength: float) -> None:
@@ -26,7 +26,7 @@ class _AttentionRegularizer(keras.regularizers.Regularizer):
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class MultinomialEntropy(_AttentionRegularizer):
+class MultinomialEntropy(AttentionRegularizer):
     """``strength * sum(a log(a + eps)) / B``: minus the mean entropy of the attention, times `strength`.
 
     The value of attention-sampling's regulariser of the same name. A positive strength spreads the attention.
@@ -37,13 +37,17 @@ class MultinomialEntropy(_AttentionRegularizer):
 
     Call arguments:
         x: `(B, ...)` probabilities.
+        weight: `(B,)` of the slides in the mean. None: they count alike.
     """
 
     def __init__(self, strength: float, eps: float = 1e-6) -> None:
         super().__init__(strength)
         self.eps = eps
 
-    def __call__(self, x: Any) -> Any:
+    def __call__(self, x: Any, weight: Any = None) -> Any:
+        if weight is not None:
+            negentropy = ops.sum(x * ops.log(x + self.eps), axis=tuple(range(1, len(x.shape))))
+            return ops.cast(self.strength, x.dtype) * _mean(negentropy, weight)
         batch = ops.cast(ops.shape(x)[0], x.dtype)
         return ops.cast(self.strength, x.dtype) * ops.sum(x * ops.log(x + self.eps)) / batch
 
@@ -52,7 +56,7 @@ class MultinomialEntropy(_AttentionRegularizer):
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class MagnificationEntropy(_AttentionRegularizer):
+class MagnificationEntropy(AttentionRegularizer):
     """Minus the entropy of the magnification marginal, times `strength`: keeps every magnification in play.
 
     The marginal of a slide is the sum of its attention over all places, one mass per magnification. Trained without
@@ -66,6 +70,7 @@ class MagnificationEntropy(_AttentionRegularizer):
 
     Call arguments:
         x: `(B, H, W, M)` probabilities.
+        weight: `(B,)` of the slides in the mean. None: they count alike.
     """
 
     def __init__(self, strength: float, per: str = "slide", eps: float = 1e-6) -> None:
@@ -75,11 +80,11 @@ class MagnificationEntropy(_AttentionRegularizer):
         self.per = per
         self.eps = eps
 
-    def __call__(self, x: Any) -> Any:
+    def __call__(self, x: Any, weight: Any = None) -> Any:
         marginal = ops.sum(x, axis=tuple(range(1, len(x.shape) - 1)))
         if self.per == "batch":
-            marginal = ops.mean(marginal, axis=0, keepdims=True)
-        negentropy = ops.mean(ops.sum(marginal * ops.log(marginal + self.eps), axis=-1))
+            marginal, weight = _mean(marginal, weight)[None], None
+        negentropy = _mean(ops.sum(marginal * ops.log(marginal + self.eps), axis=-1), weight)
         return ops.cast(self.strength, x.dtype) * negentropy
 
     def get_config(self) -> dict[str, Any]:
@@ -87,7 +92,7 @@ class MagnificationEntropy(_AttentionRegularizer):
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class PlaceEntropy(_AttentionRegularizer):
+class PlaceEntropy(AttentionRegularizer):
     """Minus the entropy of the places within each magnification, summed over magnifications, times `strength`.
 
     Where no cue is known yet, the attention otherwise settles on the places whose features vary least, because that
@@ -99,17 +104,26 @@ class PlaceEntropy(_AttentionRegularizer):
 
     Call arguments:
         x: `(B, H, W, M)` probabilities.
+        weight: `(B,)` of the slides in the mean. None: they count alike.
     """
 
     def __init__(self, strength: float, eps: float = 1e-9) -> None:
         super().__init__(strength)
         self.eps = eps
 
-    def __call__(self, x: Any) -> Any:
+    def __call__(self, x: Any, weight: Any = None) -> Any:
         places = tuple(range(1, len(x.shape) - 1))
         within = x / (ops.sum(x, axis=places, keepdims=True) + self.eps)
-        negentropy = ops.mean(ops.sum(within * ops.log(within + self.eps), axis=(*places, -1)))
+        negentropy = _mean(ops.sum(within * ops.log(within + self.eps), axis=(*places, -1)), weight)
         return ops.cast(self.strength, x.dtype) * negentropy
 
     def get_config(self) -> dict[str, Any]:
         return {"strength": float(self.strength.numpy()), "eps": self.eps}
+
+
+def _mean(values: Any, weight: Any) -> Any:
+    """The mean over slides of `(B, ...)`; 0 where no slide has a weight."""
+    if weight is None:
+        return ops.mean(values, axis=0)
+    weight = ops.reshape(ops.cast(weight, values.dtype), (-1, *[1] * (len(values.shape) - 1)))
+    return ops.sum(values * weight, axis=0) / ops.maximum(ops.sum(weight), 1.0)

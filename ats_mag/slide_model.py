@@ -5,13 +5,32 @@ from __future__ import annotations
 import contextlib
 import math
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 from keras import ops
 
+from ats_mag.arguments import choice
+from ats_mag.auxiliary import auxiliary_loss
 from ats_mag.lattice import Lattice
 from ats_mag.slides.errors import plain_errors
+from ats_mag.steps import counted_test_step, mean_loss, overlapped_step, parts_of, replicas
+from ats_mag.trace import Trace
+
+
+class Traced:
+    """An attribute that traced functions were built with: to set it has them traced anew."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = f"_{name}"
+
+    def __get__(self, model: Any, owner: type | None = None) -> Any:
+        return self if model is None else getattr(model, self.name)
+
+    def __set__(self, model: Any, value: Any) -> None:
+        setattr(model, self.name, value)
+        model.trace_again()
 
 
 class SlideModel(keras.Model):
@@ -20,16 +39,25 @@ class SlideModel(keras.Model):
     Attributes:
         step: a variable, the training steps so far.
         explore_steps: how many of them draw patches uniformly.
-        entropy_metric: of the attention.
+        head_kind: see `heads`.
+        auxiliary: weight of the losses per magnification.
+        reader: the layer that reads patches.
+        entropy_metric, mass_metrics, unreadable_metric: of the attention, and of patches (None: not counted).
         lattice: of the patches.
         test_n_patches: N at test.
     """
 
     step: Any
     explore_steps: int
+    head_kind: str
+    auxiliary: float
+    reader: Any
     entropy_metric: keras.metrics.Metric
     lattice: Lattice
     test_n_patches: int
+    mass_metrics: list[keras.metrics.Metric]
+    unreadable_metric: keras.metrics.Metric | None
+    _trace: Trace
 
     @property
     def overview_multiple(self) -> int:
@@ -41,6 +69,67 @@ class SlideModel(keras.Model):
         multiple = max(64, stride)
         return multiple * -(-stride * (math.isqrt(self.test_n_patches - 1) + 1) // multiple)
 
+    @property
+    def on_error(self) -> str:
+        """What becomes of unreadable patches."""
+        return self.reader.on_error
+
+    @on_error.setter
+    def on_error(self, on_error: str) -> None:
+        self.reader.on_error = choice("on_error", on_error, ("raise", "fill"))
+        self.trace_again()
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
+        """As `keras.Model.compute_loss`, of the latest call; updates the metrics of its attention."""
+        observed, auxiliary, readable = self._trace.take()
+        if observed:
+            self._observe(observed)
+        if readable is not None:  # a slide of which nothing was read says nothing about its label
+            share = ops.mean(readable) if mean_loss(self) else 1.0  # Keras divides by all slides
+            sample_weight = _times(readable / ops.where(share > 0, share, 1.0), sample_weight)
+        loss = super().compute_loss(x, y, y_pred, sample_weight, training)
+        if auxiliary:
+            binary = self.head_kind == "binary"
+            loss = loss + self.auxiliary * auxiliary_loss(self.loss, binary, y, auxiliary, sample_weight)
+        return loss
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """As `keras.Model.compute_metrics`, without slides of which nothing was read; binary labels may be `(B,)`."""
+        counted = self._trace.take_counted()
+        sample_weight = sample_weight if counted is None else _times(counted, sample_weight)
+        y = ops.reshape(y, (-1, 1)) if self.head_kind == "binary" else y
+        return super().compute_metrics(x, y, y_pred, sample_weight)
+
+    def train_step(self, *state_and_data: Any) -> Any:
+        parts = parts_of(self)
+        if parts > 1 or replicas() > 1 or self._counts_readable():
+            return overlapped_step(self, state_and_data[-1], parts)
+        return super().train_step(*state_and_data)
+
+    def test_step(self, *state_and_data: Any) -> Any:
+        if self._counts_readable():
+            return counted_test_step(self, state_and_data[-1])
+        return super().test_step(*state_and_data)
+
+    def predict_step(self, *state_and_data: Any) -> Any:
+        outputs = super().predict_step(*state_and_data)
+        self._trace.clear()
+        return outputs
+
+    def _counts_readable(self) -> bool:
+        """Whether a batch counts in the mean loss by its readable slides; on JAX, by all of its slides."""
+        return self.on_error == "fill" and keras.backend.backend() == "tensorflow"
+
+    def _observe(self, observed: Mapping[str, Any]) -> None:
+        """Updates the metrics of the attention."""
+        self.entropy_metric.update_state(observed["entropy"])
+        for m, metric in enumerate(self.mass_metrics):
+            metric.update_state(observed["mass"][:, m])
+        if self.unreadable_metric is not None and "unreadable" in observed:
+            self.unreadable_metric.update_state(observed["unreadable"])
+
     def fit(self, *args: Any, **kwargs: Any) -> Any:
         """As `keras.Model.fit`; warns where training ended before `explore_steps`, when no attention was learnt yet."""
         with _readable_errors():
@@ -49,10 +138,15 @@ class SlideModel(keras.Model):
         self.warn_unlearnt()
         return history
 
+    @property
+    def explored(self) -> bool:
+        """Whether training has gone beyond the steps that draw patches uniformly."""
+        return not self.explore_steps or int(ops.convert_to_numpy(self.step)) > self.explore_steps
+
     def warn_unlearnt(self) -> None:
         """Warns where all training so far drew patches uniformly."""
-        steps = int(ops.convert_to_numpy(self.step))
-        if self.explore_steps and steps <= self.explore_steps:
+        if not self.explored:
+            steps = int(ops.convert_to_numpy(self.step))
             warnings.warn(
                 f"training ended after {steps} steps, all of which drew patches uniformly (explore_steps="
                 f"{self.explore_steps}): no attention was learnt. Train longer, or lower explore_steps",
@@ -71,6 +165,12 @@ class SlideModel(keras.Model):
         with _readable_errors():
             return super().predict(*args, **kwargs)
 
+    def trace_again(self) -> None:
+        """Has Keras' functions, where there are any yet, traced anew when they are next called; also within `fit`."""
+        for kind in ("train", "test", "predict"):
+            if getattr(self, f"{kind}_function", None) is not None:
+                getattr(self, f"make_{kind}_function")(force=True)
+
     def compile_from_config(self, config: dict[str, Any]) -> None:
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.optimizer.build(self.trainable_variables)
@@ -84,6 +184,11 @@ class SlideModel(keras.Model):
                 break
             iterator = None
         super()._maybe_symbolic_build(iterator, data_batch)
+
+
+def _times(weight: Any, sample_weight: Any) -> Any:
+    """Weights of the slides beside those that the user may have given."""
+    return weight if sample_weight is None else weight * ops.cast(sample_weight, "float32")
 
 
 def _readable_errors() -> contextlib.AbstractContextManager[None]:

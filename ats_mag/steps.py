@@ -46,10 +46,11 @@ def overlapped_step(model: SlideClassifier, data: Any, parts: int) -> Any:
     overview = x["overview"]
     parts = min(parts, overview.shape[0] or parts)
     slides = tf.shape(overview)[0]
-    share = _share_of_replica(slides)
+    filling = model.on_error == "fill"  # how many slides count is known when all are read
+    share = tf.ones(()) if filling else _share_of_replica(slides)
     variables = model.trainable_weights
     gradients: list[Any] = [None] * len(variables)
-    predictions, mean = [], tf.zeros(())
+    predictions, readable, mean = [], [], tf.zeros(())
     trace = model._trace
     trace.turn = []
     try:
@@ -64,22 +65,48 @@ def overlapped_step(model: SlideClassifier, data: Any, parts: int) -> Any:
             with tf.GradientTape() as tape:
                 predicted = model(here, training=True)
                 trace.keep(count)
+                read = trace.readable
                 part = model.compute_loss(here, labels, predicted, weights, training=True)
+                counted = count if read is None else tf.reduce_sum(read)
                 # Of no slides, a loss is no number.
-                part = tf.where(count > 0, part, 0.0) * (
-                    tf.cast(count, part.dtype) / tf.cast(tf.maximum(slides, 1), part.dtype)
+                part = tf.where(counted > 0, part, 0.0) * (
+                    tf.cast(counted, part.dtype) / tf.cast(tf.maximum(slides, 1), part.dtype)
                 )
                 scaled = model.optimizer.scale_loss(part * tf.cast(share, part.dtype))
             gradients = [_sum(a, b) for a, b in zip(gradients, tape.gradient(scaled, variables), strict=True)]
             predictions.append(predicted[:count])
+            readable.append(None if read is None else read[:count])
             mean = mean + tf.cast(part, mean.dtype)
     finally:
         trace.turn, trace.last_part = None, True
-    tracker = next(metric for metric in model.metrics if metric.name == "loss")
+    counted = slides
+    if filling:
+        trace.counted = tf.concat(readable, axis=0)
+        counted = tf.reduce_sum(trace.counted)
+        among = tf.cast(slides, tf.float32) / tf.maximum(counted, 1.0)
+        share, mean = among * _share_of_replica(counted), mean * among
+        gradients = [None if g is None else tf.convert_to_tensor(g) * tf.cast(share, g.dtype) for g in gradients]
     # Keras scales losses down by the number of replicas, whose gradients it sums.
-    tracker.update_state(mean * replicas(), sample_weight=slides)
+    _loss_of(model).update_state(mean * replicas(), sample_weight=counted)
     model.optimizer.apply_gradients(zip(_of_all_replicas(model.optimizer, gradients), variables, strict=True))
     return model.compute_metrics(x, y, tf.concat(predictions, axis=0), sample_weight)
+
+
+def counted_test_step(model: SlideClassifier, data: Any) -> Any:
+    """Keras' test step, in whose mean loss a batch counts by the slides of which anything was read, TensorFlow only."""
+    import tensorflow as tf
+
+    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+    predicted = model(x, training=False)
+    counted = tf.reduce_sum(model._trace.readable)
+    loss = model.compute_loss(x, y, predicted, sample_weight, training=False)
+    _loss_of(model).update_state(loss * replicas(), sample_weight=counted)
+    return model.compute_metrics(x, y, predicted, sample_weight)
+
+
+def _loss_of(model: SlideClassifier) -> Any:
+    """The metric of the mean loss."""
+    return next(metric for metric in model.metrics if metric.name == "loss")
 
 
 def replicas() -> int:
@@ -92,7 +119,7 @@ def replicas() -> int:
 
 
 def _share_of_replica(slides: Any) -> Any:
-    """What a replica's mean over its slides counts for, relative to other replicas: 1 where all have equally many."""
+    """What a replica's mean over its (counted) slides counts for, relative to other replicas: 1 where all have equally many."""
     import tensorflow as tf
 
     if replicas() == 1:
@@ -131,13 +158,17 @@ def _sum(total: Any, gradient: Any) -> Any:
     return tf.convert_to_tensor(total) + tf.convert_to_tensor(gradient)  # dense, where they are slices
 
 
+def mean_loss(model: Any) -> bool:
+    """Whether the model's loss is a mean over slides."""
+    reductions = {getattr(loss, "reduction", "mean") for loss in keras.tree.flatten(model.loss)}
+    return reductions <= {"mean", "sum_over_batch_size"}
+
+
 def _whole_batch(model: SlideClassifier) -> bool:
     statistics = any(
         isinstance(layer, keras.layers.BatchNormalization) and layer.trainable for layer in model._flatten_layers()
     )
-    reductions = {getattr(loss, "reduction", "mean") for loss in keras.tree.flatten(model.loss)}
-    means = reductions <= {"mean", "sum_over_batch_size"}
-    return statistics or not means or not all(_per_slide(layer.regularizer) for layer in model.regularizers)
+    return statistics or not mean_loss(model) or not all(_per_slide(layer.regularizer) for layer in model.regularizers)
 
 
 def _per_slide(regularizer: Any) -> bool:

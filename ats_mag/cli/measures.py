@@ -52,10 +52,12 @@ def show_fold(found: dict[str, Any]) -> None:
     noise = found["sampling_noise"]
     if noise is not None:
         auroc = noise["measures"]["auroc"]
+        single = f"{auroc['mean']:.3f} ± {auroc['sd']:.3f} (standard deviation)"
+        if math.isnan(auroc["mean"]):
+            single = "undefined"
         notes.append(
             f"{found['draws']} draws per slide: the median standard deviation of a probability is {noise['median_sd']:.3f}, "
-            f"{100 * noise['changed']:.0f} % of the slides change their predicted class, a single draw has AUROC "
-            f"{auroc['mean']:.3f} ± {auroc['sd']:.3f} (standard deviation)."
+            f"{100 * noise['changed']:.0f} % of the slides change their predicted class, the AUROC of a single draw is {single}."
         )
     elif found["draws"] < found["draws_asked"] and found["method"] in ("topk", "exhaustive"):
         notes.append(f"One draw per slide: {found['method']} takes the same patches every time, draws would not vary.")

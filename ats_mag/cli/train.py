@@ -25,10 +25,13 @@ def train(
 
     from ats_mag.manifest import load_manifest
     from ats_mag.progress import FitProgress
+    from ats_mag.run_folder import start_run
     from ats_mag.splits import fold_names, load_splits
     from ats_mag.training.run import fold_folder, is_trained, train_fold
 
-    splits = load_splits(settings, load_manifest(settings))
+    manifest = load_manifest(settings)
+    splits = load_splits(settings, manifest)
+    start_run(settings, manifest, splits)  # also where every fold is trained: with other settings it was not
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = lambda message, *_: show_error(str(message), "note")

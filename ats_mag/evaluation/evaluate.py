@@ -21,6 +21,7 @@ from ats_mag.evaluation.scored import EvaluationWarning, Scored
 from ats_mag.evaluation.tables import patient_table, score_table, slide_table
 from ats_mag.manifest import load_manifest
 from ats_mag.slides.local_copies import LocalCopies
+from ats_mag.whole_file import digest
 
 if TYPE_CHECKING:
     from ats_mag.models import SlideClassifier
@@ -39,7 +40,7 @@ def evaluate(
     """Predicts records and measures the predictions, slide by slide.
 
     Args:
-        model: to evaluate.
+        model: to evaluate; its `on_error` becomes `raise`, as a slide that is partly read must not pass as measured.
         records: as `find_records` gives them.
         slide_root: folder that the records' paths are relative to.
         copies: where to copy slides to ahead of their use; None: they are read where they are.
@@ -52,6 +53,7 @@ def evaluate(
         SlideError, OSError: a slide that cannot be read.
     """
     exclusive = model.head_kind != "multi_label"
+    model.on_error = "raise"
     predictions = predict_records(model, records, slide_root, copies=copies)
     slides = pd.DataFrame(records, columns=["slide_id", "patient_id", "label"])
     table = slide_table(slides, predictions.draws, model.classes, exclusive, sd=False)
@@ -70,7 +72,7 @@ def evaluate_fold(config: RunConfig, fold: int, progress: Progress | None = None
         progress: wraps the iteration over the slides, given their number.
 
     Returns:
-        `fold`, `classes`, `head`, `method` (how patches were drawn), `draws` per slide, which is 1 where the method takes
+        `fold`, `model_sha256` of the model's file, `classes`, `head`, `method` (how patches were drawn), `draws` per slide, which is 1 where the method takes
         the same patches every time, `draws_asked`, `confidence`, `resamples`;
         `without_record` and `patients_without_label`, lists of ids; `unreadable`, errors by slide id; `slides` and
         `patients`, each as `measure_level` gives it; and `sampling_noise`, see the function.
@@ -88,9 +90,10 @@ def evaluate_fold(config: RunConfig, fold: int, progress: Progress | None = None
     from ats_mag.saving import load_model
 
     wanted = test_slides(stored_splits(config), fold)
-    model = load_model(model_file(config, fold), compile=False)
+    file = model_file(config, fold)
+    model_sha256, model = digest(file), load_model(file, compile=False)
     model.test_method = config.evaluate.method or model.test_method
-    model.reader.on_error = "raise"  # a slide that is partly read must not pass as measured
+    model.on_error = "raise"  # a slide that is partly read must not pass as measured
     skip = config.evaluate.on_bad_slide == "skip"
     records = usable_records(config, load_manifest(config), wanted["slide_id"], skip) if len(wanted) else {}
     without = [slide for slide in wanted["slide_id"] if slide not in records]
@@ -106,6 +109,7 @@ def evaluate_fold(config: RunConfig, fold: int, progress: Progress | None = None
     slides = wanted.set_index("slide_id", drop=False).loc[[r["slide_id"] for r in predictions.records]]
     about = {
         "fold": fold,
+        "model_sha256": model_sha256,
         "classes": model.classes,
         "head": model.head_kind,
         "method": model.test_method,

@@ -16,12 +16,26 @@ from ats_mag.evaluation.evaluate import LEVELS, measure_tables, score_tables
 from ats_mag.evaluation.files import read_table, write_json, write_table
 from ats_mag.evaluation.run_files import fold_folder, fold_numbers, stored_splits
 from ats_mag.evaluation.scored import UndefinedMeasureWarning
+from ats_mag.whole_file import digest
 
 
 def unmeasured_folds(config: RunConfig, folder: Path | None = None) -> list[int]:
-    """Folds of the run that `evaluate_fold` has not measured yet; `folder` as for `across_folds`."""
-    folds = fold_numbers(stored_splits(config))
-    return [k for k in folds if not (fold_folder(config, k, folder) / "metrics.json").exists()]
+    """Folds of the run whose models `evaluate_fold` has not measured yet; `folder` as for `across_folds`."""
+    return [k for k in fold_numbers(stored_splits(config)) if not _measured(config, k, folder)]
+
+
+def _measured(config: RunConfig, fold: int, folder: Path | None) -> bool:
+    file = fold_folder(config, fold, folder) / "metrics.json"
+    if not file.exists():
+        return False
+    if folder is not None:  # of something else than the run's models
+        return True
+    model = fold_folder(config, fold) / "model.keras"  # may have been trained anew since
+    return not model.exists() or _read(file).get("model_sha256") == digest(model)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    return json.loads(file.read_text(encoding="utf-8"))
 
 
 def across_folds(config: RunConfig, folder: Path | None = None) -> dict[str, Any]:
@@ -51,8 +65,8 @@ def across_folds(config: RunConfig, folder: Path | None = None) -> dict[str, Any
         two), and `pooled`, as `measure_level` gives it.
 
     Raises:
-        FileNotFoundError: a fold is not measured yet.
-        ValueError: folds were measured with different classes.
+        FileNotFoundError: a fold is not measured yet, or its model is another by now.
+        ValueError: folds were measured with different classes, or in different ways.
 
     Warns:
         UndefinedMeasureWarning: of measures that are undefined in some or all folds.
@@ -62,13 +76,18 @@ def across_folds(config: RunConfig, folder: Path | None = None) -> dict[str, Any
         names = ", ".join(map(str, missing))
         raise FileNotFoundError(f"fold(s) {names} of {str(config.run)!r} are not measured yet: run `ats-mag evaluate`")
     folds = fold_numbers(stored_splits(config))
-    found = [json.loads((fold_folder(config, k, folder) / "metrics.json").read_text(encoding="utf-8")) for k in folds]
+    found = [_read(fold_folder(config, k, folder) / "metrics.json") for k in folds]
     first = found[0]
     for k, other in zip(folds, found, strict=True):
         if (other["classes"], other["head"]) != (first["classes"], first["head"]):
             raise ValueError(
                 f"fold {k} has other classes ({', '.join(other['classes'])}) than fold {folds[0]} "
                 f"({', '.join(first['classes'])}): train and evaluate all folds with one configuration"
+            )
+        if (other["method"], other["draws"]) != (first["method"], first["draws"]):
+            raise ValueError(
+                f"fold {k} was measured otherwise ({other['method']}, {other['draws']} draws per slide) than fold {folds[0]} "
+                f"({first['method']}, {first['draws']}): run `ats-mag evaluate` without --fold"
             )
     result: dict[str, Any] = {
         "folds": folds,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ats_mag.sampling import STOCHASTIC_METHODS
+from ats_mag.slides.errors import SlideError
 from ats_mag.slides.local_copies import LocalCopies
 
 if TYPE_CHECKING:
@@ -57,7 +58,8 @@ def predict_records(
         progress: wraps the iteration over the slides, given their number.
 
     Raises:
-        RecordError, SlideError, OSError, ValueError: a slide that cannot be read, unless skipped.
+        SlideError, OSError: a slide that cannot be read, unless skipped; none that can.
+        RecordError, ValueError: records that the model cannot use.
     """
     for record in records:
         if abs(record["overview_mpp"] - model.lattice.overview_mpp) > 1e-4:
@@ -75,6 +77,9 @@ def predict_records(
         else:
             kept.append(record)
             found.append(result)
+    if unreadable and not found:
+        slide, reason = next(iter(unreadable.items()))
+        raise SlideError(f"none of {len(unreadable)} slides can be read, e.g. {slide!r}: {reason}")
     shape = (draws, 0, len(model.classes))
     return Predictions(kept, np.stack(found, axis=1) if found else np.zeros(shape), unreadable)
 
@@ -106,7 +111,7 @@ def _predict_each(
                     probabilities = [_predict_one(model, records[start], inputs, draw) for draw in range(draws)]
                     yield records[start], np.stack(probabilities)
                     start += 1
-        except (OSError, ValueError) as error:
+        except OSError as error:
             if not skip:
                 raise
             yield records[start], str(error)  # the pipeline ended with it; a new one takes up after the slide

@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from ats_mag.regularizers import PACKAGE
+from ats_mag.regularizers import PACKAGE, AttentionRegularizer
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -22,6 +22,7 @@ class RegularizeAttention(keras.layers.Layer):
 
     Call arguments:
         attention: `(B, ...)` probabilities.
+        weight: `(B,)` of the slides, for regularisers of this package. None: they count alike.
 
     Returns:
         `attention`.
@@ -35,11 +36,12 @@ class RegularizeAttention(keras.layers.Layer):
         if isinstance(strength, keras.Variable):
             self.strength = strength  # tracked, so that JAX does not compile its value in
 
-    def call(self, attention: Any) -> Any:
-        self.add_loss(self.regularizer(attention))
+    def call(self, attention: Any, weight: Any = None) -> Any:
+        weighted = weight is not None and isinstance(self.regularizer, AttentionRegularizer)
+        self.add_loss(self.regularizer(attention, weight) if weighted else self.regularizer(attention))
         return attention
 
-    def compute_output_shape(self, attention_shape: tuple) -> tuple:
+    def compute_output_shape(self, attention_shape: tuple, weight_shape: tuple | None = None) -> tuple:
         return attention_shape
 
     def get_config(self) -> dict[str, Any]:

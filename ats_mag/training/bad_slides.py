@@ -36,8 +36,8 @@ class BadSlides:
         self.found: list[dict[str, str]] = []
         self._rows: dict[str, dict[str, str]] = {}
         if file.exists():
-            rows = pd.read_csv(file, dtype=str, keep_default_na=False).to_dict("records")
-            self._rows = {row["path"]: row for row in rows}
+            table = pd.read_csv(file, dtype=str, keep_default_na=False)
+            self._rows = {row["path"]: {str(k): v for k, v in row.items()} for row in table.to_dict("records")}
 
     def watch(self, path: Any, index: Any, geometry: Any, valid: Any) -> Any:
         """`valid`, after having noted what is not; for `SlideClassifier.on_unreadable`."""

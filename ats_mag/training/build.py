@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from ats_mag.models import SlideClassifier
 
 
-def build_model(config: RunConfig, classes: list[str], overview_mpp: float, steps: int) -> SlideClassifier:
+def build_model(
+    config: RunConfig, classes: list[str], overview_mpp: float, steps: int, batch_size: int
+) -> SlideClassifier:
     """A new, compiled model.
 
     Args:
@@ -18,6 +20,7 @@ def build_model(config: RunConfig, classes: list[str], overview_mpp: float, step
         classes: names of the classes.
         overview_mpp: resolution of the records' overviews, um/px.
         steps: batches that it will be trained on.
+        batch_size: slides of each, of all devices together.
     """
     import keras
 
@@ -25,7 +28,7 @@ def build_model(config: RunConfig, classes: list[str], overview_mpp: float, step
     if config.train.mixed_precision:
         keras.mixed_precision.set_global_policy("mixed_float16")
     try:
-        model = _classifier(config, classes, overview_mpp, steps)
+        model = _classifier(config, classes, overview_mpp, steps, batch_size)
     finally:
         keras.mixed_precision.set_global_policy(policy)
     model.compile(_optimizer(config.train, steps))
@@ -33,9 +36,12 @@ def build_model(config: RunConfig, classes: list[str], overview_mpp: float, step
     return model
 
 
-def _classifier(config: RunConfig, classes: list[str], overview_mpp: float, steps: int) -> SlideClassifier:
+def _classifier(
+    config: RunConfig, classes: list[str], overview_mpp: float, steps: int, batch_size: int
+) -> SlideClassifier:
     from ats_mag.models import SlideClassifier
     from ats_mag.networks import application_network, attention_network, feature_network
+    from ats_mag.steps import DEFAULT_PARTS, replicas
 
     settings = config.model
     if settings.feature == "small":
@@ -58,6 +64,7 @@ def _classifier(config: RunConfig, classes: list[str], overview_mpp: float, step
         test_method=settings.test_method,
         on_error="fill" if config.train.on_bad_slide == "skip" else "raise",
         seed=config.train.seed,
+        overlap=min(DEFAULT_PARTS, -(-batch_size // replicas())),  # a part without a slide would read one for nothing
     )
 
 

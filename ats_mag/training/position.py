@@ -139,7 +139,7 @@ class Position(keras.callbacks.Callback):
             )
         rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         self.rows.append({"epoch": epoch, **values, "learning_rate": rate})
-        if self.best is not None:
+        if self.best is not None and self.model.explored:  # before, the attention has learnt nothing
             if self.best.better(epoch, values):
                 self.best_weights = self.model.get_weights()
             self.ended = self.best.ended

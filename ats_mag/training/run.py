@@ -84,10 +84,11 @@ def _train(config: RunConfig, fold: int, callbacks: list[Any]) -> SlideClassifie
     batches = -(-len(parts["train"]) // sizes["train"])
     with strategy.scope() if strategy is not None else contextlib.nullcontext():
         overview_mpp = parts["train"][0]["overview_mpp"]
-        model = build_model(config, classes, overview_mpp, batches * config.train.epochs)
+        model = build_model(config, classes, overview_mpp, batches * config.train.epochs, sizes["train"])
     check_lattices([r for records in parts.values() for r in records], model)
     with plain_errors():
         _fit(model, config, fold, parts, sizes, callbacks)
+    model.on_error = "raise"  # what is skipped while training must not pass in silence when the model is used
     unfinished = out / ".model.tmp.keras"
     model.save(unfinished)
     os.replace(unfinished, out / "model.keras")
@@ -179,7 +180,7 @@ def _fit(
         if position.batch:  # what is left of the epoch; the data of a whole one are longer
             order.epoch = position.epoch
             fit(position.epoch + 1, order.starting_at(position.batch * sizes["train"]))
-        if not position.ended:
+        if not (position.ended or model.stop_training):  # a callback may have asked for it
             fit(settings.epochs, order)
         training_run.end()
         model.warn_unlearnt()

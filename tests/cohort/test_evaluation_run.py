@@ -159,9 +159,9 @@ def test_another_process_finds_the_same_to_the_byte(run, tmp_path):
 
 
 def test_one_fold_at_a_time_and_undefined_measures(run, tmp_path):
-    config = run("figures: false", folds=[["p0"], ["p1", "p2"], []])
+    config = run("figures: false, method: priority, draws: 2", folds=[["p0"], ["p1", "p2"], []])
     out, error = ats_mag("evaluate", config, "--fold", 0)
-    assert "undefined" in out
+    assert "the AUROC of a single draw is undefined" in out
     assert error.count("warning: fold 0, slides: undefined (NaN): auroc_a, auroc: every slide is of class") == 1
     assert "still to do: 1, 2" in out
     assert not (tmp_path / "run" / "evaluation.json").exists()
@@ -173,6 +173,50 @@ def test_one_fold_at_a_time_and_undefined_measures(run, tmp_path):
     found = json.loads((tmp_path / "run" / "evaluation.json").read_text())
     assert found["slides"]["mean"]["auroc"]["values"][0] is None
     assert len(pd.read_csv(tmp_path / "run" / "patients.csv")) == 3
+
+
+def test_folds_are_pooled_only_where_they_were_measured_alike_and_with_the_models_that_are_there(run, slides, tmp_path):
+    config = run("figures: false, method: sequential, draws: 2")
+    ats_mag("evaluate", config, "--fold", 0)
+    text = config.read_text()
+    config.write_text(text.replace("draws: 2", "draws: 3"))
+    with pytest.raises(
+        ValueError, match=r"fold 1 was measured otherwise \(sequential, 3 draws .* fold 0 \(sequential, 2\)"
+    ):
+        ats_mag("evaluate", config, "--fold", 1)
+    config.write_text(text)
+    ats_mag("evaluate", config, "--fold", 1)
+    from ats_mag.saving import load_model
+
+    model = load_model(slides / "model.keras", compile=False)
+    model.head.bias.assign([1.0, 0.0])
+    model.save(tmp_path / "run" / "fold-0" / "model.keras")
+    out, _ = ats_mag("evaluate", config, "--fold", 1)
+    assert "still to do: 0" in out
+    out, _ = ats_mag("evaluate", config, "--fold", 0)
+    assert "All 2 folds" in out
+
+
+def test_a_test_part_of_which_no_slide_can_be_read_is_an_error(run, slides, tmp_path):
+    config = run("figures: false, on_bad_slide: skip")
+    (tmp_path / "empty").mkdir()
+    config.write_text(config.read_text().replace(str(slides / "slides"), str(tmp_path / "empty")))
+    with pytest.raises(OSError, match=r"none of 4 slides can be read, e\.g\. 's0': .*s0\.tif"):
+        measure_fold(config)
+
+
+def test_only_what_a_slide_is_to_blame_for_is_skipped(slides, monkeypatch):
+    from ats_mag.evaluation import predict
+    from ats_mag.records import find_records
+    from ats_mag.saving import load_model
+
+    def fail(*_):
+        raise ValueError("a mistake of ours")
+
+    monkeypatch.setattr(predict, "_predict_one", fail)
+    model = load_model(slides / "model.keras", compile=False)
+    with pytest.raises(ValueError, match="a mistake of ours"):
+        predict.predict_records(model, find_records(slides / "records"), slides / "slides", skip_unreadable=True)
 
 
 def test_errors_name_what_to_do(run, tmp_path):

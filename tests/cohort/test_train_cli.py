@@ -12,7 +12,8 @@ from ats_mag.cli.console import resumable
 from ats_mag.progress import FitProgress
 
 
-def test_all_folds_are_trained_once(prepared, tmp_path):  # noqa: F811
+def test_all_folds_are_trained_once(prepared, tmp_path, monkeypatch):  # noqa: F811
+    monkeypatch.setattr("ats_mag.steps.DEFAULT_PARTS", 1)
     config = write_config(prepared, tmp_path / "run", epochs=1)
     first = CliRunner().invoke(app, ["train", str(config)])
     assert first.exit_code == 0, first.output
@@ -23,6 +24,10 @@ def test_all_folds_are_trained_once(prepared, tmp_path):  # noqa: F811
     missing = CliRunner().invoke(app, ["train", str(config), "--fold", "3"])
     assert missing.exit_code
     assert "folds 0 to 0" in str(missing.exception)
+    write_config(prepared, tmp_path / "run", epochs=1, learning_rate=0.1)
+    other = CliRunner().invoke(app, ["train", str(config)])
+    assert other.exit_code
+    assert "train.learning_rate was 0.001 and is 0.1" in str(other.exception)
 
 
 def test_an_interrupted_command_says_that_it_can_be_given_again(capsys):

@@ -196,6 +196,57 @@ def test_two_devices_draw_and_resume(configure):
     assert all(np.isfinite(w).all() for w in weights(model))
 
 
+@pytest.fixture
+def untrained(monkeypatch):
+    """`fit` trains nothing; the list has an entry for each time that it was called."""
+    calls = []
+    monkeypatch.setattr(keras.Model, "fit", lambda model, *_, **options: calls.append(options))
+    return calls
+
+
+def test_a_callback_that_stops_a_resumed_epoch_stops_the_training(configure, monkeypatch, untrained):
+    def restore(self, model):
+        self.batch = 1
+        return True
+
+    monkeypatch.setattr("ats_mag.training.position.Position.restore", restore)
+    train_fold(configure("goes-on"), 0)
+    assert [call["epochs"] for call in untrained] == [1, 2]
+    untrained.clear()
+    monkeypatch.setattr(
+        keras.Model,
+        "fit",
+        lambda model, *_, **options: (untrained.append(options), setattr(model, "stop_training", True)),
+    )
+    train_fold(configure("stops"), 0)
+    assert len(untrained) == 1
+
+
+@pytest.mark.usefixtures("untrained")
+@pytest.mark.parametrize(("devices", "size", "parts"), [("one", 2, 2), ("one", 5, 4), ("all", 5, 2)])
+def test_no_part_of_a_step_is_without_a_slide(configure, monkeypatch, devices, size, parts):
+    from ats_mag.steps import parts_of
+
+    monkeypatch.setattr("ats_mag.steps.DEFAULT_PARTS", 4)
+    assert parts_of(train_fold(configure(devices=devices, batch_size=size), 0)) == parts
+
+
+@pytest.mark.usefixtures("untrained")
+def test_a_model_that_was_trained_past_bad_slides_refuses_them_when_used(configure, tmp_path):
+    from ats_mag.evaluation.evaluate import evaluate
+    from ats_mag.records import find_records
+    from ats_mag.saving import load_model
+
+    config = configure(on_bad_slide="skip")
+    trained = train_fold(config, 0)
+    saved = load_model(config.run / "fold-0" / "model.keras")
+    assert trained.on_error == saved.on_error == saved.reader.on_error == "raise"
+    records = find_records(config.records)[:1]
+    saved.on_error = "fill"
+    with pytest.raises(FileNotFoundError, match=r"s0\.tif"):
+        evaluate(saved, records, tmp_path)
+
+
 def test_balanced_sampling_and_mixed_precision(configure):
     model = train_fold(configure(sampling="balanced", mixed_precision=True, clip_norm=1.0, accumulate=2), 0)
     assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
@@ -231,32 +282,6 @@ def test_bad_slides_are_counted_have_no_weight_and_stop_the_run_past_the_limit(p
     config = read_config(write_config(folder, tmp_path / "raise"))
     with pytest.raises(OSError, match=r"s[12]\.tif"):
         train_fold(config, 0)
-
-
-def test_a_slide_of_which_nothing_is_read_adds_nothing_to_the_loss(prepared, tmp_path):  # noqa: F811
-    from cohort.made_run import CLASSES, OVERVIEW_MPP
-
-    from ats_mag.models import SlideClassifier
-    from ats_mag.networks import attention_network, feature_network
-    from ats_mag.records import dataset, find_records
-
-    folder = _damaged(tmp_path, prepared)
-    model = SlideClassifier(
-        CLASSES, ("20x", "5x"), 32, 4, OVERVIEW_MPP, attention=attention_network(2, 4),
-        feature=feature_network(32), on_error="fill", regularizers=[], auxiliary=0.0,
-    )  # fmt: skip
-    model.compile(keras.optimizers.SGD(0.0))
-    model.head.bias.assign([0.0, 2.0])
-    records = find_records(folder / "records")
-    for chosen, least, most in ((records[1:3], 0.0, 0.0), (records[3:4], 0.01, 10.0)):
-        data = dataset(chosen, folder / "slides", CLASSES, 2)
-        for loss in (model.evaluate(data, verbose=0, return_dict=True)["loss"], _fitted_loss(model, data)):
-            assert least <= loss <= most
-
-
-def _fitted_loss(model, data):
-    model.explore_steps = 0
-    return model.fit(data, shuffle=False, verbose=0).history["loss"][0]
 
 
 def test_missing_records_are_named(prepared, tmp_path):  # noqa: F811

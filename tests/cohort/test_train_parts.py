@@ -1,5 +1,7 @@
 """The parts of a training run that need no model: orders, weights, checkpoints, the best epoch, learning rates."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from sklearn.utils.class_weight import compute_sample_weight
@@ -10,7 +12,7 @@ from ats_mag.training.best import BestEpoch
 from ats_mag.training.build import learning_rate
 from ats_mag.training.checkpoints import Checkpoints
 from ats_mag.training.order import EpochOrder, balanced_weights
-from ats_mag.training.position import check_settings
+from ats_mag.training.position import Position, check_settings
 
 LABELS = ["a"] * 7 + ["b"] * 2 + ["c"]
 
@@ -141,6 +143,26 @@ def test_the_best_epoch_and_the_end_of_patience():
     rising = BestEpoch("val_accuracy")
     assert [rising.better(e, {"val_accuracy": v}) for e, v in enumerate([0.5, 0.4, 0.6])] == [True, False, True]
     assert not rising.ended
+
+
+def test_neither_the_best_epoch_nor_patience_look_at_epochs_that_only_explored(tmp_path):
+    """The first three explore; the model is as much of one as is needed."""
+    best = BestEpoch("val_loss", patience=2)
+    position = Position(Checkpoints(tmp_path / "c"), tmp_path / "h.csv", EpochOrder(LABELS, 0), 3, 1.0, best, None, {})
+    model = SimpleNamespace(
+        explored=False, get_weights=lambda: [np.array(position.epoch)], variables=[], metrics=[], stop_training=False,
+        optimizer=SimpleNamespace(variables=[], learning_rate=0.1),
+    )  # fmt: skip
+    position.set_model(model)
+    position.set_params({"epochs": 9})
+    ended = []
+    for epoch, value in enumerate([0.1, 0.2, 0.3, 1.0, 0.9, 0.95, 0.96]):
+        model.explored = epoch >= 3
+        position.on_epoch_end(epoch, {"loss": 1.0, "val_loss": value})
+        ended.append(model.stop_training)
+    assert ended == [False] * 6 + [True]
+    assert best.epoch == 4
+    assert position.best_weights == [4]
 
 
 def test_learning_rates():

@@ -78,6 +78,7 @@ def build():
             "overview_mpp": OVERVIEW_MPP,
             "explore_steps": 0,
             "seed": 3,
+            "overlap": 1,  # most of the time goes into tracing, once per part
         }
         compiling = {key: options.pop(key) for key in ("jit_compile", "run_eagerly") if key in options}
         model = SlideClassifier(classes, ("20x", "5x"), **(settings | options))

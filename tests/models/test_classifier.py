@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import ats_mag
 from ats_mag.inference import slide_inputs
@@ -45,6 +46,27 @@ def test_exhaustive_is_the_expectation_over_every_cell_whatever_the_chunk(build,
         phi[b] = (features * attention[b][tuple(cells[0].T)][:, None]).sum(axis=0)
     expected = keras.ops.softmax(phi @ np.asarray(model.head.kernel) + np.asarray(model.head.bias))
     np.testing.assert_allclose(model.predict(inputs, verbose=0), expected, atol=1e-5)
+
+
+def test_a_changed_attribute_reaches_functions_that_are_traced_already(build, batch):
+    inputs = {name: value[:1] for name, value in batch[0].items()}
+    model = build(on_error="fill")
+    first = model.predict(inputs, verbose=0)
+    for name, value in (("test_n_patches", 2), ("test_method", "exhaustive")):
+        setattr(model, name, value)
+        found = model.predict(inputs, verbose=0)
+        np.testing.assert_allclose(found, np.asarray(model(tensors(inputs))), atol=1e-6)
+        assert np.abs(found - first).max() > 1e-6
+        first = found
+    told = []
+    model.on_unreadable = lambda path, index, geometry, valid: (told.append(path), valid)[1]
+    model.predict(inputs, verbose=0)
+    assert told
+    missing = {**inputs, "path": np.where(inputs["path"] > 0, ord("x"), 0).astype("int32")}
+    model.predict(missing, verbose=0)
+    model.on_error = "raise"
+    with pytest.raises(tf.errors.NotFoundError):
+        model.predict(missing, verbose=0)
 
 
 def test_prediction_of_a_slide_does_not_depend_on_its_batch(build, batch, cohort):

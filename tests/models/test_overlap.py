@@ -122,7 +122,7 @@ def test_a_read_waits_for_the_read_before_it_and_for_no_computing(build, noisy, 
     ],
 )
 def test_batches_that_must_stay_whole(build, options, compiling, parts):
-    model = build(**options)
+    model = build(**({"overlap": None} | options))
     model.compile("sgd", **compiling)
     assert parts_of(model) == parts
 

@@ -19,8 +19,8 @@ def test_the_look_is_of_the_slides_own_cells(look, model):
 
 def test_a_slide_with_fewer_cells_than_patches(model, tmp_path):
     path = tmp_path / "small.tif"
-    image = np.full((200, 200, 3), 243, np.uint8)
-    image[:, :120] = (200, 90, 160)
+    image = np.full((120, 120, 3), 243, np.uint8)
+    image[:, :70] = (200, 90, 160)
     write_pyramid(path, image, 0.5)
     look = look_at(model, path)
     assert look.attention.shape[:2] == (2, 2)
