@@ -336,7 +336,8 @@ def problem(error: Any) -> str:
         near = difflib.get_close_matches(str(key), _keys(sections), 1)
         hint = f"did you mean {near[0]!r}? " if near else ""
         return f"unknown key {where!r}: {hint}correct or remove it (`ats-mag init` writes all keys)"
-    return f"{where}: {error['msg']}. Received: {error['input']!r}"
+    text = error["msg"].removeprefix("Value error, ")
+    return f"{where}: {text}" if "Received:" in text else f"{where}: {text}. Received: {error['input']!r}"
 
 
 def _keys(sections: list[Any]) -> list[str]:

@@ -176,7 +176,6 @@ def test_what_the_whole_run_cannot_do_with(study):
     report = check(study, YAML.replace("n_patches: 4", "n_patches: 4000").replace("10x]", "10x, 0.25]"))
     assert {kind for kinds in problems(report).values() for kind in kinds} == {"too small"}
     assert any("names a resolution twice" in text for text in report["stops"])
-    assert "20y" in check(study, YAML.replace("10x", "20y"))["stops"][0]
     assert "does not exist" in check(study, YAML.replace("manifest.csv", "none.csv"))["stops"][0]
     assert "data.slides" in check(study, YAML.replace("slides: slides", "slides: none"))["stops"][0]
 
