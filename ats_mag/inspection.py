@@ -55,8 +55,9 @@ def inspect(
         inputs: as for its `call`.
         method: how to draw, see `sample`. None: as the model does at test; instead of `exhaustive`, `topk`.
         n_patches: N. None: as the model does at test.
-        noise: see `sample`.
+        noise: see `sample`. None: that of the inputs, if any.
     """
+    noise = inputs.get("noise") if noise is None else noise
     attention = model.attend(inputs)
     method = method or model.test_method
     method = "topk" if method == "exhaustive" else method

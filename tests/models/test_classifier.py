@@ -123,6 +123,15 @@ def test_a_seed_repeats_the_draws(build, batch):
     assert (draws[0] != other).any()
 
 
+def test_inspect_draws_with_the_noise_of_its_inputs(build, noisy):
+    inputs, _ = noisy
+    model = build(test_method="sequential")
+    plain = {name: value for name, value in inputs.items() if name != "noise"}
+    index = [model.inspect(inputs).index, model.inspect(plain, noise=inputs["noise"]).index]
+    np.testing.assert_array_equal(*index)
+    assert (model.inspect(plain).index != index[0]).any()
+
+
 def test_more_patches_than_the_lattice_has_cells(build, batch):
     inputs, _ = batch
     with pytest.raises(ValueError, match="cannot be drawn from a lattice"):
