@@ -145,6 +145,9 @@ class ModelConfig(Section):
         patch_size: patch side, pixels.
         n_patches: patches per slide and step.
         stride: overview pixels per cell of the attention map; a power of 2.
+        head: one of the classes per slide (`single_label`), any number of them (`multi_label`), or yes and no (`binary`).
+        method: how patches are drawn while training; see docs/estimators.md.
+        test_method: how they are drawn otherwise; `topk` takes the most probable, `exhaustive` every one.
         explore_steps: first steps, with patches drawn uniformly. None: a quarter of all steps, 200 at most.
         feature: `small`, or the name of a network of `keras.applications`.
         feature_weights: file of weights that the feature network starts from.
@@ -194,7 +197,7 @@ class TrainConfig(Section):
         augment: see `AugmentConfig`.
         patience: epochs without a better `monitor` after which training ends. None: never.
         monitor: a logged metric, e.g. `val_loss`; the best epoch's weights become the model. None: the last epoch's, or,
-            with `patience`, those of the best `val_loss` (`loss` where there is no validation).
+            with `patience`, those of the best `val_loss` (`cross_entropy` where there is no validation).
         on_bad_slide: a slide that cannot be read while training: `raise`, or `skip` it and count it.
         max_bad_slides: more than so many different ones stop the run, under `skip`.
         mixed_precision: whether the networks compute in float16.
@@ -274,6 +277,12 @@ class RunConfig(Section):
     model: ModelConfig = ModelConfig()
     train: TrainConfig = TrainConfig()
     evaluate: Annotated[EvaluateConfig, _FREE] = EvaluateConfig()
+
+    @model_validator(mode="after")
+    def _balanced_with_one_label(self) -> RunConfig:
+        if self.model.head == "multi_label" and "balanced" in (self.train.class_weights, self.train.sampling):
+            raise ValueError("class_weights and sampling cannot be `balanced` with model.head: multi_label")
+        return self
 
     @property
     def records(self) -> Path:

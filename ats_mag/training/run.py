@@ -117,8 +117,6 @@ def _fit(
     settings, out = config.train, fold_folder(config, fold)
     batches = -(-len(parts["train"]) // sizes["train"])
     multi = config.model.head == "multi_label"
-    if multi and "balanced" in (settings.class_weights, settings.sampling):
-        raise ValueError("class_weights and sampling cannot be `balanced` with model.head: multi_label")
     labels = [r["label"] for r in parts["train"]]
     order = EpochOrder(labels, settings.seed, settings.sampling)
     out.mkdir(parents=True, exist_ok=True)
