@@ -167,7 +167,7 @@ def _open_keras(path: Path, adaptive: AdaptiveOptions | None) -> tuple[list[str]
     def predict(slide: str, slide_mpp: float) -> np.ndarray | AdaptivePrediction:
         inputs = slide_inputs([slide], model.lattice.overview_mpp, model.overview_multiple, slide_mpp)
         if adaptive is not None:
-            return predict_adaptively(model, inputs, adaptive)[0]
+            return predict_adaptively(model, inputs, adaptive.for_slide(Path(slide).name))[0]
         return class_probabilities(model.head_kind, np.asarray(model(inputs)))[0]
 
     return model.classes, predict
@@ -200,7 +200,8 @@ def _open_export(path: Path, adaptive: AdaptiveOptions | None) -> tuple[list[str
         where = {"path": tf.constant(os.fsencode(slide)), "slide_mpp": tf.constant(slide_mpp, tf.float64)}
         if adaptive is None:
             return class_probabilities(card["head"], serve(**where)["probabilities"].numpy())[0]
-        found = {name: value.numpy()[0] for name, value in serve(**where, **serving_options(adaptive)).items()}
+        options = serving_options(adaptive.for_slide(Path(slide).name))
+        found = {name: value.numpy()[0] for name, value in serve(**where, **options).items()}
         scores = (found["score"], found["score_low"], found["score_high"])
         return adaptive_prediction(card["head"], *scores, found["n_patches"], REASONS.index(found["reason"].decode()))
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import zlib
+from dataclasses import dataclass, replace
 
 from ats_mag.arguments import positive
 
@@ -21,7 +22,7 @@ class AdaptiveOptions:
         block: patches read at a time, after each of which it is decided whether to go on.
         first: the most probable cells, read before any is drawn. Measured (docs/adaptive.md): two save a tenth where the
             attention is peaked, and cost more than that elsewhere, as draws find these cells by themselves.
-        seed: of the draws; the same for every slide, so that a slide's patches do not depend on what else is predicted.
+        seed: of the draws, the same for every slide of a batch; `Predictor` makes another of it for every slide, see `for_slide`.
             None: other ones every time.
 
     Raises:
@@ -49,3 +50,12 @@ class AdaptiveOptions:
             raise ValueError(f"first must be an integer of at least 0. Received: first={self.first!r}")
         if self.seed is not None and (not isinstance(self.seed, int) or not 0 <= self.seed <= LARGEST_SEED):
             raise ValueError(f"seed must be None or an integer from 0 to {LARGEST_SEED}. Received: seed={self.seed!r}")
+
+    def for_slide(self, name: str) -> AdaptiveOptions:
+        """The same with a seed of that slide's own.
+
+        So its patches do not depend on what else is predicted, and an unlucky draw on one slide is none on the others.
+        """
+        if self.seed is None:
+            return self
+        return replace(self, seed=zlib.crc32(f"{self.seed} {name}".encode(errors="surrogateescape")) % LARGEST_SEED)

@@ -44,6 +44,7 @@ def predict(
     confidence: Annotated[float, typer.Option(help="Of the class and of the intervals, with --adaptive.")] = 0.95,
     min_patches: Annotated[int, typer.Option(help="Read at least, with --adaptive.")] = 1,
     max_patches: Annotated[int | None, typer.Option(help="Read at most, with --adaptive; default: all cells.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the draws of --adaptive; every slide has its own of it.")] = 0,
 ) -> None:
     """Predicts slides: one row of class probabilities per slide, written as the slide is done.
 
@@ -57,9 +58,9 @@ def predict(
     # No slide is read twice: decoded tiles of many slides would only fill the memory.
     os.environ.setdefault("ATS_MAG_CACHE_BYTES", str(_CACHE_BYTES))
     found = find_slides(slides, slide_root, None if mpp is None else parse_mpp(mpp))
-    options = AdaptiveOptions(confidence, min_patches, max_patches)
-    if not adaptive and options != AdaptiveOptions():
-        raise typer.BadParameter("--confidence, --min-patches and --max-patches go with --adaptive")
+    options = AdaptiveOptions(confidence, min_patches, max_patches, seed=seed)
+    if not adaptive and options != AdaptiveOptions(seed=0):
+        raise typer.BadParameter("--confidence, --min-patches, --max-patches and --seed go with --adaptive")
     done: Iterable[Predicted] = predict_cohort(model, found, out, scheduler, adaptive=options if adaptive else None)
     if out is None:
         done = _printed(done)

@@ -136,6 +136,14 @@ def test_the_exported_model_does_the_same(sure, slide, tmp_path):
     np.testing.assert_array_equal(found["n_patches"], 4)
 
 
+def test_every_slide_has_a_seed_of_its_own():
+    options = AdaptiveOptions(seed=7)
+    seeds = {options.for_slide(name).seed for name in ("a.svs", "b.svs", "c.svs")}
+    assert len(seeds) == 3
+    assert options.for_slide("a.svs") == options.for_slide("a.svs") != AdaptiveOptions(seed=8).for_slide("a.svs")
+    assert AdaptiveOptions().for_slide("a.svs").seed is None
+
+
 def test_features_need_a_bound(build, slide, tmp_path):
     network = feature_network(32, 16, (8, 16))
     tail = keras.Model(network.inputs, layers.Dense(16)(network.outputs[0]))
