@@ -167,6 +167,8 @@ def scanners() -> str:
 def glas() -> str:
     """Accuracy and AUC of each seed."""
     runs = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("glas-seed*.json"))]
+    if not runs:
+        raise FileNotFoundError("no glas-seed*.json")
 
     def cell(measure: dict[str, float]) -> str:
         return f"{measure['value']:.3f} ({measure['low']:.3f} to {measure['high']:.3f})"
