@@ -76,7 +76,7 @@ def test_the_page_has_problems_first_and_escapes_everything(tmp_path):
     (tmp_path / "sheets").mkdir()
     job = Job("x", "p", "x.tif", "a", "", None, "/far", str(tmp_path), 8.0, None, "error", 4, "1")
     facts = Facts(0.5, "openslide.mpp-x", 1000, 2000, 0.4, 12, False)
-    good = State("x", "done", 1, None, {}, facts, 4, None, {"sheets/x.png": "0"})
+    good = State("x", "done", 1, source={}, facts=facts, stride=4, outputs={"sheets/x.png": "0"})
     odd = '<b>"& #%?é'
     slides = [
         (job, good),

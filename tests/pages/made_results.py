@@ -10,6 +10,7 @@ from ats_mag.evaluation.folds import across_folds
 from ats_mag.manifest import load_manifest
 from ats_mag.run_folder import start_run
 from ats_mag.splits import load_splits
+from ats_mag.whole_file import digest
 
 ATTACK = "<script>alert('slide')</script>"
 CLASSES = ["benign", "<b>bold & bad</b>"]
@@ -46,8 +47,10 @@ def make_run(folder, folds=2, measured=None, head="single_label", figures=True, 
         draws = np.stack([1 - p, p], axis=-1)[None]
         about = {"fold": k, "classes": CLASSES, "head": head, "method": "topk", "without_record": [], "unreadable": {}}
         out = config.run / f"fold-{k}"
-        measure_predictions(config, out, test[["slide_id", "patient_id", "label"]], draws, about)
+        out.mkdir()
         (out / "model.keras").write_text("a model")
+        about["model_sha256"] = digest(out / "model.keras")
+        measure_predictions(config, out, test[["slide_id", "patient_id", "label"]], draws, about)
         epochs = np.arange(4)
         history = {"epoch": epochs, "loss": 1 / (1 + epochs), "val_loss": 1.1 / (1 + epochs)}
         history |= {"accuracy": 0.5 + epochs / 10, "mass_0.5": 0.5 + epochs / 10, "mass_2": 0.5 - epochs / 10}
