@@ -7,6 +7,9 @@ import sys
 import pandas as pd
 import pytest
 import yaml
+from typer.testing import CliRunner
+
+from ats_mag.cli import app
 
 
 def ats_mag(*arguments, status=0):
@@ -14,6 +17,13 @@ def ats_mag(*arguments, status=0):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == status, done.stderr
     assert "Traceback" not in done.stderr
+    return done.stdout, done.stderr
+
+
+def here(*arguments):
+    """The same without a process of its own, which would take seconds to begin."""
+    done = CliRunner().invoke(app, [*map(str, arguments)])
+    assert done.exit_code == 0, done.output
     return done.stdout, done.stderr
 
 
@@ -35,21 +45,21 @@ def test_from_slides_to_predictions(cohort, tmp_path):
     assert sorted(p.name.partition("-")[2] for p in (tmp_path / "near").glob("*.tif")) == [
         f"s{i}.tif" for i in range(4)
     ]
-    out, _ = ats_mag("train", tmp_path / "run.yaml")
+    out, _ = here("train", tmp_path / "run.yaml")
     assert "fold 0 is trained already" in out
-    out, _ = ats_mag("evaluate", tmp_path / "run.yaml")
+    out, _ = here("evaluate", tmp_path / "run.yaml")
     assert "balanced" in out
     model = tmp_path / "run" / "fold-0" / "model.keras"
     predictions = pd.read_csv(tmp_path / "run" / "fold-0" / "slides.csv")
-    ats_mag("export", model, tmp_path / "saved")
+    here("export", model, tmp_path / "saved")
     slide = cohort / "slides" / f"{predictions['slide_id'][0]}.tif"
     for name, source in (("m", model), ("s", tmp_path / "saved")):
-        out, _ = ats_mag("predict", source, slide, "--out", tmp_path / f"{name}.csv")
+        out, _ = here("predict", source, slide, "--out", tmp_path / f"{name}.csv")
         assert "1 slides: 1 predicted, 0 kept, 0 failed" in out
         row = pd.read_csv(tmp_path / f"{name}.csv").iloc[0]
         assert row["path"] == str(slide)
         assert row["p_a"] == pytest.approx(predictions["p_a"][0], abs=1e-3)
-    ats_mag(
+    here(
         "predict", model, slide, "--adaptive", "--confidence", 0.999, "--max-patches", 6, "--out", tmp_path / "p.csv"
     )
     row = pd.read_csv(tmp_path / "p.csv").iloc[0]
