@@ -13,11 +13,11 @@ demo: $(VENV)/.installed
 	$(BIN)/ats-mag demo --out demo-run
 
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest -q -n 2
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 # The mathematics on Keras' JAX backend, compiled in haste; that the model trains there, too, is among the tests above.
 test-jax: $(VENV)/.installed
-	KERAS_BACKEND=jax JAX_DISABLE_MOST_OPTIMIZATIONS=1 $(BIN)/python -m pytest -q -n 2 $(MATHEMATICS)
+	KERAS_BACKEND=jax JAX_DISABLE_MOST_OPTIMIZATIONS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal $(MATHEMATICS)
 
 # Damaged slides by the thousand, read by the op as built with sanitizers. Goes on where it was stopped.
 fuzz: $(VENV)/.installed

@@ -92,9 +92,9 @@ def test_a_slide_that_hangs_is_given_up(tmp_path, monkeypatch):
     monkeypatch.setattr("ats_mag.preparation.run.prepare_slide", prepare_or_wait)
     make_cohort(tmp_path, 1)
     manifest = add_pipes(tmp_path, "stuck")
-    done = {p.slide_id: p for p in run(tmp_path, manifest, tmp_path / "r", workers=1, minutes_per_slide=0.2)}
+    done = {p.slide_id: p for p in run(tmp_path, manifest, tmp_path / "r", workers=1, minutes_per_slide=0.1)}
     assert done["s0"].status == "written"
-    assert "longer than 0.2 minutes" in done["stuck"].error
+    assert "longer than 0.1 minutes" in done["stuck"].error
     assert multiprocessing.active_children() == []
 
 
@@ -116,8 +116,8 @@ def test_killing_all_at_random_moments_changes_no_byte():
     with tempfile.TemporaryDirectory() as scratch:
         cohort = Path(scratch) / "cohort"
         make_cohort(cohort, 10).to_csv(cohort / "manifest.csv", index=False)
-        found = kill_and_compare(*_from_python(cohort), kills=3, seed=1)
-    assert found["kills"] == 3
+        found = kill_and_compare(*_from_python(cohort), kills=2, seed=1)
+    assert found["kills"] == 2
     assert found["finished"] >= 1
 
 
