@@ -59,9 +59,7 @@ def test_from_slides_to_predictions(cohort, tmp_path):
         row = pd.read_csv(tmp_path / f"{name}.csv").iloc[0]
         assert row["path"] == str(slide)
         assert row["p_a"] == pytest.approx(predictions["p_a"][0], abs=1e-3)
-    here(
-        "predict", model, slide, "--adaptive", "--confidence", 0.999, "--max-patches", 6, "--out", tmp_path / "p.csv"
-    )
+    here("predict", model, slide, "--adaptive", "--confidence", 0.999, "--max-patches", 6, "--out", tmp_path / "p.csv")
     row = pd.read_csv(tmp_path / "p.csv").iloc[0]
     assert (row["n_patches"], row["stopped"]) == (6, "max_patches")
     assert row["low_a"] < row["p_a"] < row["high_a"]
