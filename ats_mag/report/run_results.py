@@ -91,12 +91,14 @@ def read_results(config: RunConfig) -> RunResults:
     run = read_run(config)
     exclusive = run["config"]["model"]["head"] != "multi_label"
     splits = config.run / SPLITS_FILE
+    folds = [_fold(config, k) for k in range(run["folds"])]
+    measured = all(fold.metrics is not None for fold in folds)  # else what is there is of models that are gone
     return RunResults(
         name=config.run.resolve().name,
         run=run,
         counts=count_labels(read_splits(splits), not exclusive, run["classes"]) if splits.exists() else None,
-        folds=[_fold(config, k) for k in range(run["folds"])],
-        evaluation=_json(config.run / "evaluation.json"),
+        folds=folds,
+        evaluation=_json(config.run / "evaluation.json") if measured else None,
         figures=dict(_figures(config.run)) if run["folds"] > 1 else {},
         sheets=_sheets(config),
     )

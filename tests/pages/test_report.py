@@ -129,6 +129,15 @@ def test_what_is_not_there_yet_is_said(made):
     assert not page.of("img")
 
 
+def test_an_evaluation_of_models_that_are_gone_is_not_shown(made):
+    config = made()
+    (config.run / "fold-1" / "metrics.json").unlink()
+    page = Page(write_report(config))
+    assert (config.run / "evaluation.json").exists()
+    assert "Not measured yet: fold 1" in page.text
+    assert "bootstrap intervals over patients" not in page.text.partition("Measures")[0]
+
+
 def test_some_folds_measured(made):
     config = made(folds=3, measured=[1], figures=False)
     (config.run / "fold-0").mkdir()
