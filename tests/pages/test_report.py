@@ -135,7 +135,7 @@ def test_an_evaluation_of_models_that_are_gone_is_not_shown(made):
     page = Page(write_report(config))
     assert (config.run / "evaluation.json").exists()
     assert "Not measured yet: fold 1" in page.text
-    assert "bootstrap intervals over patients" not in page.text.partition("Measures")[0]
+    assert "Test slides, " not in page.text
 
 
 def test_some_folds_measured(made):
