@@ -1,0 +1,274 @@
+"""Composes slides whose class is written at one of three magnifications, from real colon tiles of two kinds.
+
+Every piece of tissue is a sum of three *bands* of texture: the same colon tiles, each reduced to a stamp of 32 x 32 pixels, laid
+side by side at 0.5, at 2 and at 8 um/px. So at each of these magnifications a patch of 32 pixels shows about one tile, over a
+blurred, larger structure and under a finer one that averages out. A slide has *places* of three kinds, fine, middle and
+coarse, which differ in stain and are told apart on the overview, in every class. All stamps are of healthy tiles, but for
+one band of one kind of place: in a slide of class `fine` the fine band of the fine places is made of adenocarcinoma, and
+so on; in a slide of class `healthy` none is.
+
+So no single magnification tells all classes apart, the overview shows where to look and not what is there, and each cue is
+real histology, seen at its magnification only: stamps are standardised channel by channel and freed of what is larger than an
+eighth of their side, so that a band says nothing at a view four times as coarse.
+
+    python data_prep/three_scales.py TILES runs/three-scales
+
+The tiles (224 x 224 pixels) lie in `training/AC`, `training/H`, `test/AC` and `test/H`. Test slides are made of test tiles;
+training tiles are divided between training and validation slides.
+"""
+
+from __future__ import annotations
+
+import csv
+import functools
+import json
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import numpy as np
+import typer
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field
+from rich.progress import track
+from scipy.ndimage import gaussian_filter
+from synthetic_slides import GLASS, MPP, TILE, tile_files
+
+from ats_mag.cli.script import run_script
+from ats_mag.slides.pyramid import write_pyramid
+
+KINDS = ("fine", "middle", "coarse")
+CLASSES = ("healthy", *KINDS)
+MAGNIFICATIONS = (0.5, 2.0, 8.0)  # um/px at which each kind's cue is seen
+STAMP = 32  # pixels, at its magnification
+CELL = 128  # level-0 pixels: a stamp of the middle band
+DOWNSAMPLES = (1, 4, 16, 64)
+VALIDATION_SHARE = 0.15  # of the training tiles
+REDUCTION = TILE // STAMP
+_HIGH_PASS = 4  # pixels of a stamp
+_INK = 8.0
+
+
+class Cohort(BaseModel):
+    """How the slides are made.
+
+    Attributes:
+        train, validation, test: slides of each split, the classes in turn.
+        seed: of everything that is drawn.
+        tissue_side: least and greatest side of the tissue, in cells of 64 um.
+        places: places of each kind per slide.
+        place_side: side of a fine, a middle and a coarse place, in cells.
+        mean_density: optical density of the stain, per channel (red, green, blue).
+        band_density: deviation of the optical density of each band, per channel.
+        tint: factor of the mean density in the places of each kind, per channel.
+        slide_jitter: deviation of the logarithm of a slide's mean density, per channel.
+        quality: of JPEG.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    train: int = Field(240, ge=0)
+    validation: int = Field(80, ge=0)
+    test: int = Field(160, ge=0)
+    seed: int = Field(0, ge=0)
+    tissue_side: tuple[int, int] = (20, 24)
+    places: int = Field(2, ge=1)
+    place_side: tuple[int, int, int] = (4, 4, 5)
+    mean_density: tuple[float, float, float] = (0.42, 0.66, 0.46)
+    band_density: tuple[float, float, float] = (0.12, 0.16, 0.12)
+    tint: tuple[tuple[float, float, float], ...] = ((1.5, 1.1, 1.0), (1.0, 1.4, 1.1), (1.1, 1.0, 1.5))
+    slide_jitter: float = 0.1
+    quality: int = Field(85, ge=1, le=100)
+
+
+class Place(NamedTuple):
+    """A square of one kind: first row and column, and side, in cells."""
+
+    kind: int
+    row: int
+    column: int
+    side: int
+
+
+class Plan(NamedTuple):
+    """A slide before it is painted: `tissue` `(R, C)` bool in cells, and the places."""
+
+    tissue: np.ndarray
+    places: list[Place]
+
+
+def make_cohort(tiles: Path, out: Path, cohort: Cohort, workers: int = 2) -> Iterator[str]:
+    """Writes the slides, `manifest.csv` and `places.json` into `out`, and yields the slide ids as they are done.
+
+    A slide that exists is kept, so that an interrupted run can be taken up again.
+
+    Args:
+        tiles: folder with `training` and `test`, each with the folders `AC` and `H` of tiles.
+        out: folder to write; made where absent.
+        cohort: how the slides are made.
+        workers: processes.
+
+    Raises:
+        ValueError: a folder without tiles, tissue too small for its places, or an `out` that holds another cohort.
+    """
+    (out / "slides").mkdir(parents=True, exist_ok=True)
+    description = out / "cohort.json"
+    if description.exists() and description.read_text() != cohort.model_dump_json(indent=2):
+        raise ValueError(f"{str(out)!r} holds slides of other settings, see its cohort.json: choose another folder")
+    description.write_text(cohort.model_dump_json(indent=2))
+    jobs = [
+        (tiles, out, split, i, cohort)
+        for split, number in (("train", cohort.train), ("validation", cohort.validation), ("test", cohort.test))
+        for i in range(number)
+    ]
+    rows, places = [], {}
+    with ProcessPoolExecutor(workers) as pool:
+        for row, record in pool.map(_make_slide, jobs):
+            rows.append(row)
+            places[row["slide_id"]] = record
+            yield row["slide_id"]
+    with open(out / "manifest.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, ["slide_id", "patient_id", "path", "label", "mpp", "split"])
+        writer.writeheader()
+        writer.writerows(rows)
+    (out / "places.json").write_text(json.dumps(places, indent=1))
+
+
+def plan(cohort: Cohort, rng: np.random.Generator) -> Plan:
+    """Chooses the shape of the tissue and the places; the class is not known here."""
+    rows, columns = (int(v) for v in rng.integers(cohort.tissue_side[0], cohort.tissue_side[1] + 1, size=2))
+    tissue = np.zeros((rows + 2, columns + 2), dtype=bool)  # one cell of glass all round
+    ragged = columns // 10
+    for row in range(1, rows + 1):
+        left, right = rng.integers(0, ragged + 1, size=2)
+        tissue[row, 1 + left : 1 + columns - right] = True
+    for _ in range(100):
+        places = _lay(tissue, cohort, rng)
+        if places is not None:
+            return Plan(tissue, places)
+    raise ValueError("the tissue has no room for the places: make it larger or the places fewer")
+
+
+def _lay(tissue: np.ndarray, cohort: Cohort, rng: np.random.Generator) -> list[Place] | None:
+    """Places that do not touch, or None where one after the other did not find room."""
+    free, places = tissue.copy(), []
+    for kind, side in sorted(enumerate(cohort.place_side), key=lambda pair: -pair[1]):
+        for _ in range(cohort.places):
+            room = np.lib.stride_tricks.sliding_window_view(free, (side, side)).all((2, 3))
+            fits = np.argwhere(room)
+            if not len(fits):
+                return None
+            row, column = (int(v) for v in fits[rng.integers(len(fits))])
+            free[row - 1 : row + side + 1, column - 1 : column + side + 1] = False
+            places.append(Place(kind, row, column, side))
+    return places
+
+
+def paint(tiles: Path, split: str, label: str, slide: Plan, cohort: Cohort, rng: np.random.Generator) -> np.ndarray:
+    """Level 0 of a slide, `(H, W, 3)` uint8."""
+    height, width = (side * CELL for side in slide.tissue.shape)
+    density = np.empty((height, width, 3), np.float32)
+    density[:] = np.array(cohort.mean_density) * np.exp(rng.normal(0, cohort.slide_jitter, 3))
+    for place in slide.places:
+        density[_pixels(place, CELL)] *= np.array(cohort.tint[place.kind], np.float32)
+    for band, magnification in enumerate(MAGNIFICATIONS):
+        scale = round(magnification / MPP)
+        texture = _band(tiles, split, label, slide, band, (height // scale, width // scale), rng)
+        for channel in range(3):
+            enlarged = Image.fromarray(texture[..., channel]).resize((width, height), Image.Resampling.BICUBIC)
+            density[..., channel] += cohort.band_density[channel] * np.asarray(enlarged)
+    glass = ~np.repeat(np.repeat(slide.tissue, CELL, 0), CELL, 1)
+    pixels = (255 + _INK) * np.exp(-np.maximum(density, 0.02)) - _INK
+    pixels[glass] = GLASS
+    return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
+
+
+def _band(
+    tiles: Path, split: str, label: str, slide: Plan, band: int, shape: tuple[int, int], rng: np.random.Generator
+) -> np.ndarray:
+    """The texture of a band at its own magnification, `(h, w, 3)` float32 of mean 0 and deviation 1."""
+    healthy = stamps(tiles, split, "H")
+    texture = _mosaic(healthy, shape, rng)
+    cell = round(CELL * MPP / MAGNIFICATIONS[band])
+    for place in slide.places:
+        if place.kind == band:  # laid anew in every class, so that only the stamps differ
+            kind = "AC" if label == KINDS[band] else "H"
+            texture[_pixels(place, cell)] = _mosaic(stamps(tiles, split, kind), (place.side * cell,) * 2, rng)
+    return texture
+
+
+def _mosaic(stamps: np.ndarray, shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+    """Stamps side by side, turned and mirrored at random, `(*shape, 3)`; one of them in the middle."""
+    rows, columns = (-(-side // STAMP) for side in shape)
+    chosen = stamps[rng.integers(len(stamps), size=rows * columns)]
+    for number, turns in enumerate(rng.integers(8, size=len(chosen))):
+        turned = np.rot90(chosen[number], turns % 4)
+        chosen[number] = turned[:, ::-1] if turns > 3 else turned
+    laid = chosen.reshape(rows, columns, STAMP, STAMP, 3).swapaxes(1, 2).reshape(rows * STAMP, columns * STAMP, 3)
+    top, left = (laid.shape[0] - shape[0]) // 2, (laid.shape[1] - shape[1]) // 2
+    return laid[top : top + shape[0], left : left + shape[1]]
+
+
+@functools.lru_cache
+def stamps(tiles: Path, split: str, kind: str) -> np.ndarray:
+    """The tiles of a kind (AC or H) that a split is made of, as stamps `(n, 32, 32, 3)` float32."""
+    files = tile_files(tiles, "test" if split == "test" else "train", kind)
+    first = round(len(files) * (1 - VALIDATION_SHARE))
+    files = {"train": files[:first], "validation": files[first:], "test": files}[split]
+    found = []
+    for file in files:
+        with Image.open(tiles / file) as image:
+            pixels = np.asarray(image.convert("RGB"), np.float32)
+        density = -np.log((pixels + _INK) / (255 + _INK))
+        stamp = density.reshape(STAMP, REDUCTION, STAMP, REDUCTION, 3).mean((1, 3))
+        stamp = stamp - gaussian_filter(stamp, (_HIGH_PASS, _HIGH_PASS, 0), mode="reflect")
+        found.append((stamp - stamp.mean((0, 1))) / (stamp.std((0, 1)) + 0.02))
+    return np.array(found, np.float32)
+
+
+def _pixels(place: Place, cell: int) -> tuple[slice, slice]:
+    """Rows and columns of a place in an image whose cells are so many pixels wide."""
+    return tuple(slice(first * cell, (first + place.side) * cell) for first in (place.row, place.column))  # type: ignore[return-value]
+
+
+def _make_slide(job: tuple[Path, Path, str, int, Cohort]) -> tuple[dict[str, str], dict]:
+    """Writes one slide; its row of the manifest, and its record of places in level-0 pixels."""
+    tiles, out, split, number, cohort = job
+    slide_id, label = f"{split}-{number:04d}", CLASSES[number % len(CLASSES)]
+    key = [cohort.seed, ("train", "validation", "test").index(split), number]
+    plan_rng, paint_rng = (np.random.default_rng(seed) for seed in np.random.SeedSequence(key).spawn(2))
+    slide = plan(cohort, plan_rng)
+    path = Path("slides") / f"{slide_id}.tiff"
+    if not (out / path).exists():
+        image = paint(tiles, split, label, slide, cohort, paint_rng)
+        write_pyramid(out / path, image, MPP, DOWNSAMPLES, quality=cohort.quality, subsampling=(1, 1))
+    record = {
+        "label": label,
+        "tissue_cells": int(slide.tissue.sum()),
+        "places": [
+            {"kind": KINDS[p.kind], "x": p.column * CELL, "y": p.row * CELL, "side": p.side * CELL}
+            for p in slide.places
+        ],
+    }
+    row = {"slide_id": slide_id, "patient_id": slide_id, "path": str(path), "label": label}
+    return row | {"mpp": str(MPP), "split": split}, record
+
+
+def main(
+    tiles: Annotated[Path, typer.Argument(help="Folder of the tiles: training/AC, training/H, test/AC, test/H.")],
+    out: Annotated[Path, typer.Argument(help="Folder to write.")] = Path("runs/three-scales"),
+    train: Annotated[int, typer.Option(min=0, help="Training slides.")] = Cohort().train,
+    validation: Annotated[int, typer.Option(min=0, help="Validation slides.")] = Cohort().validation,
+    test: Annotated[int, typer.Option(min=0, help="Test slides.")] = Cohort().test,
+    seed: Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")] = 0,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+) -> None:
+    """Composes a cohort of slides whose class is written at one of three magnifications."""
+    cohort = Cohort(train=train, validation=validation, test=test, seed=seed)
+    for _ in track(make_cohort(tiles, out, cohort, workers), "slides", total=train + validation + test):
+        pass
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -1,0 +1,87 @@
+"""The slides of `data_prep/three_scales.py` as the contestants of `three_scales.py` see them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+import ats_mag
+from ats_mag.lattice import MPP_UNIT, Lattice
+from ats_mag.records import find_records
+
+KINDS = ("fine", "middle", "coarse")
+CLASSES = ("healthy", *KINDS)
+MAGNIFICATIONS = (0.5, 2.0, 8.0)  # um/px, of the kinds in turn
+SPLITS = ("train", "validation", "test")
+
+
+class Cohort:
+    """Slides, records and places.
+
+    Args:
+        folder: as `data_prep/three_scales.py` wrote it.
+        overview_mpp: um/px of the overviews.
+
+    Raises:
+        FileNotFoundError: the folder holds no finished cohort.
+    """
+
+    def __init__(self, folder: Path, overview_mpp: float) -> None:
+        if not (folder / "places.json").exists():
+            raise FileNotFoundError(
+                f"{str(folder)!r} holds no finished cohort: run `python data_prep/three_scales.py TILES {folder}` first"
+            )
+        self.folder = folder
+        manifest = ats_mag.read_manifest(folder / "manifest.csv")
+        done = list(ats_mag.prepare(manifest, folder, folder / "records", overview_mpp, 2))
+        failed = [slide for slide in done if slide.error]
+        if failed:
+            raise RuntimeError(f"{len(failed)} slides could not be prepared, the first: {failed[0]}")
+        self.description = json.loads((folder / "cohort.json").read_text())
+        self.places = json.loads((folder / "places.json").read_text())
+        self.records = {split: find_records(folder / "records", split) for split in SPLITS}
+        self.labels = {s: np.array([CLASSES.index(r["label"]) for r in found]) for s, found in self.records.items()}
+
+    def dataset(self, split: str, batch_size: int, shuffle: bool = False, seed: int = 0) -> tf.data.Dataset:
+        """Batches of inputs and labels; the order of a shuffled one differs from epoch to epoch."""
+        return ats_mag.dataset(self.records[split], self.folder, CLASSES, batch_size, shuffle=shuffle, seed=seed)
+
+    def inside(self, record: dict[str, Any], kind: str, lattice: Lattice, shape: tuple[int, int]) -> np.ndarray:
+        """Which cells `(H, W)` have their centre in a place of that kind."""
+        step = lattice.cell_um / (record["geometry"][4] * MPP_UNIT)
+        row, column = ((np.arange(side) + 0.5) * step for side in shape)
+        found = np.zeros(shape, dtype=bool)
+        for place in self.places[record["slide_id"]]["places"]:
+            if place["kind"] == kind:
+                rows = (row >= place["y"]) & (row < place["y"] + place["side"])
+                found |= rows[:, None] & (column >= place["x"]) & (column < place["x"] + place["side"])
+        return found
+
+
+def on_places(
+    cohort: Cohort, split: str, attention: Iterable[np.ndarray], lattice: Lattice
+) -> dict[str, dict[str, float]]:
+    """Per kind of place: the mean attention on it, and the share of that on the magnification of its cue.
+
+    Args:
+        cohort: of the slides.
+        split: of the slides.
+        attention: `(H, W, M)` of each slide of the split.
+        lattice: of the model. Where it lacks a kind's magnification, so does that kind's share.
+    """
+    mass = np.zeros((len(KINDS), len(lattice.magnifications)))
+    for record, here in zip(cohort.records[split], attention, strict=True):
+        for number, kind in enumerate(KINDS):
+            mass[number] += here[cohort.inside(record, kind, lattice, here.shape[:2])].sum(0)
+    found = {}
+    for number, kind in enumerate(KINDS):
+        found[kind] = {"attention": float(mass[number].sum() / len(cohort.records[split]))}
+        if MAGNIFICATIONS[number] in lattice.magnifications and len(lattice.magnifications) > 1:
+            own = mass[number, lattice.magnifications.index(MAGNIFICATIONS[number])]
+            found[kind]["share_on_its_magnification"] = float(own / mass[number].sum())
+    return found
