@@ -30,6 +30,7 @@ from ats_mag.cli.script import run_script
 DIGIT = 28  # pixels
 SAME, OTHER = 3, 2  # digits of the image's class, and of other classes
 SCRIBBLES = 50
+LEAST_SIDE = 138  # pixels; wherever four digits lie, they leave place for a fifth: (138 - 27)^2 > 4 (2 x 28 - 1)^2
 
 
 def draw_scribbles(rng: np.random.Generator) -> np.ndarray:
@@ -45,7 +46,7 @@ def draw_scribbles(rng: np.random.Generator) -> np.ndarray:
 
 
 def place_digits(side: int, rng: np.random.Generator) -> np.ndarray:
-    """Corners of digits that do not overlap, `(5, 2)` (row, column)."""
+    """Corners of digits that do not overlap, `(5, 2)` (row, column), in an image of `LEAST_SIDE` or more."""
     corners = np.empty((0, 2), int)
     while len(corners) < SAME + OTHER:
         corner = rng.integers(0, side - DIGIT + 1, 2)
@@ -120,7 +121,7 @@ def main(
     out: Annotated[Path, typer.Argument(help="Folder to write; one per choice of options.")] = Path("runs/megapixel"),
     train: Annotated[int, typer.Option(min=1, help="Training images.")] = 5000,
     test: Annotated[int, typer.Option(min=1, help="Test images.")] = 1000,
-    side: Annotated[int, typer.Option(min=100, help="Of the large images, pixels.")] = 1500,
+    side: Annotated[int, typer.Option(min=LEAST_SIDE, help="Of the large images, pixels.")] = 1500,
     scale: Annotated[float, typer.Option(min=0.01, max=1, help="Of the small images.")] = 0.12,
     noise: Annotated[bool, typer.Option(help="Scribbles that are no digits.")] = True,
     seed: Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")] = 0,

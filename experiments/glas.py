@@ -1,78 +1,63 @@
-"""GlaS, from the unpacked pictures to the measures of testA, beside what colour alone tells.
+"""GlaS, from the unpacked pictures to a table: joint sampling, each magnification by itself, and what colour alone tells.
 
-    python experiments/glas.py "Warwick QU Dataset" runs/glas --seed 0
+    python experiments/glas.py "Warwick QU Dataset" runs/glas --seeds 3
+    python experiments/glas.py --quick --out runs/glas-quick
 
-runs `data_prep/glas.py`, `ats-mag prepare`, `train` and `evaluate` as a user would, and `colour_baseline.py` on the same
-division, and writes `experiments/results/glas-seed0.json`. What the folder holds already is not made again.
+The first argument is the folder of the challenge as it is downloaded: `Grade.csv` (columns `name`, `patient ID`, `grade
+(GlaS)`) beside `train_1.bmp` to `train_85.bmp` and `testA_1.bmp` to `testA_60.bmp`; or a folder with `labels.csv` (`name`,
+`malignant`) and `images/`. The split is the challenge's own, of whose training fields a fifth are for validation; fields of a
+patient stand on both sides of it, so that measures are of new fields. `--split patients` divides anew in four folds.
+
+`data_prep/glas.py` makes the cohort, `cohort_runs.py` says what is measured; results go to `experiments/results/glas`, and what
+has one is not run again.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-import yaml
+from cohort_runs import STAND_IN, check_quick, make_cohort, measure
+from PIL import Image
+from runs import RESULTS
+from stand_in import tissue
 
-ROOT = Path(__file__).resolve().parents[1]
-MEASURES = ("auroc", "accuracy", "balanced_accuracy", "ece")
+from ats_mag.cli.script import run_script
 
-
-def run(*command: object) -> None:
-    done = subprocess.run([sys.executable, *map(str, command)], check=False)
-    if done.returncode:
-        sys.exit(f"{' '.join(map(str, command))} ended with status {done.returncode}")
+OUT = RESULTS / "glas"
 
 
-def configure(cohort: Path, seed: int) -> Path:
-    """The cohort's configuration with a seed and a run's folder of its own; records are shared."""
-    settings = yaml.safe_load((cohort / "config.yaml").read_text())
-    settings["run"] = f"run-{seed}"
-    settings["prepare"]["records"] = "records"
-    settings["train"]["seed"] = seed
-    path = cohort / f"config-{seed}.yaml"
-    path.write_text(yaml.safe_dump(settings, sort_keys=False))
-    return path
-
-
-def measures(folder: Path) -> dict[str, Any]:
-    """Of the test fields, with intervals."""
-    found = json.loads((folder / "metrics.json").read_text())["slides"]
-    return {"fields": found["count"]} | {name: found["measures"][name] for name in MEASURES}
+def stand_in(folder: Path) -> Path:
+    """A data set of the same layout, kept if it is there: 8 training and 6 test fields of 192 x 256 pixels."""
+    if (folder / "Grade.csv").exists():
+        return folder
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = ["name,patient ID, grade (GlaS)"]
+    names = [f"train_{i}" for i in range(1, 9)] + [f"testA_{i}" for i in range(1, 7)]
+    for i, name in enumerate(names):
+        Image.fromarray(tissue(i, 192, 256)).save(folder / f"{name}.bmp")
+        lines.append(f"{name},{i // 2}, {('benign', 'malignant')[i % 2]}")
+    (folder / "Grade.csv").write_text("\n".join(lines) + "\n")
+    return folder
 
 
 def main(
-    data: Annotated[Path, typer.Argument(help="Folder of the unpacked data set, see data_prep/glas.py.")],
-    out: Annotated[Path, typer.Argument(help="Folder of cohort and runs.")] = Path("runs/glas"),
-    seed: Annotated[int, typer.Option(help="Of the training.")] = 0,
-    results: Annotated[Path, typer.Option(help="Where the result goes.")] = ROOT / "experiments" / "results",
+    data: Annotated[Path | None, typer.Argument(help="Folder of the unpacked data set.")] = None,
+    cohort: Annotated[Path, typer.Argument(help="Folder of slides, records and runs.")] = Path("runs/glas"),
+    split: Annotated[str | None, typer.Option(help="official or patients, see data_prep/glas.py.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds 0, 1, ...")] = 3,
+    only: Annotated[list[str] | None, typer.Option(help="Contestants to run: joint, single, colour.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the results.")] = OUT,
+    quick: Annotated[bool, typer.Option("--quick", help="A trial on made pictures; needs another --out.")] = False,
 ) -> None:
-    """Trains and measures one seed, unless its result is there."""
-    result = results / f"glas-seed{seed}.json"
-    if result.exists():
-        print(f"{result} is there already")
-        return
-    run(ROOT / "data_prep" / "glas.py", data, out)
-    config = configure(out, seed)
-    for verb in ("prepare", "train", "evaluate"):
-        run("-m", "ats_mag.cli", verb, config)
-    run(ROOT / "experiments" / "colour_baseline.py", config)
-    folder = out / f"run-{seed}"
-    report = {
-        "experiment": "glas",
-        "seed": seed,
-        "cpus": os.cpu_count(),
-        "measures": {
-            "joint attention sampling": measures(folder / "fold-0"),
-            "colour histograms": measures(folder / "colour-baseline" / "fold-0"),
-        },
-    }
-    result.write_text(json.dumps(report, indent=1) + "\n")
+    """Runs what has no result yet, and prints the table."""
+    check_quick(quick, out, OUT, data, "DATA")
+    if quick:
+        data, cohort = stand_in(out / STAND_IN / "data"), out / STAND_IN / "cohort"
+    make_cohort("glas", data, cohort, "--split", split, "--workers", 1 if quick else None)
+    measure(cohort, out, seeds, only, quick)
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_script(main)

@@ -47,7 +47,17 @@ class SlideClassifier02(ats_mag.SlideClassifier):
         samples = super().draw(attention, noise, training, **options)
         if not training:
             return samples
-        return samples._replace(weight=weights_of_02(samples.attention))
+        n_strata = attention.shape[-1] if self.stratify else 1
+        if n_strata == 1:
+            return samples._replace(weight=weights_of_02(samples.attention))
+        mass = ops.sum(attention, axis=(1, 2))
+        parts, first = [], 0
+        for m in range(n_strata):  # as `sample` divides the draws
+            end = first + self.n_patches // n_strata + (m < self.n_patches % n_strata)
+            here = ops.maximum(mass[:, m : m + 1], 1e-9)
+            parts.append(weights_of_02(samples.attention[:, first:end] / here) * here)
+            first = end
+        return samples._replace(weight=ops.concatenate(parts, axis=1))
 
 
 @keras.saving.register_keras_serializable("experiments")

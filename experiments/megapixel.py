@@ -1,12 +1,15 @@
-"""Megapixel MNIST: every estimator of ours, the attention gradient of attention-sampling 0.2 in our code, and 0.2 itself.
+r"""Megapixel MNIST: every estimator of ours, the attention gradient of attention-sampling 0.2 in our code, and 0.2 itself.
 
-    python data_prep/megapixel_mnist.py mnist.npz runs/megapixel --side 500 --scale 0.2 --no-noise
-    python experiments/megapixel.py runs/megapixel --seeds 3 --reference ENV/bin/python
+    python data_prep/megapixel_mnist.py mnist.npz runs/megapixel-200 --side 200 --scale 0.2 --no-noise --test 500
+    python experiments/megapixel.py runs/megapixel-200 --epochs 5 --tests-per-epoch 3 --batch 16 --patch-size 28 \
+        --learning-rate 0.002 --threads 1 --reference ENV/bin/python
 
-All contestants have the networks of attention-sampling's `scripts/mnist.py` with its defaults (ten patches of 50 x 50, Adam 1e-3
-with clipped gradients, entropy 1e-4), the same images in the same order, and as many epochs. Each run writes
-`experiments/results/megapixel/METHOD-seedK.json`, and one that is there is not run again. `benchmarks/reference.py` says how
-to install 0.2; without `--reference` it is left out.
+is what `experiments/results/megapixel/` was measured with: images small enough for a single core to train all of them. Without
+these options the patches and the learning rate are the defaults of attention-sampling's `scripts/mnist.py`.
+
+All contestants have the networks of that script (Adam with clipped gradients, entropy 1e-4), the same images in the same
+order, and as many epochs. Each run writes `METHOD-seedK.json`, in a process of its own, and one that is there is not run again.
+`benchmarks/reference.py` says how to install 0.2; without `--reference` it is left out.
 """
 
 from __future__ import annotations
@@ -15,119 +18,114 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
+import runs
 import typer
 
+from ats_mag.cli.script import run_script
+
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE / "reference"), str(HERE / "benchmarks")]
+OUT = runs.RESULTS / "megapixel"
 
 REFERENCE = "attention-sampling 0.2"
 GRADIENT = "gradient of 0.2"
-METHODS = ("sequential", "priority", "replacement", GRADIENT)
+METHODS = ("sequential", "priority", "replacement", GRADIENT, REFERENCE)
+QUICK_IMAGES = 64
 
 
-class Contestant:
-    """Ours, see `megapixel_run.train`."""
-
-    def __init__(self, method: str, low_side: int, side: int, n_patches: int, patch_size: int, seed: int) -> None:
-        import keras
-        from gradient_02 import SamplePatches02
-        from megapixel import mnist_networks
-
-        import ats_mag
-
-        keras.utils.set_random_seed(seed)
-        low, high = (low_side, low_side, 1), (side, side, 1)
-        attention, feature = mnist_networks(low, high, (patch_size, patch_size))
-        x_low, x_high = keras.Input(low), keras.Input(high)
-        map_ = attention(x_low)
-        regularized = ats_mag.RegularizeAttention(ats_mag.MultinomialEntropy(1e-4))(map_)
-        kind, name = (SamplePatches02, "sequential") if method == GRADIENT else (ats_mag.SamplePatches, method)
-        sampler = kind(n_patches, (patch_size, patch_size), name, seed=seed)
-        patches, weight, _ = sampler([x_low, x_high, regularized])
-        features = keras.ops.reshape(patches, (-1, patch_size, patch_size, 1))
-        features = keras.ops.reshape(feature(features), (-1, n_patches, 32))
-        probabilities = keras.layers.Dense(10, activation="softmax")(ats_mag.Expectation()([features, weight]))
-        self._model = keras.Model([x_low, x_high], probabilities)
-        self._model.compile(keras.optimizers.Adam(1e-3, clipnorm=1), "categorical_crossentropy")
-        self._inspected = keras.Model([x_low, x_high], [probabilities, map_])
-
-    def step(self, x: Any, y: Any) -> float:
-        self._model.reset_metrics()  # else the loss is a mean over steps
-        return self._model.train_on_batch(x, y)
-
-    def predict(self, x: Any) -> Any:
-        probabilities, attention = self._inspected.predict_on_batch(x)
-        return probabilities, attention.reshape(attention.shape[:3])
+def path_of(method: str, seed: int, out: Path = OUT) -> Path:
+    return out / f"{method.replace(' ', '-')}-seed{seed}.json"
 
 
-def ours(method: str, settings: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Epochs of one of our methods."""
-    import tensorflow as tf
-    from megapixel_images import Images
-    from megapixel_run import train
+def lines(command: list[str]) -> Iterator[dict[str, Any]]:
+    """What another process prints as JSON, a line each.
 
-    tf.config.threading.set_intra_op_parallelism_threads(settings["threads"])
-    tf.config.threading.set_inter_op_parallelism_threads(settings["threads"])
-    images, tests = (Images(f"{settings['images']}/{name}.npz") for name in ("train", "test"))
-    sides = images.low_side, images.side
-    contestant = Contestant(method, *sides, settings["n_patches"], settings["patch_size"], settings["seed"])
-    return train(contestant, images, tests, settings["epochs"], settings["batch"], settings["seed"])
-
-
-def elsewhere(command: list[str]) -> Iterator[dict[str, Any]]:
-    """Epochs that another process prints, a line each."""
+    Raises:
+        RuntimeError: it ended with another status than 0; with the end of what it said.
+    """
     quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONWARNINGS": "ignore", "PYTHONPATH": ""}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=quiet) as process:
-        for line in process.stdout or ():
-            if line.startswith("{"):
-                yield json.loads(line)
-    if process.returncode:
-        sys.exit(f"{' '.join(command[:2])} ended with status {process.returncode}")
+    with tempfile.TemporaryFile("w+") as said:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said, text=True, env=quiet) as process:
+            for line in process.stdout or ():
+                if line.startswith("{"):
+                    yield json.loads(line)
+        if process.returncode:
+            said.seek(0)
+            raise RuntimeError(f"{command[1]} ended with status {process.returncode}: {said.read()[-2000:]}")
+
+
+def measure(configuration: Mapping[str, Any], folder: Path, reference: Path | None) -> dict[str, Any]:
+    """One run, in a process of its own, as a process sets the threads of TensorFlow once."""
+    theirs = configuration["method"] == REFERENCE
+    python, script = (reference, "reference/megapixel_02.py") if theirs else (sys.executable, "megapixel_ours.py")
+    found: dict[str, Any] = {"tests": []}
+    for line in lines([str(python), str(HERE / script), str(folder), json.dumps(configuration)]):
+        if "epoch" not in line:
+            found |= line
+            continue
+        found["tests"].append(line)
+        measures = ", ".join(f"{name} {value:.3f}" for name, value in line.items())
+        print(f"{configuration['method']}, seed {configuration['seed']}: {measures}", flush=True)
+    return found
+
+
+def images_of(folder: Path) -> dict[str, Any]:
+    """How the images of a folder were made.
+
+    Raises:
+        FileNotFoundError: it has none.
+    """
+    found = {}
+    for name in ("train", "test"):
+        path = folder / f"{name}.npz"
+        if not path.exists():
+            raise FileNotFoundError(f"{str(path)!r} does not exist: make it with data_prep/megapixel_mnist.py")
+        with np.load(path) as data:
+            found[name] = json.loads(str(data["settings"]))
+    return found
 
 
 def main(
     images: Annotated[Path, typer.Argument(help="Folder made by data_prep/megapixel_mnist.py.")],
     seeds: Annotated[int, typer.Option(min=1, help="Seeds 0, 1, ...")] = 3,
+    only: Annotated[list[str] | None, typer.Option(help="Methods to run. [default: all]")] = None,
     epochs: Annotated[int, typer.Option(min=1)] = 10,
+    tests_per_epoch: Annotated[int, typer.Option(min=1)] = 1,
     batch: Annotated[int, typer.Option(min=1)] = 32,
+    n_patches: Annotated[int, typer.Option(min=1, help="Per image.")] = 10,
+    patch_size: Annotated[int, typer.Option(min=14, help="Pixels.")] = 50,
+    learning_rate: Annotated[float, typer.Option(min=0, help="Of Adam.")] = 1e-3,
     threads: Annotated[int, typer.Option(min=1, help="Of TensorFlow.")] = 2,
     reference: Annotated[Path | None, typer.Option(help=f"Interpreter of the environment of {REFERENCE}.")] = None,
-    out: Annotated[Path, typer.Option(help="Folder of the results.")] = HERE / "results" / "megapixel",
-    quick: Annotated[bool, typer.Option("--quick", help="One seed and one epoch; choose another --out.")] = False,
-    one: Annotated[str | None, typer.Option(hidden=True)] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the results.")] = OUT,
+    quick: Annotated[
+        bool, typer.Option("--quick", help=f"One seed, one epoch, {QUICK_IMAGES} images; choose another --out.")
+    ] = False,
 ) -> None:
     """Runs what has no result yet."""
-    if one is not None:
-        for epoch in ours(one, json.loads(os.environ["MEGAPIXEL"])):
-            print(json.dumps(epoch), flush=True)
-        return
-    out.mkdir(parents=True, exist_ok=True)
+    unknown = set(only or ()) - set(METHODS)
+    if unknown:
+        raise typer.BadParameter(f"unknown: {', '.join(sorted(unknown))}; there are {'; '.join(METHODS)}")
+    if quick and out == OUT:
+        raise typer.BadParameter("--quick measures nothing worth keeping: give another folder with --out")
+    shared = {
+        "images": images_of(images), "most_images": QUICK_IMAGES if quick else None,
+        "epochs": 1 if quick else epochs, "tests_per_epoch": tests_per_epoch, "batch": batch,
+        "n_patches": n_patches, "patch_size": patch_size, "learning_rate": learning_rate, "threads": threads,
+    }  # fmt: skip
     for seed in range(1 if quick else seeds):
-        for method in (*METHODS, *([REFERENCE] if reference else [])):
-            settings = {
-                "images": str(images), "epochs": 1 if quick else epochs, "batch": batch, "threads": threads,
-                "n_patches": 10, "patch_size": 50, "seed": seed,
-            }  # fmt: skip
-            result = out / f"{method.replace(' ', '-')}-seed{seed}.json"
-            if result.exists():
+        for method in only or METHODS:
+            if method == REFERENCE and reference is None:
                 continue
-            if method == REFERENCE:
-                command = [str(reference), str(HERE / "reference" / "megapixel_02.py"), json.dumps(settings)]
-            else:  # a process of its own, as the threads of TensorFlow are set once
-                os.environ["MEGAPIXEL"] = json.dumps(settings)
-                command = [sys.executable, __file__, str(images), "--one", method]
-            found = []
-            for epoch in elsewhere(command):
-                found.append(epoch)
-                print(f"{method}, seed {seed}: {epoch}", flush=True)
-            report = {"experiment": "megapixel", "method": method, "cpus": os.cpu_count(), **settings, "trained": found}
-            report.pop("images")
-            result.write_text(json.dumps(report, indent=1) + "\n")
+            configuration = {"method": method, "seed": seed, **shared}
+            runs.kept(path_of(method, seed, out), configuration, partial(measure, configuration, images, reference))
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_script(main)

@@ -1,4 +1,4 @@
-"""Writes the measured tables of README.md and docs/ from the result files: `<!-- table NAME -->` to `<!-- end -->`."""
+"""Writes the measured tables of README.md and docs/ from the result files, `<!-- table NAME -->` to `<!-- end -->`, and draws figures."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import cohort_results
+import three_scales_results as three_scales
+from markdown_table import table
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "experiments" / "results"
@@ -165,24 +169,8 @@ def scanners() -> str:
 
 
 def glas() -> str:
-    """Accuracy and AUC of each seed."""
-    runs = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("glas-seed*.json"))]
-    if not runs:
-        raise FileNotFoundError("no glas-seed*.json")
-
-    def cell(measure: dict[str, float]) -> str:
-        return f"{measure['value']:.3f} ({measure['low']:.3f} to {measure['high']:.3f})"
-
-    rows = [
-        [f"joint attention sampling, seed {run['seed']}", *map(cell, _glas_pair(run, "joint attention sampling"))]
-        for run in runs
-    ]
-    rows.append(["colour histograms", *map(cell, _glas_pair(runs[0], "colour histograms"))])
-    return table(["testA, 60 fields (95 % interval)", "accuracy", "AUC"], rows)
-
-
-def _glas_pair(run: dict[str, Any], name: str) -> tuple[dict[str, float], dict[str, float]]:
-    return run["measures"][name]["accuracy"], run["measures"][name]["auroc"]
+    """Accuracy and AUC of each contestant."""
+    return cohort_results.table("glas")
 
 
 def adaptive() -> str:
@@ -213,11 +201,6 @@ def adaptive() -> str:
     return table(["", *datasets], rows)
 
 
-def table(head: list[str], rows: list[list[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
 TABLES: dict[str, Callable[[], str]] = {
     "demo": demo,
     "estimators": estimators,
@@ -231,6 +214,12 @@ TABLES: dict[str, Callable[[], str]] = {
     "scanners": scanners,
     "glas": glas,
     "adaptive": adaptive,
+    "three-scales": three_scales.contest,
+    "three-scales-places": three_scales.places,
+    "three-scales-exhaustive": three_scales.exhaustive,
+    "time-to-accuracy": three_scales.time_to_accuracy,
+    "training-ratios": three_scales.training_ratios,
+    "inference-ratios": three_scales.inference_ratios,
 }
 
 
@@ -252,8 +241,11 @@ def filled(text: str) -> str:
 
 
 def main() -> None:
+    import result_figures  # Matplotlib is slow to import
+
     for page in pages():
         page.write_text(filled(page.read_text()))
+    result_figures.draw()
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""The slides of `data_prep/three_scales.py` as the contestants of `three_scales.py` see them."""
+"""The slides of `data_prep/three_scale_slides.py` as the contestants of `three_scales.py` see them."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from ats_mag.lattice import MPP_UNIT, Lattice
 from ats_mag.records import find_records
 
 KINDS = ("fine", "middle", "coarse")
-CLASSES = ("healthy", *KINDS)
+CLASSES = ("healthy", "cancer")
 MAGNIFICATIONS = (0.5, 2.0, 8.0)  # um/px, of the kinds in turn
 SPLITS = ("train", "validation", "test")
 
@@ -24,7 +24,7 @@ class Cohort:
     """Slides, records and places.
 
     Args:
-        folder: as `data_prep/three_scales.py` wrote it.
+        folder: as `data_prep/three_scale_slides.py` wrote it.
         overview_mpp: um/px of the overviews.
 
     Raises:
@@ -34,14 +34,15 @@ class Cohort:
     def __init__(self, folder: Path, overview_mpp: float) -> None:
         if not (folder / "places.json").exists():
             raise FileNotFoundError(
-                f"{str(folder)!r} holds no finished cohort: run `python data_prep/three_scales.py TILES {folder}` first"
+                f"{str(folder)!r} holds no finished cohort: run `python data_prep/three_scale_slides.py TILES {folder}` first"
             )
         self.folder = folder
-        manifest = ats_mag.read_manifest(folder / "manifest.csv")
-        done = list(ats_mag.prepare(manifest, folder, folder / "records", overview_mpp, 2))
-        failed = [slide for slide in done if slide.error]
-        if failed:
-            raise RuntimeError(f"{len(failed)} slides could not be prepared, the first: {failed[0]}")
+        if len(list((folder / "records").glob("*.tfrecord"))) < len(
+            manifest := ats_mag.read_manifest(folder / "manifest.csv")
+        ):
+            failed = [s for s in ats_mag.prepare(manifest, folder, folder / "records", overview_mpp, 2) if s.error]
+            if failed:
+                raise RuntimeError(f"{len(failed)} slides could not be prepared, the first: {failed[0]}")
         self.description = json.loads((folder / "cohort.json").read_text())
         self.places = json.loads((folder / "places.json").read_text())
         self.records = {split: find_records(folder / "records", split) for split in SPLITS}
@@ -64,9 +65,9 @@ class Cohort:
 
 
 def on_places(
-    cohort: Cohort, split: str, attention: Iterable[np.ndarray], lattice: Lattice
+    cohort: Cohort, split: str, attention: Sequence[np.ndarray], lattice: Lattice
 ) -> dict[str, dict[str, float]]:
-    """Per kind of place: the mean attention on it, and the share of that on the magnification of its cue.
+    """Per kind of place: the attention on it in the slides that have it, and the share of that on the magnification of its cue.
 
     Args:
         cohort: of the slides.
@@ -74,14 +75,15 @@ def on_places(
         attention: `(H, W, M)` of each slide of the split.
         lattice: of the model. Where it lacks a kind's magnification, so does that kind's share.
     """
-    mass = np.zeros((len(KINDS), len(lattice.magnifications)))
-    for record, here in zip(cohort.records[split], attention, strict=True):
-        for number, kind in enumerate(KINDS):
-            mass[number] += here[cohort.inside(record, kind, lattice, here.shape[:2])].sum(0)
     found = {}
-    for number, kind in enumerate(KINDS):
-        found[kind] = {"attention": float(mass[number].sum() / len(cohort.records[split]))}
-        if MAGNIFICATIONS[number] in lattice.magnifications and len(lattice.magnifications) > 1:
-            own = mass[number, lattice.magnifications.index(MAGNIFICATIONS[number])]
-            found[kind]["share_on_its_magnification"] = float(own / mass[number].sum())
+    for kind, mpp in zip(KINDS, MAGNIFICATIONS, strict=True):
+        mass = [
+            here[cohort.inside(record, kind, lattice, here.shape[:2])].sum(0)
+            for record, here in zip(cohort.records[split], attention, strict=True)
+            if cohort.places[record["slide_id"]]["kind"] == kind
+        ]
+        mean = np.mean(mass, axis=0)
+        found[kind] = {"attention": float(mean.sum())}
+        if mpp in lattice.magnifications and len(lattice.magnifications) > 1:
+            found[kind]["share_on_its_magnification"] = float(mean[lattice.magnifications.index(mpp)] / mean.sum())
     return found

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from gradient_02 import SlideClassifier02
 from pydantic import BaseModel, ConfigDict
+from stand_out import stand_out_network
 from three_scales_data import CLASSES, MAGNIFICATIONS
 
 import ats_mag
-from ats_mag.networks import attention_network, feature_network
+from ats_mag.networks import feature_network
 
 GRADIENT = "gradient of 0.2"
 
@@ -27,8 +31,10 @@ class Settings(BaseModel):
         batch_size: slides.
         epochs: of training.
         learning_rate: of Adam; falls along a cosine to a fiftieth.
-        explore_epochs: in which patches are drawn uniformly.
-        place_entropy, magnification_entropy: strengths of the attention's regularisers; the first falls to 0 over the last third.
+        stand_out: logit per deviation that a cell stands out of its slide, at the start of training; 0: start uniform.
+        hold_epochs: in which the attention stays as it starts, so that features come before it.
+        entropy, magnification_entropy: strengths of the attention's regularisers; the second's is 0 in the second half of the
+            epochs that remain, when slides may settle on a magnification each.
         auxiliary: see `SlideClassifier`.
         seed: of weights, order and draws.
     """
@@ -39,26 +45,27 @@ class Settings(BaseModel):
     method: str = "priority"
     uniform: bool = False
     patch_size: int = 32
-    n_patches: int = 24
+    n_patches: int = 48
     overview_mpp: float = 32.0
     stride: int = 2
     batch_size: int = 16
-    epochs: int = 50
+    epochs: int = 40
     learning_rate: float = 1e-3
-    explore_epochs: int = 12
-    place_entropy: float = 0.03
-    magnification_entropy: float = 0.3
+    stand_out: float = 2.0
+    hold_epochs: int = 16
+    entropy: float = 0.002
+    magnification_entropy: float = 0.1
     auxiliary: float = 0.5
     seed: int = 0
 
 
-def classifier(settings: Settings, steps_per_epoch: int) -> ats_mag.SlideClassifier:
-    """The compiled model."""
+def classifier(settings: Settings) -> ats_mag.SlideClassifier:
+    """The model before its training."""
     keras.utils.set_random_seed(settings.seed)
-    attention = attention_network(len(settings.magnifications), settings.stride)
-    attention.trainable = not settings.uniform  # its last layer starts at 0: frozen it is uniform
+    start = 0.0 if settings.uniform else settings.stand_out
+    attention = stand_out_network(len(settings.magnifications), settings.stride, start, any_channel=True)
     kind = SlideClassifier02 if settings.method == GRADIENT else ats_mag.SlideClassifier
-    model = kind(
+    return kind(
         CLASSES,
         settings.magnifications,
         settings.patch_size,
@@ -67,25 +74,37 @@ def classifier(settings: Settings, steps_per_epoch: int) -> ats_mag.SlideClassif
         attention=attention,
         feature=feature_network(settings.patch_size),
         method="sequential" if settings.method == GRADIENT else settings.method,
-        explore_steps=settings.explore_epochs * steps_per_epoch,
+        explore_steps=0,
+        normalize_features=False,  # they are of equal norm already
         auxiliary=settings.auxiliary,
         test_method=settings.method if settings.uniform else "topk",
         regularizers=[
-            ats_mag.PlaceEntropy(settings.place_entropy),
+            ats_mag.MultinomialEntropy(settings.entropy),
             ats_mag.MagnificationEntropy(settings.magnification_entropy),
         ],
         seed=settings.seed,
     )
-    rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, settings.epochs * steps_per_epoch, alpha=0.02)
-    model.compile(keras.optimizers.Adam(rate, clipnorm=1.0))
-    return model
 
 
-def sharpen(settings: Settings, steps_per_epoch: int) -> ats_mag.ScheduleStrength:
-    """Lets the attention settle late in training."""
-    steps = settings.epochs * steps_per_epoch
-    strength = settings.place_entropy
-    boundaries = [steps * 5 // 8, steps * 13 // 16]
-    return ats_mag.ScheduleStrength(
-        keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, [strength, strength / 3, 0.0])
-    )
+def fit(
+    model: ats_mag.SlideClassifier,
+    data: Any,
+    settings: Settings,
+    steps_per_epoch: int,
+    callbacks: Sequence[keras.callbacks.Callback],
+) -> None:
+    """Trains the features on the attention's start, then all."""
+    rate: Any = settings.learning_rate
+    options: dict[str, Any] = {"shuffle": False, "verbose": 0, "callbacks": callbacks}  # the data are shuffled already
+    hold = settings.epochs if settings.uniform else min(settings.hold_epochs, settings.epochs)
+    free = settings.epochs - hold
+    for first, end in ((0, hold), (hold, settings.epochs)):
+        if end > first:
+            model.attention.trainable = first == hold
+            if end == settings.epochs:
+                rate = keras.optimizers.schedules.CosineDecay(rate, (free or hold) * steps_per_epoch, alpha=0.02)
+                steps = [free // 2 * steps_per_epoch]
+                settle = keras.optimizers.schedules.PiecewiseConstantDecay(steps, [settings.magnification_entropy, 0.0])
+                options["callbacks"] = [*callbacks, ats_mag.ScheduleStrength(settle, ats_mag.MagnificationEntropy)]
+            model.compile(keras.optimizers.Adam(rate, clipnorm=1.0))
+            model.fit(data, epochs=end, initial_epoch=first, **options)

@@ -44,3 +44,20 @@ def test_what_the_library_computed(golden, case):
     np.testing.assert_allclose(
         gradient, case["grad_attention"], rtol=1e-3, atol=1e-3 * np.abs(case["grad_attention"]).max()
     )
+
+
+def test_strata_are_weighted_apart():
+    """Within each magnification 0.2's weights of the attention there, times the magnification's mass."""
+    import ats_mag
+    from gradient_02 import SlideClassifier02, weights_of_02
+
+    model = SlideClassifier02(2, (0.5, 2.0), 32, 5, 16.0, attention=ats_mag.attention_network(2, 2), seed=0)
+    attention = np.random.default_rng(1).dirichlet(np.full(2 * 16, 0.7), size=3).reshape(3, 4, 4, 2).astype("float32")
+    samples = model.draw(attention, training=True)
+    drawn, mass = samples.attention.numpy(), attention.sum((1, 2))
+    assert (samples.index[..., 2].numpy() == [0, 0, 0, 1, 1]).all()
+    for m, part in enumerate((slice(0, 3), slice(3, 5))):
+        here = mass[:, m : m + 1]
+        expected = weights_of_02(drawn[:, part] / here) * here
+        np.testing.assert_allclose(samples.weight[:, part], expected, rtol=1e-5)
+    np.testing.assert_allclose(samples.weight.numpy().sum(1), 1, rtol=1e-5)

@@ -85,7 +85,7 @@ def mnist_model(low, high, n_patches, patch_size):
     return mnist_models(low, high, n_patches, patch_size)[0]
 
 
-def mnist_models(low, high, n_patches, patch_size):
+def mnist_models(low, high, n_patches, patch_size, learning_rate=1e-3):
     """The model, and one that gives probabilities and attention."""
     attention = Sequential(
         [
@@ -111,5 +111,5 @@ def mnist_models(low, high, n_patches, patch_size):
     )([x_low, x_high])
     probabilities = Dense(10, activation="softmax")(features)
     model = Model([x_low, x_high], probabilities)
-    model.compile(Adam(1e-3, clipnorm=1), "categorical_crossentropy")
+    model.compile(Adam(learning_rate, clipnorm=1), "categorical_crossentropy")
     return model, Model([x_low, x_high], [probabilities, attention_map])

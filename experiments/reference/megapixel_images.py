@@ -4,12 +4,12 @@ import numpy as np
 
 
 class Images:
-    """The images of one file."""
+    """The images of one file, or the first `most` of them."""
 
-    def __init__(self, path):
+    def __init__(self, path, most=None):
         with np.load(path) as data:
             self._data = {name: data[name] for name in data.files}
-        self.label, self.digits = self._data["label"], self._data["digits"]
+        self.label, self.digits = self._data["label"][:most], self._data["digits"][:most]
         self.side, self.low_side = int(self._data["side"]), int(self._data["low_side"])
 
     def __len__(self):

@@ -7,8 +7,8 @@ import numpy as np
 TEST_BATCH = 64
 
 
-def train(contestant, images, tests, epochs, batch, seed):
-    """Yields what each epoch came to.
+def train(contestant, images, tests, epochs, batch, seed, tests_per_epoch=1):
+    """Yields what was found at each test.
 
     Args:
         contestant: has `step(x, y)`, which trains and returns the loss, and `predict(x)` -> probabilities `(B, 10)` and
@@ -16,18 +16,24 @@ def train(contestant, images, tests, epochs, batch, seed):
         images, tests: `megapixel_images.Images`.
         epochs, batch: of training; an incomplete last batch is left out.
         seed: of the order.
+        tests_per_epoch: how often to test, evenly spaced, the last time at the epoch's end.
     """
+    steps = len(images) // batch
+    tested = {steps * (k + 1) // tests_per_epoch for k in range(tests_per_epoch)}
+    wall, processor, losses = 0.0, 0.0, []
     for epoch in range(epochs):
         order = np.random.RandomState(1000 * seed + epoch).permutation(len(images))
-        losses, seconds = [], 0.0
-        for first in range(0, len(order) - batch + 1, batch):
-            x, y = images.batch(np.sort(order[first : first + batch]))
-            begun = time.perf_counter()
+        for step in range(1, steps + 1):
+            x, y = images.batch(np.sort(order[(step - 1) * batch : step * batch]))
+            begun = time.perf_counter(), time.process_time()
             losses.append(float(contestant.step(x, y)))
-            seconds += time.perf_counter() - begun
-        found = {"epoch": epoch + 1, "seconds": seconds, "loss": float(np.mean(losses))}
-        found.update(_test(contestant, tests))
-        yield found
+            wall += time.perf_counter() - begun[0]
+            processor += time.process_time() - begun[1]
+            if step in tested:
+                found = {"epoch": epoch + step / steps, "seconds": wall, "processor_seconds": processor}
+                found.update(loss=float(np.mean(losses)), **_test(contestant, tests))
+                losses = []
+                yield found
 
 
 def _test(contestant, tests):

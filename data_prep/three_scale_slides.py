@@ -1,17 +1,16 @@
-"""Composes slides whose class is written at one of three magnifications, from real colon tiles of two kinds.
+"""Composes slides whose answer is written at one of three magnifications, from real colon tiles of two kinds.
 
 Every piece of tissue is a sum of three *bands* of texture: the same colon tiles, each reduced to a stamp of 32 x 32 pixels, laid
 side by side at 0.5, at 2 and at 8 um/px. So at each of these magnifications a patch of 32 pixels shows about one tile, over a
-blurred, larger structure and under a finer one that averages out. A slide has *places* of three kinds, fine, middle and
-coarse, which differ in stain and are told apart on the overview, in every class. All stamps are of healthy tiles, but for
-one band of one kind of place: in a slide of class `fine` the fine band of the fine places is made of adenocarcinoma, and
-so on; in a slide of class `healthy` none is.
+blurred, larger structure and under a finer one that averages out. A slide has a few *places* of one kind, fine, middle or
+coarse, which show on the overview by their stain, in either class, and whose texture is strongest in the band of their kind. All stamps are of healthy tiles, but for those of one band
+in the places of a slide of class `cancer`, which are adenocarcinoma: the fine band in fine places, and so on.
 
-So no single magnification tells all classes apart, the overview shows where to look and not what is there, and each cue is
-real histology, seen at its magnification only: stamps are standardised channel by channel and freed of what is larger than an
-eighth of their side, so that a band says nothing at a view four times as coarse.
+So no single magnification tells more than a third of the slides, the overview shows where to look and not what is there, and each
+cue is real histology, seen at its magnification only: stamps are standardised channel by channel and freed of what is larger
+than an eighth of their side, so that a band says nothing at a view four times as coarse.
 
-    python data_prep/three_scales.py TILES runs/three-scales
+    python data_prep/three_scale_slides.py TILES runs/three-scales
 
 The tiles (224 x 224 pixels) lie in `training/AC`, `training/H`, `test/AC` and `test/H`. Test slides are made of test tiles;
 training tiles are divided between training and validation slides.
@@ -39,13 +38,14 @@ from ats_mag.cli.script import run_script
 from ats_mag.slides.pyramid import write_pyramid
 
 KINDS = ("fine", "middle", "coarse")
-CLASSES = ("healthy", *KINDS)
+CLASSES = ("healthy", "cancer")
 MAGNIFICATIONS = (0.5, 2.0, 8.0)  # um/px at which each kind's cue is seen
 STAMP = 32  # pixels, at its magnification
 CELL = 128  # level-0 pixels: a stamp of the middle band
 DOWNSAMPLES = (1, 4, 16, 64)
 VALIDATION_SHARE = 0.15  # of the training tiles
 REDUCTION = TILE // STAMP
+OWN_BAND, OTHER_BANDS = 1.8, 0.1  # contrast in a place, of the band of its kind and of the others
 _HIGH_PASS = 4  # pixels of a stamp
 _INK = 8.0
 
@@ -54,10 +54,10 @@ class Cohort(BaseModel):
     """How the slides are made.
 
     Attributes:
-        train, validation, test: slides of each split, the classes in turn.
+        train, validation, test: slides of each split, kinds and classes in turn.
         seed: of everything that is drawn.
         tissue_side: least and greatest side of the tissue, in cells of 64 um.
-        places: places of each kind per slide.
+        places: places per slide.
         place_side: side of a fine, a middle and a coarse place, in cells.
         mean_density: optical density of the stain, per channel (red, green, blue).
         band_density: deviation of the optical density of each band, per channel.
@@ -69,16 +69,16 @@ class Cohort(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     train: int = Field(240, ge=0)
-    validation: int = Field(80, ge=0)
-    test: int = Field(160, ge=0)
+    validation: int = Field(60, ge=0)
+    test: int = Field(120, ge=0)
     seed: int = Field(0, ge=0)
-    tissue_side: tuple[int, int] = (20, 24)
-    places: int = Field(2, ge=1)
+    tissue_side: tuple[int, int] = (17, 20)
+    places: int = Field(3, ge=1)
     place_side: tuple[int, int, int] = (4, 4, 5)
-    mean_density: tuple[float, float, float] = (0.42, 0.66, 0.46)
+    mean_density: tuple[float, float, float] = (0.36, 0.85, 0.45)
     band_density: tuple[float, float, float] = (0.12, 0.16, 0.12)
-    tint: tuple[tuple[float, float, float], ...] = ((1.5, 1.1, 1.0), (1.0, 1.4, 1.1), (1.1, 1.0, 1.5))
-    slide_jitter: float = 0.1
+    tint: tuple[tuple[float, float, float], ...] = ((2.0, 1.2, 1.2), (1.2, 2.0, 1.2), (1.2, 1.2, 2.2))
+    slide_jitter: float = 0.07
     quality: int = Field(85, ge=1, le=100)
 
 
@@ -135,8 +135,8 @@ def make_cohort(tiles: Path, out: Path, cohort: Cohort, workers: int = 2) -> Ite
     (out / "places.json").write_text(json.dumps(places, indent=1))
 
 
-def plan(cohort: Cohort, rng: np.random.Generator) -> Plan:
-    """Chooses the shape of the tissue and the places; the class is not known here."""
+def plan(kind: int, cohort: Cohort, rng: np.random.Generator) -> Plan:
+    """Chooses the shape of the tissue and the places, of one kind; the class is not known here."""
     rows, columns = (int(v) for v in rng.integers(cohort.tissue_side[0], cohort.tissue_side[1] + 1, size=2))
     tissue = np.zeros((rows + 2, columns + 2), dtype=bool)  # one cell of glass all round
     ragged = columns // 10
@@ -144,44 +144,49 @@ def plan(cohort: Cohort, rng: np.random.Generator) -> Plan:
         left, right = rng.integers(0, ragged + 1, size=2)
         tissue[row, 1 + left : 1 + columns - right] = True
     for _ in range(100):
-        places = _lay(tissue, cohort, rng)
+        places = _lay(tissue, kind, cohort, rng)
         if places is not None:
             return Plan(tissue, places)
     raise ValueError("the tissue has no room for the places: make it larger or the places fewer")
 
 
-def _lay(tissue: np.ndarray, cohort: Cohort, rng: np.random.Generator) -> list[Place] | None:
+def _lay(tissue: np.ndarray, kind: int, cohort: Cohort, rng: np.random.Generator) -> list[Place] | None:
     """Places that do not touch, or None where one after the other did not find room."""
-    free, places = tissue.copy(), []
-    for kind, side in sorted(enumerate(cohort.place_side), key=lambda pair: -pair[1]):
-        for _ in range(cohort.places):
-            room = np.lib.stride_tricks.sliding_window_view(free, (side, side)).all((2, 3))
-            fits = np.argwhere(room)
-            if not len(fits):
-                return None
-            row, column = (int(v) for v in fits[rng.integers(len(fits))])
-            free[row - 1 : row + side + 1, column - 1 : column + side + 1] = False
-            places.append(Place(kind, row, column, side))
+    free, side = tissue.copy(), cohort.place_side[kind]
+    places: list[Place] = []
+    while len(places) < cohort.places:
+        fits = np.argwhere(np.lib.stride_tricks.sliding_window_view(free, (side, side)).all((2, 3)))
+        if not len(fits):
+            return None
+        row, column = (int(v) for v in fits[rng.integers(len(fits))])
+        free[row - 1 : row + side + 1, column - 1 : column + side + 1] = False
+        places.append(Place(kind, row, column, side))
     return places
 
 
 def paint(tiles: Path, split: str, label: str, slide: Plan, cohort: Cohort, rng: np.random.Generator) -> np.ndarray:
     """Level 0 of a slide, `(H, W, 3)` uint8."""
     height, width = (side * CELL for side in slide.tissue.shape)
-    density = np.empty((height, width, 3), np.float32)
+    # From the coarsest band down, each enlarged onto the next finer one: stain, coarse, middle, fine.
+    density = np.empty((*slide.tissue.shape, 3), np.float32)
     density[:] = np.array(cohort.mean_density) * np.exp(rng.normal(0, cohort.slide_jitter, 3))
     for place in slide.places:
-        density[_pixels(place, CELL)] *= np.array(cohort.tint[place.kind], np.float32)
-    for band, magnification in enumerate(MAGNIFICATIONS):
-        scale = round(magnification / MPP)
-        texture = _band(tiles, split, label, slide, band, (height // scale, width // scale), rng)
-        for channel in range(3):
-            enlarged = Image.fromarray(texture[..., channel]).resize((width, height), Image.Resampling.BICUBIC)
-            density[..., channel] += cohort.band_density[channel] * np.asarray(enlarged)
+        density[_pixels(place, 1)] *= np.array(cohort.tint[place.kind], np.float32)
+    for band in reversed(range(len(KINDS))):
+        scale = round(MAGNIFICATIONS[band] / MPP)
+        shape = height // scale, width // scale
+        texture = _band(tiles, split, label, slide, band, shape, rng)
+        density = _enlarged(density, shape) + np.array(cohort.band_density, np.float32) * texture
     glass = ~np.repeat(np.repeat(slide.tissue, CELL, 0), CELL, 1)
     pixels = (255 + _INK) * np.exp(-np.maximum(density, 0.02)) - _INK
     pixels[glass] = GLASS
     return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
+
+
+def _enlarged(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """`(h, w, 3)` float32 -> `(*shape, 3)`, bilinear."""
+    channels = [Image.fromarray(image[..., c]).resize(shape[::-1], Image.Resampling.BILINEAR) for c in range(3)]
+    return np.stack([np.asarray(channel) for channel in channels], axis=-1)
 
 
 def _band(
@@ -192,9 +197,12 @@ def _band(
     texture = _mosaic(healthy, shape, rng)
     cell = round(CELL * MPP / MAGNIFICATIONS[band])
     for place in slide.places:
+        where = _pixels(place, cell)
         if place.kind == band:  # laid anew in every class, so that only the stamps differ
-            kind = "AC" if label == KINDS[band] else "H"
-            texture[_pixels(place, cell)] = _mosaic(stamps(tiles, split, kind), (place.side * cell,) * 2, rng)
+            kind = "AC" if label == "cancer" else "H"
+            texture[where] = OWN_BAND * _mosaic(stamps(tiles, split, kind), (place.side * cell,) * 2, rng)
+        else:
+            texture[where] *= OTHER_BANDS
     return texture
 
 
@@ -235,16 +243,18 @@ def _pixels(place: Place, cell: int) -> tuple[slice, slice]:
 def _make_slide(job: tuple[Path, Path, str, int, Cohort]) -> tuple[dict[str, str], dict]:
     """Writes one slide; its row of the manifest, and its record of places in level-0 pixels."""
     tiles, out, split, number, cohort = job
-    slide_id, label = f"{split}-{number:04d}", CLASSES[number % len(CLASSES)]
+    slide_id, kind = f"{split}-{number:04d}", number % len(KINDS)
+    label = CLASSES[number // len(KINDS) % len(CLASSES)]
     key = [cohort.seed, ("train", "validation", "test").index(split), number]
     plan_rng, paint_rng = (np.random.default_rng(seed) for seed in np.random.SeedSequence(key).spawn(2))
-    slide = plan(cohort, plan_rng)
+    slide = plan(kind, cohort, plan_rng)
     path = Path("slides") / f"{slide_id}.tiff"
     if not (out / path).exists():
         image = paint(tiles, split, label, slide, cohort, paint_rng)
         write_pyramid(out / path, image, MPP, DOWNSAMPLES, quality=cohort.quality, subsampling=(1, 1))
     record = {
         "label": label,
+        "kind": KINDS[kind],
         "tissue_cells": int(slide.tissue.sum()),
         "places": [
             {"kind": KINDS[p.kind], "x": p.column * CELL, "y": p.row * CELL, "side": p.side * CELL}
@@ -264,7 +274,7 @@ def main(
     seed: Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")] = 0,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
 ) -> None:
-    """Composes a cohort of slides whose class is written at one of three magnifications."""
+    """Composes a cohort of slides whose answer is written at one of three magnifications."""
     cohort = Cohort(train=train, validation=validation, test=test, seed=seed)
     for _ in track(make_cohort(tiles, out, cohort, workers), "slides", total=train + validation + test):
         pass

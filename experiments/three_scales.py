@@ -1,0 +1,104 @@
+"""Joint sampling of place and magnification against every reasonable alternative, on slides of three scales.
+
+    python data_prep/three_scale_slides.py TILES runs/three-scales
+    python experiments/three_scales.py runs/three-scales --seeds 3
+
+Every contestant is trained on the same slides with the same networks, and measured on the same test slides with the weights
+of the epoch whose validation loss was least:
+
+- `joint, METHOD`: one attention over place and magnification, drawn by each estimator, or learnt with the gradient of
+  attention-sampling 0.2,
+- `single, X um/px`: attention sampling at one magnification, with as many patches,
+- `uniform`: joint, the attention frozen uniform over the tissue,
+- `all patches, ...`: every cell at one magnification or at all, with gated attention pooling, trained end to end from patches
+  in memory; as many steps as the others, of fewer slides,
+- `overview`: a small convolutional network that sees the overview alone,
+- `colour`: logistic regression on colour histograms of the overview.
+
+Each run writes `experiments/results/three-scales/CONTESTANT-seedK.json`, in a process of its own, and one that is there is not
+run again.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import runs
+import typer
+from three_scales_data import MAGNIFICATIONS
+
+from ats_mag.cli.script import run_script
+
+OUT = runs.RESULTS / "three-scales"
+GRADIENT = "gradient of 0.2"
+JOINT = {f"joint, {m}": {"method": m} for m in ("priority", "sequential", "replacement", GRADIENT)}
+SINGLE = {f"single, {mpp:g} um-px": {"magnifications": (mpp,)} for mpp in MAGNIFICATIONS}
+SAMPLED: dict[str, dict[str, Any]] = {**JOINT, **SINGLE, "uniform": {"uniform": True}}
+ALL = {"all patches, every magnification": {}} | {
+    f"all patches, {mpp:g} um-px": {"magnifications": (mpp,)} for mpp in MAGNIFICATIONS
+}
+CONTESTANTS = (*SAMPLED, *ALL, "overview", "colour")
+
+
+def path_of(contestant: str, seed: int, out: Path = OUT) -> Path:
+    return out / f"{contestant.replace(', ', '-').replace(' ', '-')}-seed{seed}.json"
+
+
+def measure(contestant: str, seed: int, slides: Path, out: Path, epochs: int | None) -> None:
+    """Runs one contestant, unless its result is there."""
+    import three_scales_runs as contests
+    from three_scales_data import Cohort
+    from three_scales_model import Settings
+
+    changed = {} if epochs is None else {"epochs": epochs}
+    settings = Settings(seed=seed, **changed, **(SAMPLED | ALL).get(contestant, {}))
+    cohort = Cohort(slides, settings.overview_mpp)
+    configuration = {"contestant": contestant, "settings": settings.model_dump(), "slides": cohort.description}
+    kind = "sampled" if contestant in SAMPLED else "all patches" if contestant in ALL else contestant
+    model = slides / "models" / path_of(contestant, seed).with_suffix(".keras").name
+    runs.kept(path_of(contestant, seed, out), configuration, lambda: contests.RUN[kind](cohort, settings, model))
+
+
+def main(
+    slides: Annotated[Path, typer.Argument(help="Folder made by data_prep/three_scale_slides.py.")] = Path(
+        "runs/three-scales"
+    ),
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds 0, 1, ...")] = 3,
+    only: Annotated[list[str] | None, typer.Option(help="Contestants to run. [default: all]")] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the results.")] = OUT,
+    threads: Annotated[int, typer.Option(min=1, help="Of TensorFlow.")] = 2,
+    quick: Annotated[bool, typer.Option("--quick", help="One seed and two epochs; choose another --out.")] = False,
+    one: Annotated[int | None, typer.Option(hidden=True)] = None,
+) -> None:
+    """Runs what has no result yet."""
+    unknown = set(only or ()) - set(CONTESTANTS)
+    if unknown:
+        raise typer.BadParameter(f"unknown: {', '.join(sorted(unknown))}; there are {'; '.join(CONTESTANTS)}")
+    if quick and out == OUT:
+        raise typer.BadParameter("--quick measures nothing worth keeping: give another folder with --out")
+    if one is not None and only:
+        import tensorflow as tf
+
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
+        measure(only[0], one, slides, out, 2 if quick else None)
+        return
+    for seed in range(1 if quick else seeds):
+        for contestant in only or CONTESTANTS:
+            if path_of(contestant, seed, out).exists():
+                continue
+            print(f"{contestant}, seed {seed}", flush=True)
+            arguments = [slides, "--only", contestant, "--one", seed, "--out", out, "--threads", threads]
+            command = [sys.executable, __file__, *map(str, arguments), *(["--quick"] if quick else [])]
+            if status := subprocess.run(command, check=False).returncode:
+                sys.exit(f"{contestant}, seed {seed}: ended with status {status}")
+
+
+if __name__ == "__main__":
+    run_script(main)

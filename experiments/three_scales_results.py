@@ -1,0 +1,205 @@
+"""Tables and figures of `three_scales.py` and `ratios.py`, from their result files."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from markdown_table import table
+from runs import RESULTS, load
+
+from ats_mag.evaluation.bootstrap import interval
+
+JOINT = "joint, priority"  # the library's own recipe here, see docs/results.md
+EVERY = "all patches, every magnification"
+SWEEP = "best single magnification (by validation)"
+KINDS = ("fine", "middle", "coarse")
+RESAMPLES = 4000
+
+Run = dict[str, Any]
+
+
+def runs_by_contestant(folder: Path = RESULTS) -> dict[str, dict[int, Run]]:
+    """The runs by contestant and seed, and under `SWEEP`, per seed, that single magnification whose validation loss was least.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    found: dict[str, dict[int, Run]] = {}
+    for run in load("three-scales/*-seed*.json", folder):
+        configuration = run["configuration"]
+        found.setdefault(configuration["contestant"], {})[configuration["settings"]["seed"]] = run
+    single = [runs for name, runs in found.items() if name.startswith("single")]
+    seeds = set.intersection(*(set(runs) for runs in single)) if len(single) > 1 else set()
+    if seeds:
+        found[SWEEP] = {seed: min((runs[seed] for runs in single), key=validation_loss) for seed in sorted(seeds)}
+    return found
+
+
+def validation_loss(run: Run) -> float:
+    """The least of the epochs."""
+    return min(row["validation_loss"] for row in run["history"])
+
+
+def right(runs: dict[int, Run], seeds: list[int]) -> np.ndarray:
+    """Whether each test slide was classified rightly, `(seeds, slides)`."""
+    return np.array(
+        [np.argmax(runs[s]["test_probabilities"], axis=1) == np.array(runs[s]["test_labels"]) for s in seeds], float
+    )
+
+
+def mean_interval(values: np.ndarray) -> tuple[float, float, float]:
+    """The mean of `(seeds, slides)` and its 95 % interval: a bootstrap that draws seeds and slides anew."""
+    rng = np.random.default_rng(0)
+    n_seeds, n_slides = values.shape
+    drawn = [
+        values[rng.integers(n_seeds, size=n_seeds)][:, rng.integers(n_slides, size=n_slides)].mean()
+        for _ in range(RESAMPLES)
+    ]
+    low, high, _ = interval(np.array(drawn), 0.95)
+    return float(values.mean()), float(low), float(high)
+
+
+def contest(folder: Path = RESULTS) -> str:
+    """Accuracy, AUC and what was read, a row per contestant."""
+    found = runs_by_contestant(folder)
+    all_read = float(np.mean([run["patches_per_slide"] for run in found[EVERY].values()])) if EVERY in found else None
+    rows = []
+    for name in sorted(found, key=_order):
+        runs = found[name]
+        seeds = sorted(runs)
+        accuracy, low, high = mean_interval(right(runs, seeds))
+        auc = [runs[s]["test"]["auc"] for s in seeds]
+        patches = [runs[s].get("patches_per_slide") for s in seeds]
+        read = f"{np.mean(patches):.0f}" if None not in patches else ""
+        share = f"{100 * np.mean(patches) / all_read:.1f} %" if read and all_read else ""
+        rows.append(
+            [
+                name.replace("um-px", "um/px"), str(len(seeds)), f"{accuracy:.3f} ({low:.3f} to {high:.3f})",
+                f"{np.mean(auc):.3f} ({min(auc):.3f} to {max(auc):.3f})", read, share, _difference(found, name),
+            ]
+        )  # fmt: skip
+    head = ["", "seeds", "test accuracy (95 %)", "AUC (min to max)", "patches per slide", "pixels, of all patches'"]
+    return table([*head, "joint is better by (95 %)"], rows)
+
+
+def _order(name: str) -> tuple[int, str]:
+    firsts = ("joint, priority", "joint", SWEEP, "single", "uniform", EVERY, "all", "overview", "colour")
+    return next(i for i, first in enumerate(firsts) if name.startswith(first)), name
+
+
+def _difference(found: dict[str, dict[int, Run]], name: str) -> str:
+    """How much more accurate the joint model is, over seeds and slides of both."""
+    seeds = sorted(set(found.get(JOINT, {})) & set(found[name]))
+    if name == JOINT or not seeds:
+        return ""
+    return "{:+.3f} ({:+.3f} to {:+.3f})".format(*mean_interval(right(found[JOINT], seeds) - right(found[name], seeds)))
+
+
+def places(folder: Path = RESULTS) -> str:
+    """Where the attention lies, by kind of place: on it, and of that at the right magnification; the seeds in turn."""
+    rows = []
+    found = runs_by_contestant(folder)
+    for name in sorted(found, key=_order):
+        runs = [found[name][seed] for seed in sorted(found[name])]
+        if name == SWEEP or "places" not in runs[0] or "share_on_its_magnification" not in runs[0]["places"]["fine"]:
+            continue
+        row = [name]
+        for kind in KINDS:
+            on = ", ".join(f"{run['places'][kind]['attention']:.2f}" for run in runs)
+            share = ", ".join(f"{run['places'][kind]['share_on_its_magnification']:.2f}" for run in runs)
+            row += [on, share]
+        rows.append(row)
+    head = [word for kind in KINDS for word in (f"on {kind} places", "of it at their magnification")]
+    return table(["", *head], rows)
+
+
+def exhaustive(folder: Path = RESULTS) -> str:
+    """How the sampled prediction agrees with the expectation over every cell."""
+    rows = []
+    found = runs_by_contestant(folder)
+    for name in sorted(found, key=_order):
+        runs = [found[name][seed] for seed in sorted(found[name])]
+        if name != SWEEP and "exhaustive" in runs[0]:
+            values = [
+                ", ".join(f"{run['exhaustive'][key]:.3f}" for run in runs)
+                for key in ("accuracy", "same_class", "mean_difference")
+            ]
+            rows.append([name.replace("um-px", "um/px"), *values])
+    head = ["", "accuracy over every cell", "same class as sampled", "mean difference of the probabilities"]
+    return table(head, rows)
+
+
+@cache
+def _ratios(folder: Path = RESULTS) -> dict[str, Any]:
+    return json.loads((folder / "ratios.json").read_text())
+
+
+def time_to_accuracy(folder: Path = RESULTS) -> str:
+    """Epochs to an accuracy and what they cost, per seed: the sweep's best, reached by the sweep and by the joint model.
+
+    A validation accuracy is the mean of three epochs, as single ones are noisy.
+    """
+    found, ratios = runs_by_contestant(folder), _ratios(folder)["training"]["seconds"]
+    steps = {name: value["median"] for name, value in ratios.items()}
+    single = {name: runs for name, runs in found.items() if name.startswith("single")}
+    rows = []
+    for seed in sorted(set(found[JOINT]).intersection(*single.values())):
+        curves = {name: smooth(runs[seed]) for name, runs in single.items()}
+        best = max(curve.max() for curve in curves.values())
+        sweep = sum(_epochs_to(c, c.max()) * steps[n.replace("um-px", "um/px")] for n, c in curves.items())
+        joint = smooth(found[JOINT][seed])
+        epochs = _epochs_to(joint, best)
+        cost = epochs * steps["joint"]
+        rows.append(
+            [
+                str(seed), f"{best:.3f}", ", ".join(str(_epochs_to(c, c.max())) for c in curves.values()), str(epochs),
+                f"{sweep / cost:.1f}", f"{joint.max():.3f}",
+            ]
+        )  # fmt: skip
+    head = ["seed", "the sweep's best validation accuracy", "epochs of the sweep, by magnification", "epochs of joint"]
+    return table([*head, "sweep / joint, time", "joint's own best"], rows)
+
+
+def smooth(run: Run) -> np.ndarray:
+    """Validation accuracy per epoch, each the mean of up to three epochs that end there."""
+    accuracy = np.array([row["validation_accuracy"] for row in run["history"]])
+    return np.array([accuracy[max(0, i - 2) : i + 1].mean() for i in range(len(accuracy))])
+
+
+def _epochs_to(curve: np.ndarray, accuracy: float) -> int:
+    """The first epoch, counted from 1, that reaches it; one that comes after the last where none does."""
+    reached = np.flatnonzero(curve >= accuracy - 1e-9)
+    return int(reached[0]) + 1 if len(reached) else len(curve) + 1
+
+
+def training_ratios(folder: Path = RESULTS) -> str:
+    """Seconds for a step of 16 slides."""
+    found = _ratios(folder)["training"]
+    rows = [
+        [name, f"{found['seconds'][name]['median']:.2f}", f"{found['times_joint'][name]:.2f}"]
+        for name in found["seconds"]
+    ]
+    rows.append(["a step at each single magnification", "", f"{found['sweep_times_joint']:.2f}"])
+    return table([f"a training step of {found['slides']} slides", "seconds", "times joint"], rows)
+
+
+def inference_ratios(folder: Path = RESULTS) -> str:
+    """Seconds and memory from a slide's file to its probabilities, by the slide's size."""
+    rows = []
+    for size in _ratios(folder)["inference"]:
+        seconds, peak = size["seconds"], size["peak_mib"]
+        every = "all patches" in seconds
+        rows.append(
+            [
+                f"{size['gigapixels']:.2f}", str(size["patches"]["all patches"]),
+                f"{seconds['joint']['median']:.2f} ({peak['joint']:.0f})",
+                f"{seconds['all patches']['median']:.1f} ({peak['all patches']:.0f})" if every else "not measured",
+                f"{size['all_patches_times_joint']:.0f}" if every else "",
+            ]
+        )  # fmt: skip
+    head = ["gigapixels", "patches, all", "joint: seconds (MiB)", "all patches: seconds (MiB)", "all / joint, time"]
+    return table(head, rows)

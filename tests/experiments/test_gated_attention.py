@@ -1,0 +1,47 @@
+"""Gated attention pooling over bags of different sizes, against the formula slide by slide."""
+
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "experiments"))
+
+pytestmark = pytest.mark.needs_tensorflow
+
+
+def test_pooling_is_the_formula():
+    from gated_attention import GatedAttention
+
+    rng = np.random.default_rng(0)
+    model = GatedAttention(3, 16)
+    sizes = (2, 5, 1)
+    slide = np.repeat(np.arange(3), sizes).astype(np.int32)
+    patches = rng.integers(0, 256, (sum(sizes), 16, 16, 3)).astype(np.uint8)
+    probabilities, attention = (np.asarray(x) for x in model(patches, slide, n_slides=3))
+    features = np.asarray(model.feature(patches.astype("float32")))
+    for number in range(3):
+        mine = slide == number
+        score = (
+            np.asarray(model.tanh(features[mine])) * np.asarray(model.gate(features[mine]))
+        ) @ model.score.kernel.numpy()
+        weight = np.exp(score[:, 0]) / np.exp(score[:, 0]).sum()
+        np.testing.assert_allclose(attention[mine], weight, rtol=1e-4)
+        pooled = weight @ features[mine]
+        np.testing.assert_allclose(probabilities[number], np.asarray(model.head(pooled[None]))[0], rtol=1e-4)
+
+
+def test_a_step_lowers_the_loss():
+    from gated_attention import Bag, GatedAttention, Trainer
+
+    keras.utils.set_random_seed(0)
+    rng = np.random.default_rng(0)
+    trainer = Trainer(GatedAttention(2, 16), keras.optimizers.Adam(1e-3), 16)
+    bags = [Bag(rng.integers(0, 256, (n, 16, 16, 3)).astype(np.uint8), np.zeros((n, 3), np.int32)) for n in (3, 4)]
+    losses = [trainer.step(bags, [0, 1]) for _ in range(20)]
+    assert losses[-1] < losses[0]
+    probabilities, attention = trainer.predict(bags[0])
+    assert probabilities.shape == (2,)
+    assert attention.sum() == pytest.approx(1, abs=1e-5)

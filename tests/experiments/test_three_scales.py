@@ -1,0 +1,129 @@
+"""Slides of three scales, of made tiles: what they show, and every kind of contestant once, in little."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "data_prep"), str(ROOT / "experiments")]
+
+import three_scale_slides as script
+
+pytestmark = pytest.mark.needs_tensorflow
+
+
+@pytest.fixture(scope="module")
+def tiles(tmp_path_factory):
+    """Healthy tiles are noise, the others stripes of the same colour."""
+    folder = tmp_path_factory.mktemp("tiles")
+    rng = np.random.default_rng(0)
+    for split in ("training", "test"):
+        for kind in ("AC", "H"):
+            (folder / split / kind).mkdir(parents=True)
+            for i in range(8):
+                small = rng.integers(60, 200, (32, 32, 3))
+                if kind == "AC":
+                    small = small * 0 + 60 + 140 * (np.arange(32) // 2 % 2)[:, None, None]
+                pixels = np.repeat(np.repeat(small, 7, 0), 7, 1).astype(np.uint8)
+                Image.fromarray(pixels).save(folder / split / kind / f"{i}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folder(tiles, tmp_path_factory):
+    out = tmp_path_factory.mktemp("three-scales")
+    assert len(list(script.make_cohort(tiles, out, script.Cohort(train=8, validation=4, test=4), 2))) == 16
+    return out
+
+
+@pytest.mark.parametrize("kind", range(3))
+def test_places_lie_on_tissue_and_do_not_touch(kind):
+    cohort = script.Cohort()
+    for seed in range(10):
+        plan = script.plan(kind, cohort, np.random.default_rng(seed))
+        taken = np.zeros(plan.tissue.shape, int)
+        assert [(p.kind, p.side) for p in plan.places] == [(kind, cohort.place_side[kind])] * cohort.places
+        for _, row, column, side in plan.places:
+            assert plan.tissue[row : row + side, column : column + side].all()
+            taken[row - 1 : row + side + 1, column - 1 : column + side + 1] += 1
+            assert taken[row : row + side, column : column + side].max() == 1
+
+
+@pytest.mark.parametrize("kind", range(3))
+def test_the_classes_differ_in_one_band_of_the_places(tiles, kind):
+    """Slides of the same random numbers: pixels differ in the places alone, and not where a band averages out."""
+    cohort = script.Cohort()
+    plan = script.plan(kind, cohort, np.random.default_rng(3))
+    images = [
+        script.paint(tiles, "train", label, plan, cohort, np.random.default_rng(4)).astype(int)
+        for label in script.CLASSES
+    ]
+    difference = images[1] - images[0]
+    inside = np.zeros(difference.shape[:2], bool)
+    for place in plan.places:
+        rows, columns = script._pixels(place, script.CELL)
+        assert (difference[rows, columns] != 0).any(-1).mean() > 0.5
+        inside[rows.start - 16 : rows.stop + 16, columns.start - 16 : columns.stop + 16] = True  # enlarged over the edge
+    assert not difference[~inside].any()
+    scale = round(script.MAGNIFICATIONS[kind] / script.MPP)
+    sizes = [side // (scale * 8) * scale * 8 for side in inside.shape]
+    difference = difference[: sizes[0], : sizes[1]].astype(float)
+
+    def seen(downsample):
+        shape = sizes[0] // downsample, downsample, sizes[1] // downsample, downsample, 3
+        return difference.reshape(shape).mean((1, 3)).std()
+
+    assert seen(scale * 8) < 0.25 * seen(scale)
+
+
+def test_splits_share_no_tile(tiles):
+    train, validation = (script.stamps(tiles, split, "H") for split in ("train", "validation"))
+    assert len(train) + len(validation) == 8
+    assert not {s.tobytes() for s in train} & {s.tobytes() for s in validation}
+
+
+def test_another_cohort_in_the_same_folder_is_refused(tiles, folder):
+    with pytest.raises(ValueError, match="holds slides of other settings"):
+        next(script.make_cohort(tiles, folder, script.Cohort(train=9), 1))
+
+
+def test_cells_of_places(folder):
+    from three_scales_data import Cohort
+
+    from ats_mag.lattice import Lattice
+
+    cohort = Cohort(folder, 32.0)
+    lattice = Lattice(32.0, 2, (0.5, 2.0, 8.0), 32)
+    for record in cohort.records["test"]:
+        kind = cohort.places[record["slide_id"]]["kind"]
+        side = script.Cohort().place_side[script.KINDS.index(kind)]
+        counts = {k: cohort.inside(record, k, lattice, (30, 30)).sum() for k in script.KINDS}
+        assert counts == {**dict.fromkeys(script.KINDS, 0), kind: script.Cohort().places * side**2}
+
+
+def test_an_unfinished_cohort_is_named(tmp_path):
+    from three_scales_data import Cohort
+
+    with pytest.raises(
+        FileNotFoundError, match="holds no finished cohort: run `python data_prep/three_scale_slides.py"
+    ):
+        Cohort(tmp_path, 32.0)
+
+
+@pytest.mark.parametrize(
+    "contestant", ["joint, gradient of 0.2", "uniform", "all patches, every magnification", "colour"]
+)
+def test_contestants(folder, tmp_path, contestant):
+    import three_scales as contest
+
+    contest.measure(contestant, 0, folder, tmp_path, epochs=2)
+    found = json.loads(contest.path_of(contestant, 0, tmp_path).read_text())
+    assert np.array(found["test_probabilities"]).shape == (4, 2)
+    assert 0 <= found["test"]["accuracy"] <= 1
+    if contestant != "colour":
+        assert [row["epoch"] for row in found["history"]] == [1, 2]
+        assert all(0 <= kind["attention"] <= 1 for kind in found["places"].values())
