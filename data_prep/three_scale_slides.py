@@ -1,14 +1,14 @@
 """Composes slides whose answer is written at one of three magnifications, from real colon tiles of two kinds.
 
-Every piece of tissue is a sum of three *bands* of texture: the same colon tiles, each reduced to a stamp of 32 x 32 pixels, laid
-side by side at 0.5, at 2 and at 8 um/px. So at each of these magnifications a patch of 32 pixels shows about one tile, over a
-blurred, larger structure and under a finer one that averages out. A slide has a few *places* of one kind, fine, middle or
-coarse, which show on the overview by their stain, in either class, and whose texture is strongest in the band of their kind. All stamps are of healthy tiles, but for those of one band
-in the places of a slide of class `cancer`, which are adenocarcinoma: the fine band in fine places, and so on.
+The pyramid levels at 0.5, 2 and 8 um/px each show a mosaic of *stamps*, colon tiles reduced to 32 x 32 pixels, so that a patch of
+32 pixels shows about one tile at each of these magnifications. A slide has a few *places* of one kind, fine, middle or coarse,
+which show on the overview by their stain, in either class. All stamps are of healthy tiles, but for those in the places of a
+slide of class `cancer`, at the magnification of their kind: there they are adenocarcinoma.
 
-So no single magnification tells more than a third of the slides, the overview shows where to look and not what is there, and each
-cue is real histology, seen at its magnification only: stamps are standardised channel by channel and freed of what is larger
-than an eighth of their side, so that a band says nothing at a view four times as coarse.
+Each level is painted for itself: a real scanner's levels show the same tissue, and these differ on purpose. Only so is it
+certain that a cue is seen at its magnification alone. (Where the three mosaics were added up in one image, the finest view told
+most of the coarse cues, too, by the look of their details.) Stamps are standardised channel by channel and freed of what is
+larger than an eighth of their side, so the overview tells where to look and not what is there.
 
     python data_prep/three_scale_slides.py TILES runs/three-scales
 
@@ -24,7 +24,7 @@ import json
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import typer
@@ -45,7 +45,6 @@ CELL = 128  # level-0 pixels: a stamp of the middle band
 DOWNSAMPLES = (1, 4, 16, 64)
 VALIDATION_SHARE = 0.15  # of the training tiles
 REDUCTION = TILE // STAMP
-OWN_BAND, OTHER_BANDS = 1.8, 0.1  # contrast in a place, of the band of its kind and of the others
 _HIGH_PASS = 4  # pixels of a stamp
 _INK = 8.0
 
@@ -60,7 +59,7 @@ class Cohort(BaseModel):
         places: places per slide.
         place_side: side of a fine, a middle and a coarse place, in cells.
         mean_density: optical density of the stain, per channel (red, green, blue).
-        band_density: deviation of the optical density of each band, per channel.
+        band_density: deviation of the optical density of the stamps, per channel.
         tint: factor of the mean density in the places of each kind, per channel.
         slide_jitter: deviation of the logarithm of a slide's mean density, per channel.
         quality: of JPEG.
@@ -76,7 +75,7 @@ class Cohort(BaseModel):
     places: int = Field(3, ge=1)
     place_side: tuple[int, int, int] = (4, 4, 5)
     mean_density: tuple[float, float, float] = (0.36, 0.85, 0.45)
-    band_density: tuple[float, float, float] = (0.12, 0.16, 0.12)
+    band_density: tuple[float, float, float] = (0.18, 0.24, 0.18)
     tint: tuple[tuple[float, float, float], ...] = ((2.0, 1.2, 1.2), (1.2, 2.0, 1.2), (1.2, 1.2, 2.2))
     slide_jitter: float = 0.07
     quality: int = Field(85, ge=1, le=100)
@@ -164,49 +163,44 @@ def _lay(tissue: np.ndarray, kind: int, cohort: Cohort, rng: np.random.Generator
     return places
 
 
-def paint(tiles: Path, split: str, label: str, slide: Plan, cohort: Cohort, rng: np.random.Generator) -> np.ndarray:
-    """Level 0 of a slide, `(H, W, 3)` uint8."""
-    height, width = (side * CELL for side in slide.tissue.shape)
-    # From the coarsest band down, each enlarged onto the next finer one: stain, coarse, middle, fine.
-    density = np.empty((*slide.tissue.shape, 3), np.float32)
-    density[:] = np.array(cohort.mean_density) * np.exp(rng.normal(0, cohort.slide_jitter, 3))
+def paint(
+    tiles: Path, split: str, label: str, slide: Plan, cohort: Cohort, rng: np.random.Generator
+) -> list[np.ndarray]:
+    """The slide at each of `MAGNIFICATIONS`, `(h, w, 3)` uint8."""
+    stain = np.empty((*slide.tissue.shape, 3), np.float32)
+    stain[:] = np.array(cohort.mean_density) * np.exp(rng.normal(0, cohort.slide_jitter, 3))
     for place in slide.places:
-        density[_pixels(place, 1)] *= np.array(cohort.tint[place.kind], np.float32)
-    for band in reversed(range(len(KINDS))):
-        scale = round(MAGNIFICATIONS[band] / MPP)
-        shape = height // scale, width // scale
-        texture = _band(tiles, split, label, slide, band, shape, rng)
-        density = _enlarged(density, shape) + np.array(cohort.band_density, np.float32) * texture
-    glass = ~np.repeat(np.repeat(slide.tissue, CELL, 0), CELL, 1)
-    pixels = (255 + _INK) * np.exp(-np.maximum(density, 0.02)) - _INK
-    pixels[glass] = GLASS
-    return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
+        stain[_pixels(place, 1)] *= np.array(cohort.tint[place.kind], np.float32)
+    levels = []
+    for band, magnification in enumerate(MAGNIFICATIONS):
+        cell = round(CELL * MPP / magnification)
+        shape = tuple(side * cell for side in slide.tissue.shape)
+        density = _enlarged(stain, cell)
+        density += np.array(cohort.band_density, np.float32) * _texture(tiles, split, label, slide, band, shape, rng)
+        pixels = (255 + _INK) * np.exp(-np.maximum(density, 0.02)) - _INK
+        pixels[~_enlarged(slide.tissue, cell)] = GLASS
+        levels.append(np.clip(np.rint(pixels), 0, 255).astype(np.uint8))
+    return levels
 
 
-def _enlarged(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """`(h, w, 3)` float32 -> `(*shape, 3)`, bilinear."""
-    channels = [Image.fromarray(image[..., c]).resize(shape[::-1], Image.Resampling.BILINEAR) for c in range(3)]
-    return np.stack([np.asarray(channel) for channel in channels], axis=-1)
+def _enlarged(image: np.ndarray, factor: int) -> np.ndarray:
+    return np.repeat(np.repeat(image, factor, 0), factor, 1)
 
 
-def _band(
-    tiles: Path, split: str, label: str, slide: Plan, band: int, shape: tuple[int, int], rng: np.random.Generator
+def _texture(
+    tiles: Path, split: str, label: str, slide: Plan, band: int, shape: tuple[int, ...], rng: np.random.Generator
 ) -> np.ndarray:
-    """The texture of a band at its own magnification, `(h, w, 3)` float32 of mean 0 and deviation 1."""
-    healthy = stamps(tiles, split, "H")
-    texture = _mosaic(healthy, shape, rng)
+    """The mosaic of a magnification, `(*shape, 3)` float32 of mean 0 and deviation 1."""
+    texture = _mosaic(stamps(tiles, split, "H"), shape, rng)
     cell = round(CELL * MPP / MAGNIFICATIONS[band])
     for place in slide.places:
-        where = _pixels(place, cell)
         if place.kind == band:  # laid anew in every class, so that only the stamps differ
             kind = "AC" if label == "cancer" else "H"
-            texture[where] = OWN_BAND * _mosaic(stamps(tiles, split, kind), (place.side * cell,) * 2, rng)
-        else:
-            texture[where] *= OTHER_BANDS
+            texture[_pixels(place, cell)] = _mosaic(stamps(tiles, split, kind), (place.side * cell,) * 2, rng)
     return texture
 
 
-def _mosaic(stamps: np.ndarray, shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+def _mosaic(stamps: np.ndarray, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
     """Stamps side by side, turned and mirrored at random, `(*shape, 3)`; one of them in the middle."""
     rows, columns = (-(-side // STAMP) for side in shape)
     chosen = stamps[rng.integers(len(stamps), size=rows * columns)]
@@ -250,8 +244,15 @@ def _make_slide(job: tuple[Path, Path, str, int, Cohort]) -> tuple[dict[str, str
     slide = plan(kind, cohort, plan_rng)
     path = Path("slides") / f"{slide_id}.tiff"
     if not (out / path).exists():
-        image = paint(tiles, split, label, slide, cohort, paint_rng)
-        write_pyramid(out / path, image, MPP, DOWNSAMPLES, quality=cohort.quality, subsampling=(1, 1))
+        levels = paint(tiles, split, label, slide, cohort, paint_rng)
+        shown = {round(mpp / MPP): level for mpp, level in zip(MAGNIFICATIONS, levels, strict=True)}
+
+        def edit(downsample: int, level: np.ndarray) -> None:
+            if downsample in shown:
+                level[:] = shown[downsample]
+
+        options: dict[str, Any] = {"quality": cohort.quality, "subsampling": (1, 1), "edit_level": edit}
+        write_pyramid(out / path, levels[0], MPP, DOWNSAMPLES, **options)
     record = {
         "label": label,
         "kind": KINDS[kind],

@@ -52,11 +52,12 @@ def table(folder: Path = runs.RESULTS) -> str:
         errors, on_digits = ([test[name] for test in last] for name in ("test_error", "attention_on_digits"))
         seconds = np.mean([test["processor_seconds"] / test["epoch"] for test in last])
         reached = [epochs_to(run) for run in found]
+        spread = f"{min(errors):.3f} to {max(errors):.3f}" if len(found) > 1 else "one seed"
         rows.append(
             [
                 method,
                 ", ".join("not reached" if epochs is None else f"{epochs:.1f}" for epochs in reached),
-                f"{np.mean(errors):.3f} ({min(errors):.3f} to {max(errors):.3f})",
+                f"{np.mean(errors):.3f} ({spread})",
                 f"{np.mean(on_digits):.2f}",
                 f"{seconds:.0f}",
             ]

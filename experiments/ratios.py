@@ -29,7 +29,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 import typer
-from gated_attention import Bag, GatedAttention, Trainer, read_bags
+from gated_attention import GatedAttention, Trainer, read_bags
 from runs import RESULTS, contest, write
 from three_scales_data import CLASSES, MAGNIFICATIONS, Cohort
 from three_scales_model import Settings, classifier

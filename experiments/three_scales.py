@@ -43,6 +43,13 @@ SAMPLED: dict[str, dict[str, Any]] = {**JOINT, **SINGLE, "uniform": {"uniform": 
 ALL = {"all patches, every magnification": {}} | {
     f"all patches, {mpp:g} um-px": {"magnifications": (mpp,)} for mpp in MAGNIFICATIONS
 }
+_ALWAYS = {"overview_mpp", "stride", "seed"}
+_TRAINED = {*_ALWAYS, "batch_size", "epochs", "learning_rate"}
+USED = {
+    "all patches": {*_TRAINED, "magnifications", "patch_size"},
+    "overview": _TRAINED,
+    "colour": _ALWAYS,
+}  # else: all
 CONTESTANTS = (*SAMPLED, *ALL, "overview", "colour")
 
 
@@ -59,8 +66,9 @@ def measure(contestant: str, seed: int, slides: Path, out: Path, epochs: int | N
     changed = {} if epochs is None else {"epochs": epochs}
     settings = Settings(seed=seed, **changed, **(SAMPLED | ALL).get(contestant, {}))
     cohort = Cohort(slides, settings.overview_mpp)
-    configuration = {"contestant": contestant, "settings": settings.model_dump(), "slides": cohort.description}
     kind = "sampled" if contestant in SAMPLED else "all patches" if contestant in ALL else contestant
+    told = settings.model_dump(include=USED.get(kind))
+    configuration = {"contestant": contestant, "settings": told, "slides": cohort.description}
     model = slides / "models" / path_of(contestant, seed).with_suffix(".keras").name
     runs.kept(path_of(contestant, seed, out), configuration, lambda: contests.RUN[kind](cohort, settings, model))
 

@@ -33,8 +33,9 @@ class Settings(BaseModel):
         learning_rate: of Adam; falls along a cosine to a fiftieth.
         stand_out: logit per deviation that a cell stands out of its slide, at the start of training; 0: start uniform.
         hold_epochs: in which the attention stays as it starts, so that features come before it.
-        entropy, magnification_entropy: strengths of the attention's regularisers; the second's is 0 in the second half of the
-            epochs that remain, when slides may settle on a magnification each.
+        entropy, magnification_entropy: strengths of the attention's regularisers.
+        settled_entropy: of the second in the second half of the epochs that remain; below 0 it has every slide settle on a
+            magnification, once all are known.
         auxiliary: see `SlideClassifier`.
         seed: of weights, order and draws.
     """
@@ -49,12 +50,13 @@ class Settings(BaseModel):
     overview_mpp: float = 32.0
     stride: int = 2
     batch_size: int = 16
-    epochs: int = 40
+    epochs: int = 36
     learning_rate: float = 1e-3
     stand_out: float = 2.0
-    hold_epochs: int = 16
+    hold_epochs: int = 12
     entropy: float = 0.002
-    magnification_entropy: float = 0.1
+    magnification_entropy: float = 0.01
+    settled_entropy: float = -0.05
     auxiliary: float = 0.5
     seed: int = 0
 
@@ -104,7 +106,9 @@ def fit(
             if end == settings.epochs:
                 rate = keras.optimizers.schedules.CosineDecay(rate, (free or hold) * steps_per_epoch, alpha=0.02)
                 steps = [free // 2 * steps_per_epoch]
-                settle = keras.optimizers.schedules.PiecewiseConstantDecay(steps, [settings.magnification_entropy, 0.0])
+                settle = keras.optimizers.schedules.PiecewiseConstantDecay(
+                    steps, [settings.magnification_entropy, settings.settled_entropy]
+                )
                 options["callbacks"] = [*callbacks, ats_mag.ScheduleStrength(settle, ats_mag.MagnificationEntropy)]
             model.compile(keras.optimizers.Adam(rate, clipnorm=1.0))
             model.fit(data, epochs=end, initial_epoch=first, **options)

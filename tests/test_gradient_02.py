@@ -48,8 +48,9 @@ def test_what_the_library_computed(golden, case):
 
 def test_strata_are_weighted_apart():
     """Within each magnification 0.2's weights of the attention there, times the magnification's mass."""
-    import ats_mag
     from gradient_02 import SlideClassifier02, weights_of_02
+
+    import ats_mag
 
     model = SlideClassifier02(2, (0.5, 2.0), 32, 5, 16.0, attention=ats_mag.attention_network(2, 2), seed=0)
     attention = np.random.default_rng(1).dirichlet(np.full(2 * 16, 0.7), size=3).reshape(3, 4, 4, 2).astype("float32")

@@ -1,5 +1,6 @@
 """Slides of three scales, of made tiles: what they show, and every kind of contestant once, in little."""
 
+import itertools
 import json
 import sys
 from pathlib import Path
@@ -8,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "data_prep"), str(ROOT / "experiments")]
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "data_prep"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "experiments"))
 
 import three_scale_slides as script
 
@@ -54,30 +55,32 @@ def test_places_lie_on_tissue_and_do_not_touch(kind):
 
 
 @pytest.mark.parametrize("kind", range(3))
-def test_the_classes_differ_in_one_band_of_the_places(tiles, kind):
-    """Slides of the same random numbers: pixels differ in the places alone, and not where a band averages out."""
+def test_the_classes_differ_in_the_places_at_one_magnification(tiles, kind):
+    """Slides of the same random numbers: all pixels are alike, but for those of the places at their magnification."""
     cohort = script.Cohort()
     plan = script.plan(kind, cohort, np.random.default_rng(3))
-    images = [
-        script.paint(tiles, "train", label, plan, cohort, np.random.default_rng(4)).astype(int)
-        for label in script.CLASSES
-    ]
-    difference = images[1] - images[0]
-    inside = np.zeros(difference.shape[:2], bool)
-    for place in plan.places:
-        rows, columns = script._pixels(place, script.CELL)
-        assert (difference[rows, columns] != 0).any(-1).mean() > 0.5
-        inside[rows.start - 16 : rows.stop + 16, columns.start - 16 : columns.stop + 16] = True  # enlarged over the edge
-    assert not difference[~inside].any()
-    scale = round(script.MAGNIFICATIONS[kind] / script.MPP)
-    sizes = [side // (scale * 8) * scale * 8 for side in inside.shape]
-    difference = difference[: sizes[0], : sizes[1]].astype(float)
+    healthy, cancer = (
+        script.paint(tiles, "train", label, plan, cohort, np.random.default_rng(4)) for label in script.CLASSES
+    )
+    for band, mpp in enumerate(script.MAGNIFICATIONS):
+        differ = (healthy[band] != cancer[band]).any(-1)
+        inside = np.zeros(differ.shape, bool)
+        for place in plan.places:
+            inside[script._pixels(place, round(script.CELL * script.MPP / mpp))] = True
+        assert not differ[~inside].any()
+        assert differ[inside].mean() > 0.5 if band == kind else not differ.any()
 
-    def seen(downsample):
-        shape = sizes[0] // downsample, downsample, sizes[1] // downsample, downsample, 3
-        return difference.reshape(shape).mean((1, 3)).std()
 
-    assert seen(scale * 8) < 0.25 * seen(scale)
+def test_every_magnification_is_a_level_painted_for_itself(folder):
+    import openslide
+
+    with openslide.OpenSlide(folder / "slides" / "train-0000.tiff") as slide:
+        assert [round(script.MPP * d, 3) for d in slide.level_downsamples] == [0.5, 2.0, 8.0, 32.0]
+        sizes = slide.level_dimensions
+        views = [np.asarray(slide.read_region((0, 0), level, sizes[level]).convert("L"), float) for level in range(3)]
+    for fine, coarse in itertools.pairwise(views):
+        averaged = fine.reshape(coarse.shape[0], 4, coarse.shape[1], 4).mean((1, 3))
+        assert np.abs(averaged - coarse)[coarse < 200].mean() > 5
 
 
 def test_splits_share_no_tile(tiles):
@@ -108,9 +111,7 @@ def test_cells_of_places(folder):
 def test_an_unfinished_cohort_is_named(tmp_path):
     from three_scales_data import Cohort
 
-    with pytest.raises(
-        FileNotFoundError, match="holds no finished cohort: run `python data_prep/three_scale_slides.py"
-    ):
+    with pytest.raises(FileNotFoundError, match="holds no finished cohort: run `python data_prep/three_scale_slides"):
         Cohort(tmp_path, 32.0)
 
 
