@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from markdown_table import table as markdown
-from runs import RESULTS, load
+from result_files import RESULTS, load
 
 JOINT, SINGLE, COLOUR = "joint", "single", "colour"
 SWEEP = "best single magnification by validation"

@@ -23,7 +23,7 @@ from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-import runs
+import result_files
 import yaml
 from cohort_measures import test_measures, validation_measures
 from cohort_results import COLOUR, JOINT, SINGLE, table
@@ -113,7 +113,7 @@ def measure(cohort: Path, out: Path, seeds: int, only: Sequence[str] | None = No
             path = path_of(contestant, seed, out)
             config = configure(cohort, path.stem, {**changes, **own, "train.seed": seed})
             described = description(read_config(config), contestant, seed)
-            runs.kept(path, described, lambda c=config, n=contestant: _measured(c, n, quick) | more)
+            result_files.kept(path, described, lambda c=config, n=contestant: _measured(c, n, quick) | more)
     print(table(out.name, out))
 
 

@@ -20,7 +20,7 @@ from typing import Annotated
 import typer
 from cohort_runs import STAND_IN, check_quick, make_cohort, measure
 from PIL import Image
-from runs import RESULTS
+from result_files import RESULTS
 from stand_in import tissue
 
 from ats_mag.cli.script import run_script

@@ -23,7 +23,7 @@ import tensorflow as tf
 import typer
 from estimators import logit_gradients
 from gated_attention import read_bags
-from runs import RESULTS, kept
+from result_files import RESULTS, kept
 from three_scales import path_of
 from three_scales_data import Cohort
 from three_scales_model import Settings, classifier

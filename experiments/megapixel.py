@@ -25,13 +25,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import runs
+import result_files
 import typer
 
 from ats_mag.cli.script import run_script
 
 HERE = Path(__file__).resolve().parent
-OUT = runs.RESULTS / "megapixel"
+OUT = result_files.RESULTS / "megapixel"
 
 REFERENCE = "attention-sampling 0.2"
 GRADIENT = "gradient of 0.2"
@@ -124,7 +124,9 @@ def main(
             if method == REFERENCE and reference is None:
                 continue
             configuration = {"method": method, "seed": seed, **shared}
-            runs.kept(path_of(method, seed, out), configuration, partial(measure, configuration, images, reference))
+            result_files.kept(
+                path_of(method, seed, out), configuration, partial(measure, configuration, images, reference)
+            )
 
 
 if __name__ == "__main__":

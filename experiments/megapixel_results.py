@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import runs
+import result_files
 from markdown_table import table as markdown
 
 METHODS = ("sequential", "priority", "replacement", "gradient of 0.2", "attention-sampling 0.2")
@@ -27,13 +27,13 @@ HEAD = (
 Run = dict[str, Any]
 
 
-def load(folder: Path = runs.RESULTS) -> dict[str, list[Run]]:
+def load(folder: Path = result_files.RESULTS) -> dict[str, list[Run]]:
     """The runs of each method that has some, by seed.
 
     Raises:
         FileNotFoundError: there is none.
     """
-    found = runs.load("megapixel/*-seed*.json", folder)
+    found = result_files.load("megapixel/*-seed*.json", folder)
     found.sort(key=lambda run: run["configuration"]["seed"])
     by_method = {m: [run for run in found if run["configuration"]["method"] == m] for m in METHODS}
     return {method: of_method for method, of_method in by_method.items() if of_method}
@@ -44,7 +44,7 @@ def epochs_to(run: Run, error: float = HALF) -> float | None:
     return next((test["epoch"] for test in run["tests"] if test["test_error"] <= error), None)
 
 
-def table(folder: Path = runs.RESULTS) -> str:
+def table(folder: Path = result_files.RESULTS) -> str:
     """A row for each method that was run; see `load`."""
     rows = []
     for method, found in load(folder).items():
@@ -65,7 +65,7 @@ def table(folder: Path = runs.RESULTS) -> str:
     return markdown(HEAD, rows)
 
 
-def figure(path: Path, folder: Path = runs.RESULTS) -> None:
+def figure(path: Path, folder: Path = result_files.RESULTS) -> None:
     """Draws test error against epochs: a thin line for each seed, a thick one for their mean; see `load`."""
     from matplotlib.figure import Figure
 

@@ -26,19 +26,19 @@ from typing import Annotated, Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
+import memory
 import numpy as np
 import tensorflow as tf
 import typer
 from gated_attention import GatedAttention, Trainer, read_bags
-from runs import RESULTS, contest, write
+from giant import write_giant
+from result_files import RESULTS, contest, write
 from three_scales_data import CLASSES, MAGNIFICATIONS, Cohort
 from three_scales_model import Settings, classifier
 from three_scales_runs import ALL_PATCHES_BATCH
 
-import memory
 from ats_mag.cli.script import run_script
 from ats_mag.inference import slide_inputs
-from giant import write_giant
 
 SIDES = (7072, 14144, 28288, 56576)  # 0.05 to 3.2 gigapixels, whole at every level of the pyramid
 QUICK_SIDES = (2048, 4096)

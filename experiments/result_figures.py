@@ -11,7 +11,7 @@ import megapixel_results
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from runs import RESULTS
+from result_files import RESULTS
 from three_scales_results import EVERY, JOINT, runs_by_contestant, smooth
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "results"

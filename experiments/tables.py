@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import cohort_results
+import megapixel_results
 import three_scales_results as three_scales
 from markdown_table import table
 
@@ -214,6 +215,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "scanners": scanners,
     "glas": glas,
     "adaptive": adaptive,
+    "megapixel": megapixel_results.table,
     "three-scales": three_scales.contest,
     "three-scales-places": three_scales.places,
     "three-scales-exhaustive": three_scales.exhaustive,

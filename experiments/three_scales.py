@@ -29,13 +29,13 @@ from typing import Annotated, Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-import runs
+import result_files
 import typer
 from three_scales_data import MAGNIFICATIONS
 
 from ats_mag.cli.script import run_script
 
-OUT = runs.RESULTS / "three-scales"
+OUT = result_files.RESULTS / "three-scales"
 GRADIENT = "gradient of 0.2"
 JOINT = {f"joint, {m}": {"method": m} for m in ("priority", "sequential", "replacement", GRADIENT)}
 SINGLE = {f"single, {mpp:g} um-px": {"magnifications": (mpp,)} for mpp in MAGNIFICATIONS}
@@ -70,7 +70,9 @@ def measure(contestant: str, seed: int, slides: Path, out: Path, epochs: int | N
     told = settings.model_dump(include=USED.get(kind))
     configuration = {"contestant": contestant, "settings": told, "slides": cohort.description}
     model = slides / "models" / path_of(contestant, seed).with_suffix(".keras").name
-    runs.kept(path_of(contestant, seed, out), configuration, lambda: contests.RUN[kind](cohort, settings, model))
+    result_files.kept(
+        path_of(contestant, seed, out), configuration, lambda: contests.RUN[kind](cohort, settings, model)
+    )
 
 
 def main(

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from markdown_table import table
-from runs import RESULTS, load
+from result_files import RESULTS, load
 
 from ats_mag.evaluation.bootstrap import interval
 
