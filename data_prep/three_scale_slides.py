@@ -67,11 +67,11 @@ class Cohort(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    train: int = Field(240, ge=0)
-    validation: int = Field(60, ge=0)
+    train: int = Field(720, ge=0)
+    validation: int = Field(120, ge=0)
     test: int = Field(120, ge=0)
     seed: int = Field(0, ge=0)
-    tissue_side: tuple[int, int] = (17, 20)
+    tissue_side: tuple[int, int] = (15, 17)
     places: int = Field(3, ge=1)
     place_side: tuple[int, int, int] = (4, 4, 5)
     mean_density: tuple[float, float, float] = (0.36, 0.85, 0.45)

@@ -13,9 +13,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers, ops
+from stain_free import stain_free_network
 
 import ats_mag
-from ats_mag.networks import feature_network
 
 
 class Bag(NamedTuple):
@@ -44,7 +44,7 @@ class GatedAttention(keras.Model):
 
     def __init__(self, n_classes: int, patch_size: int, hidden: int = 64) -> None:
         super().__init__()
-        self.feature = feature_network(patch_size)
+        self.feature = stain_free_network(patch_size)
         self.tanh = layers.Dense(hidden, activation="tanh")
         self.gate = layers.Dense(hidden, activation="sigmoid")
         self.score = layers.Dense(1, use_bias=False)

@@ -117,7 +117,7 @@ def main(
     shared = {
         "images": images_of(images), "most_images": QUICK_IMAGES if quick else None,
         "epochs": 1 if quick else epochs, "tests_per_epoch": tests_per_epoch, "batch": batch,
-        "n_patches": n_patches, "patch_size": patch_size, "learning_rate": learning_rate, "threads": threads,
+        "n_patches": n_patches, "patch_size": patch_size, "learning_rate": learning_rate, "clipped": "norm of all gradients to 1", "threads": threads,
     }  # fmt: skip
     for seed in range(1 if quick else seeds):
         for method in only or METHODS:

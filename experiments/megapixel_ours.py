@@ -44,7 +44,7 @@ class Contestant:
         features = keras.ops.reshape(feature(features), (-1, n_patches, 32))
         probabilities = keras.layers.Dense(10, activation="softmax")(ats_mag.Expectation()([features, weight]))
         self._model = keras.Model([x_low, x_high], probabilities)
-        optimizer = keras.optimizers.Adam(settings["learning_rate"], clipnorm=1)
+        optimizer = keras.optimizers.Adam(settings["learning_rate"], global_clipnorm=1)  # as its Keras clips
         self._model.compile(optimizer, "categorical_crossentropy")
         self._inspected = keras.Model([x_low, x_high], [probabilities, map_])
 

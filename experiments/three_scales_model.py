@@ -8,11 +8,11 @@ from typing import Any
 import keras
 from gradient_02 import SlideClassifier02
 from pydantic import BaseModel, ConfigDict
+from stain_free import stain_free_network
 from stand_out import stand_out_network
 from three_scales_data import CLASSES, MAGNIFICATIONS
 
 import ats_mag
-from ats_mag.networks import feature_network
 
 GRADIENT = "gradient of 0.2"
 
@@ -46,16 +46,16 @@ class Settings(BaseModel):
     method: str = "priority"
     uniform: bool = False
     patch_size: int = 32
-    n_patches: int = 48
+    n_patches: int = 15
     overview_mpp: float = 32.0
     stride: int = 2
     batch_size: int = 16
-    epochs: int = 36
+    epochs: int = 30
     learning_rate: float = 1e-3
     stand_out: float = 2.0
     hold_epochs: int = 12
     entropy: float = 0.002
-    magnification_entropy: float = 0.01
+    magnification_entropy: float = 0.0
     settled_entropy: float = -0.05
     auxiliary: float = 0.5
     seed: int = 0
@@ -74,7 +74,7 @@ def classifier(settings: Settings) -> ats_mag.SlideClassifier:
         settings.n_patches,
         settings.overview_mpp,
         attention=attention,
-        feature=feature_network(settings.patch_size),
+        feature=stain_free_network(settings.patch_size),
         method="sequential" if settings.method == GRADIENT else settings.method,
         explore_steps=0,
         normalize_features=False,  # they are of equal norm already

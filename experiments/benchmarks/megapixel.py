@@ -34,7 +34,7 @@ class Step:
         (x_low, x_high), _ = self._batch
         self._model = mnist_model(x_low.shape[1:], x_high.shape[1:], *self._settings)
         self._model.compile(
-            keras.optimizers.Adam(1e-3, clipnorm=1), "categorical_crossentropy", jit_compile=self._jit_compile
+            keras.optimizers.Adam(1e-3, global_clipnorm=1), "categorical_crossentropy", jit_compile=self._jit_compile
         )
         return int(sum(np.prod(weight.shape) for weight in self._model.trainable_weights))
 
