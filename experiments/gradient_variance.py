@@ -49,7 +49,7 @@ def problem(model: ats_mag.SlideClassifier, inputs: dict[str, Any], label: int) 
     phi = tf.constant((attention @ features)[None], tf.float32)
     with tf.GradientTape() as tape:
         tape.watch(phi)
-        loss = keras.losses.sparse_categorical_crossentropy([label], model.activation(model.head(phi)))
+        loss = keras.losses.sparse_categorical_crossentropy(tf.constant([label]), model.activation(model.head(phi)))
     return attention, features @ tape.gradient(loss, phi).numpy()[0]
 
 

@@ -3,8 +3,8 @@
     python data_prep/three_scale_slides.py TILES runs/three-scales
     python experiments/three_scales.py runs/three-scales --seeds 3
 
-Every contestant is trained on the same slides with the same networks, and measured on the same test slides with the weights
-of the epoch whose validation loss was least:
+Every contestant is trained on the same slides with the same networks, and measured on the same test slides as it is after the last
+epoch; no epoch is chosen:
 
 - `joint, METHOD`: one attention over place and magnification, drawn by each estimator, or learnt with the gradient of
   attention-sampling 0.2,

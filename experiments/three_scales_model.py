@@ -50,10 +50,10 @@ class Settings(BaseModel):
     overview_mpp: float = 32.0
     stride: int = 2
     batch_size: int = 16
-    epochs: int = 30
+    epochs: int = 40
     learning_rate: float = 1e-3
-    stand_out: float = 2.0
-    hold_epochs: int = 12
+    stand_out: float = 3.0
+    hold_epochs: int = 20
     entropy: float = 0.002
     magnification_entropy: float = 0.0
     settled_entropy: float = -0.05

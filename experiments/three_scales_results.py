@@ -23,7 +23,8 @@ Run = dict[str, Any]
 
 
 def runs_by_contestant(folder: Path = RESULTS) -> dict[str, dict[int, Run]]:
-    """The runs by contestant and seed, and under `SWEEP`, per seed, that single magnification whose validation loss was least.
+    """The runs by contestant and seed, and under `SWEEP`, per seed, that single magnification whose validation
+    accuracy was highest at the end.
 
     Raises:
         FileNotFoundError: there is none.
@@ -35,13 +36,10 @@ def runs_by_contestant(folder: Path = RESULTS) -> dict[str, dict[int, Run]]:
     single = [runs for name, runs in found.items() if name.startswith("single")]
     seeds = set.intersection(*(set(runs) for runs in single)) if len(single) > 1 else set()
     if seeds:
-        found[SWEEP] = {seed: min((runs[seed] for runs in single), key=validation_loss) for seed in sorted(seeds)}
+        found[SWEEP] = {
+            seed: max((runs[seed] for runs in single), key=lambda run: smooth(run)[-1]) for seed in sorted(seeds)
+        }
     return found
-
-
-def validation_loss(run: Run) -> float:
-    """The least of the epochs."""
-    return min(row["validation_loss"] for row in run["history"])
 
 
 def right(runs: dict[int, Run], seeds: list[int]) -> np.ndarray:
@@ -66,7 +64,8 @@ def mean_interval(values: np.ndarray) -> tuple[float, float, float]:
 def contest(folder: Path = RESULTS) -> str:
     """Accuracy, AUC and what was read, a row per contestant."""
     found = runs_by_contestant(folder)
-    all_read = float(np.mean([run["patches_per_slide"] for run in found[EVERY].values()])) if EVERY in found else None
+    joint = found.get(JOINT, {}).values()
+    all_read = float(np.mean([run["cells_per_slide"] for run in joint])) if joint else None
     rows = []
     for name in sorted(found, key=_order):
         runs = found[name]

@@ -25,13 +25,12 @@ UNIFORM_PASSES = 5
 
 
 class Watch(keras.callbacks.Callback):
-    """Validates after each epoch, and keeps the history and the weights of the least validation loss."""
+    """Validates after each epoch, and keeps the history."""
 
     def __init__(self, predict: Callable[[], np.ndarray], labels: np.ndarray) -> None:
         super().__init__()
         self.predict, self.labels = predict, labels
         self.history: list[dict[str, float]] = []
-        self.best: list[np.ndarray] = []
         self.seconds = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
@@ -43,17 +42,11 @@ class Watch(keras.callbacks.Callback):
         row = {"epoch": epoch + 1, "processor_seconds": round(self.seconds, 2)}
         row |= {name: round(float(value), 5) for name, value in (logs or {}).items()}
         row |= {f"validation_{name}": round(value, 5) for name, value in found.items()}
-        if not self.best or found["loss"] < min(r["validation_loss"] for r in self.history):
-            self.best = [np.array(w) for w in self.model.get_weights()]
         self.history.append(row)
         if epoch % 5 == 4:
             print(
                 " ", {key: row[key] for key in ("epoch", "loss", "validation_loss", "validation_accuracy")}, flush=True
             )
-
-    @property
-    def best_epoch(self) -> int:
-        return int(np.argmin([row["validation_loss"] for row in self.history])) + 1
 
 
 def score(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
@@ -68,7 +61,6 @@ def score(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
 def result(cohort: Cohort, watch: Watch, probabilities: np.ndarray, **more: Any) -> dict[str, Any]:
     return {
         **tested(cohort, probabilities),
-        "best_epoch": watch.best_epoch,
         **more,
         "peak_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
         "history": watch.history,
@@ -90,7 +82,6 @@ def sampled(cohort: Cohort, settings: Settings, path: Path) -> dict[str, Any]:
     validation, test = (cohort.dataset(split, TEST_BATCH) for split in ("validation", "test"))
     watch = Watch(lambda: model.predict(validation, verbose=0), cohort.labels["validation"])
     fit(model, data, settings, steps, [watch])
-    model.set_weights(watch.best)
     path.parent.mkdir(parents=True, exist_ok=True)
     model.save(path)
     passes = [model.predict(test, verbose=0) for _ in range(UNIFORM_PASSES if settings.uniform else 1)]
@@ -146,7 +137,6 @@ def all_patches(cohort: Cohort, settings: Settings, path: Path) -> dict[str, Any
             chosen, order = order[:ALL_PATCHES_BATCH], order[ALL_PATCHES_BATCH:]
             losses.append(trainer.step([bags["train"][i] for i in chosen], cohort.labels["train"][chosen]))
         watch.on_epoch_end(epoch, {"loss": np.mean(losses)})
-    model.set_weights(watch.best)
     path.parent.mkdir(parents=True, exist_ok=True)
     model.save_weights(path.with_suffix(".weights.h5"))
     probabilities, maps = [], []
@@ -188,7 +178,6 @@ def overview(cohort: Cohort, settings: Settings, path: Path) -> dict[str, Any]:
     model.compile(keras.optimizers.Adam(rate, clipnorm=1.0), "sparse_categorical_crossentropy")
     train = train.map(lambda x, y: (x["overview"], y))
     model.fit(train, epochs=settings.epochs, shuffle=False, verbose=0, callbacks=[watch])
-    model.set_weights(watch.best)
     return result(cohort, watch, model.predict(data["test"], verbose=0))
 
 

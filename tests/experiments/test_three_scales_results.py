@@ -1,0 +1,82 @@
+"""Tables of the contest, from made-up result files."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "experiments"))
+
+import three_scales_results as results
+
+TRUTH = [0, 1] * 10
+
+
+def write(folder, contestant, seed, wrong, accuracies):
+    predicted = np.array(TRUTH)
+    predicted[:wrong] = 1 - predicted[:wrong]
+    history = [{"epoch": i + 1, "validation_accuracy": accuracy} for i, accuracy in enumerate(accuracies)]
+    run = {
+        "configuration": {"contestant": contestant, "settings": {"seed": seed}},
+        "test": {"auc": 0.9},
+        "test_labels": TRUTH,
+        "test_probabilities": np.eye(2)[predicted].tolist(),
+        "history": history,
+        "patches_per_slide": 15,
+        "cells_per_slide": 600.0,
+    }
+    folder = folder / "three-scales"
+    folder.mkdir(exist_ok=True)
+    (folder / f"{contestant.replace(', ', '-').replace(' ', '-')}-seed{seed}.json").write_text(json.dumps(run))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for seed in (0, 1):
+        write(tmp_path, results.JOINT, seed, 0, [0.5, 0.9, 1.0])
+        write(tmp_path, "single, 0.5 um-px", seed, 6, [0.5, 0.6, 0.6])
+        write(tmp_path, "single, 2 um-px", seed, 8 + seed, [0.6 - 0.2 * seed, 0.7 - 0.2 * seed, 0.6])
+    return tmp_path
+
+
+def test_the_sweep_chooses_by_validation_and_not_by_the_test(folder):
+    chosen = results.runs_by_contestant(folder)[results.SWEEP]
+    assert {seed: run["configuration"]["contestant"] for seed, run in chosen.items()} == {
+        0: "single, 2 um-px",
+        1: "single, 0.5 um-px",
+    }
+
+
+def test_contest(folder):
+    lines = results.contest(folder).splitlines()
+    cells = {line.split(" | ")[0].strip("| "): [c.strip(" |") for c in line.split(" | ")[1:]] for line in lines[2:]}
+    assert cells[results.JOINT][:1] == ["2"]
+    assert cells[results.JOINT][1] == "1.000 (1.000 to 1.000)"
+    assert cells["single, 0.5 um/px"][1].startswith("0.700 (")
+    assert cells["single, 0.5 um/px"][4] == "2.5 %"
+    assert cells["single, 0.5 um/px"][5].startswith("+0.300 (+")
+    assert cells[results.SWEEP][5].startswith("+0.350 (+")
+    assert list(cells) == [results.JOINT, results.SWEEP, "single, 0.5 um/px", "single, 2 um/px"]
+
+
+def test_an_interval_holds_what_seeds_and_slides_allow():
+    rng = np.random.default_rng(0)
+    values = (rng.random((3, 100)) < 0.8).astype(float)
+    mean, low, high = results.mean_interval(values)
+    assert low < mean < high
+    assert 0.03 < high - low < 0.3
+    assert results.mean_interval(np.ones((2, 5))) == (1, 1, 1)
+
+
+def test_epochs_to_an_accuracy():
+    run = {"history": [{"validation_accuracy": a} for a in (0.5, 0.5, 0.8, 1.0, 1.0)]}
+    np.testing.assert_allclose(results.smooth(run), [0.5, 0.5, 0.6, 2.3 / 3, 2.8 / 3])
+    assert results._epochs_to(results.smooth(run), 0.6) == 3
+    assert results._epochs_to(results.smooth(run), 0.99) == 6
+
+
+def test_nothing_measured_is_said(tmp_path):
+    with pytest.raises(FileNotFoundError, match="three-scales"):
+        results.contest(tmp_path)
