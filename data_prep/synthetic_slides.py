@@ -16,17 +16,15 @@ density, drowns what is left of a tile's architecture at the overview's resoluti
 
 from __future__ import annotations
 
-import csv
 import functools
-import json
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import numpy as np
 import typer
+from composed_cohort import write_cohort
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 from rich.progress import track
@@ -108,27 +106,12 @@ def make_cohort(tiles: Path, out: Path, cohort: Cohort, workers: int = 2) -> Ite
     Raises:
         ValueError: a folder without tiles, tissue too small for its places, or an `out` that holds another cohort.
     """
-    (out / "slides").mkdir(parents=True, exist_ok=True)
-    description = out / "cohort.json"
-    if description.exists() and description.read_text() != cohort.model_dump_json(indent=2):
-        raise ValueError(f"{str(out)!r} holds slides of other settings, see its cohort.json: choose another folder")
-    description.write_text(cohort.model_dump_json(indent=2))
     jobs = []
     for split, number in (("train", cohort.train), ("test", cohort.test)):
         for i in range(number):
             label = list(LABELS)[i % 2]
             jobs.append((str(tiles), str(out), split, i, label, cohort))
-    rows, places = [], {}
-    with ProcessPoolExecutor(workers) as pool:
-        for row, record in pool.map(_make_slide, jobs):
-            rows.append(row)
-            places[row["slide_id"]] = record
-            yield row["slide_id"]
-    with open(out / "manifest.csv", "w", newline="") as file:
-        writer = csv.DictWriter(file, ["slide_id", "patient_id", "path", "label", "mpp", "split"])
-        writer.writeheader()
-        writer.writerows(rows)
-    (out / "places.json").write_text(json.dumps(places, indent=1))
+    yield from write_cohort(out, cohort, jobs, _make_slide, workers)
 
 
 def compose(tiles: Path, split: str, label: str, cohort: Cohort, rng: np.random.Generator) -> Slide:

@@ -18,16 +18,14 @@ training tiles are divided between training and validation slides.
 
 from __future__ import annotations
 
-import csv
 import functools
-import json
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import typer
+from composed_cohort import write_cohort
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 from rich.progress import track
@@ -111,27 +109,12 @@ def make_cohort(tiles: Path, out: Path, cohort: Cohort, workers: int = 2) -> Ite
     Raises:
         ValueError: a folder without tiles, tissue too small for its places, or an `out` that holds another cohort.
     """
-    (out / "slides").mkdir(parents=True, exist_ok=True)
-    description = out / "cohort.json"
-    if description.exists() and description.read_text() != cohort.model_dump_json(indent=2):
-        raise ValueError(f"{str(out)!r} holds slides of other settings, see its cohort.json: choose another folder")
-    description.write_text(cohort.model_dump_json(indent=2))
     jobs = [
         (tiles, out, split, i, cohort)
         for split, number in (("train", cohort.train), ("validation", cohort.validation), ("test", cohort.test))
         for i in range(number)
     ]
-    rows, places = [], {}
-    with ProcessPoolExecutor(workers) as pool:
-        for row, record in pool.map(_make_slide, jobs):
-            rows.append(row)
-            places[row["slide_id"]] = record
-            yield row["slide_id"]
-    with open(out / "manifest.csv", "w", newline="") as file:
-        writer = csv.DictWriter(file, ["slide_id", "patient_id", "path", "label", "mpp", "split"])
-        writer.writeheader()
-        writer.writerows(rows)
-    (out / "places.json").write_text(json.dumps(places, indent=1))
+    yield from write_cohort(out, cohort, jobs, _make_slide, workers)
 
 
 def plan(kind: int, cohort: Cohort, rng: np.random.Generator) -> Plan:

@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from result_files import RESULTS
-from three_scales_results import EVERY, JOINT, runs_by_contestant, smooth
+from three_scales_results import EVERY, JOINT, Run, runs_by_contestant, smooth
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "results"
 # Okabe and Ito's colours, which the colour-blind can tell apart.
@@ -42,7 +42,7 @@ def curves(path: Path) -> None:
     ):
         for name, (colour, words) in names.items():
             if name in found:
-                _lines(axes, [smooth(run) for run in found[name].values()], colour, words)
+                _lines(axes, list(found[name].values()), colour, words)
         axes.set(xlabel="epochs", title=title, ylim=(0.2, 1.02))
         axes.grid(alpha=0.3)
         axes.legend(frameon=False, fontsize=8)
@@ -50,11 +50,12 @@ def curves(path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
-def _lines(axes: Axes, lines: list[np.ndarray], colour: str, label: str) -> None:
-    epochs = np.arange(len(lines[0])) + 1
+def _lines(axes: Axes, runs: list[Run], colour: str, label: str) -> None:
+    epochs, lines = [row["epoch"] for row in runs[0]["history"]], [smooth(run) for run in runs]
     for line in lines:
         axes.plot(epochs, line, color=colour, lw=0.7, alpha=0.45)
-    axes.plot(epochs, np.mean(lines, axis=0), color=colour, lw=2.2, label=f"{label} ({len(lines)} seeds)")
+    seeds = f"{len(lines)} seed{'s' * (len(lines) > 1)}"
+    axes.plot(epochs, np.mean(lines, axis=0), color=colour, lw=2.2, label=f"{label} ({seeds})")
 
 
 def variance(path: Path) -> None:

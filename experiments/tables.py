@@ -219,6 +219,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "three-scales": three_scales.contest,
     "three-scales-places": three_scales.places,
     "three-scales-exhaustive": three_scales.exhaustive,
+    "three-scales-cost": three_scales.cost,
     "time-to-accuracy": three_scales.time_to_accuracy,
     "training-ratios": three_scales.training_ratios,
     "inference-ratios": three_scales.inference_ratios,

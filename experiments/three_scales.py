@@ -31,12 +31,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import result_files
 import typer
-from three_scales_data import MAGNIFICATIONS
+from three_scales_data import MAGNIFICATIONS, Cohort
+from three_scales_model import GRADIENT, Settings
 
 from ats_mag.cli.script import run_script
 
 OUT = result_files.RESULTS / "three-scales"
-GRADIENT = "gradient of 0.2"
 JOINT = {f"joint, {m}": {"method": m} for m in ("priority", "sequential", "replacement", GRADIENT)}
 SINGLE = {f"single, {mpp:g} um-px": {"magnifications": (mpp,)} for mpp in MAGNIFICATIONS}
 SAMPLED: dict[str, dict[str, Any]] = {**JOINT, **SINGLE, "uniform": {"uniform": True}}
@@ -57,21 +57,31 @@ def path_of(contestant: str, seed: int, out: Path = OUT) -> Path:
     return out / f"{contestant.replace(', ', '-').replace(' ', '-')}-seed{seed}.json"
 
 
-def measure(contestant: str, seed: int, slides: Path, out: Path, epochs: int | None) -> None:
+def kind_of(contestant: str) -> str:
+    return "sampled" if contestant in SAMPLED else "all patches" if contestant in ALL else contestant
+
+
+def settings_of(contestant: str, seed: int, quick: bool) -> Settings:
+    changed = {"epochs": 2} if quick else {}
+    return Settings(seed=seed, **changed, **(SAMPLED | ALL).get(contestant, {}))
+
+
+def configuration_of(contestant: str, settings: Settings, cohort: Cohort) -> dict[str, Any]:
+    """What a result depends on."""
+    told = settings.model_dump(mode="json", include=USED.get(kind_of(contestant)))
+    return {"contestant": contestant, "settings": told, "slides": cohort.description}
+
+
+def measure(contestant: str, seed: int, cohort: Cohort, out: Path, quick: bool) -> None:
     """Runs one contestant, unless its result is there."""
     import three_scales_runs as contests
-    from three_scales_data import Cohort
-    from three_scales_model import Settings
 
-    changed = {} if epochs is None else {"epochs": epochs}
-    settings = Settings(seed=seed, **changed, **(SAMPLED | ALL).get(contestant, {}))
-    cohort = Cohort(slides, settings.overview_mpp)
-    kind = "sampled" if contestant in SAMPLED else "all patches" if contestant in ALL else contestant
-    told = settings.model_dump(include=USED.get(kind))
-    configuration = {"contestant": contestant, "settings": told, "slides": cohort.description}
-    model = slides / "models" / path_of(contestant, seed).with_suffix(".keras").name
+    settings = settings_of(contestant, seed, quick)
+    model = cohort.folder / "models" / path_of(contestant, seed).with_suffix(".keras").name
     result_files.kept(
-        path_of(contestant, seed, out), configuration, lambda: contests.RUN[kind](cohort, settings, model)
+        path_of(contestant, seed, out),
+        configuration_of(contestant, settings, cohort),
+        lambda: contests.RUN[kind_of(contestant)](cohort, settings, model),
     )
 
 
@@ -97,11 +107,14 @@ def main(
 
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(threads)
-        measure(only[0], one, slides, out, 2 if quick else None)
+    cohort = Cohort(slides, Settings().overview_mpp)
+    if one is not None and only:
+        measure(only[0], one, cohort, out, quick)
         return
     for seed in range(1 if quick else seeds):
         for contestant in only or CONTESTANTS:
-            if path_of(contestant, seed, out).exists():
+            configuration = configuration_of(contestant, settings_of(contestant, seed, quick), cohort)
+            if result_files.read(path_of(contestant, seed, out), configuration):
                 continue
             print(f"{contestant}, seed {seed}", flush=True)
             arguments = [slides, "--only", contestant, "--one", seed, "--out", out, "--threads", threads]

@@ -18,6 +18,7 @@ EVERY = "all patches, every magnification"
 SWEEP = "best single magnification (by validation)"
 KINDS = ("fine", "middle", "coarse")
 RESAMPLES = 4000
+LOSS = 0.4  # a constant guess has 0.69
 
 Run = dict[str, Any]
 
@@ -132,6 +133,29 @@ def exhaustive(folder: Path = RESULTS) -> str:
     return table(head, rows)
 
 
+def cost(folder: Path = RESULTS) -> str:
+    """What training took: processor time, memory, and epochs to a validation loss, by seed."""
+    rows = []
+    found = runs_by_contestant(folder)
+    for name in sorted(found, key=_order):
+        runs = [found[name][seed] for seed in sorted(found[name])]
+        if name == SWEEP or "history" not in runs[0]:
+            continue
+        seconds = []
+        for run in runs:
+            slides = run.get("slides_per_epoch", run["configuration"]["slides"]["train"])
+            seconds.append(run["history"][-1]["processor_seconds"] / run["history"][-1]["epoch"] / slides)
+        reached = [
+            next((str(row["epoch"]) for row in run["history"] if row["validation_loss"] <= LOSS), "not reached")
+            for run in runs
+        ]
+        peak = max(run["peak_mib"] for run in runs)
+        row = [name.replace("um-px", "um/px"), f"{1e3 * np.mean(seconds):.0f}", f"{peak / 1024:.1f}"]
+        rows.append([*row, ", ".join(reached)])
+    head = ["", "processor ms per training slide", "peak memory, GiB", f"epochs to a validation loss of {LOSS}"]
+    return table(head, rows)
+
+
 @cache
 def _ratios(folder: Path = RESULTS) -> dict[str, Any]:
     return json.loads((folder / "ratios.json").read_text())
@@ -164,9 +188,9 @@ def time_to_accuracy(folder: Path = RESULTS) -> str:
 
 
 def smooth(run: Run) -> np.ndarray:
-    """Validation accuracy per epoch, each the mean of up to three epochs that end there."""
-    accuracy = np.array([row["validation_accuracy"] for row in run["history"]])
-    return np.array([accuracy[max(0, i - 2) : i + 1].mean() for i in range(len(accuracy))])
+    """Validation accuracy at each epoch that was validated, the mean of those among the three epochs that end there."""
+    epochs, accuracy = (np.array([row[key] for row in run["history"]]) for key in ("epoch", "validation_accuracy"))
+    return np.array([accuracy[(epochs > last - 3) & (epochs <= last)].mean() for last in epochs])
 
 
 def _epochs_to(curve: np.ndarray, accuracy: float) -> int:

@@ -11,10 +11,10 @@ from PIL import Image
 
 from ats_mag.manifest import read_manifest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "data_prep"))
 
-from data_prep import synthetic_slides
-from data_prep.synthetic_slides import GLASS, TILE, compose, make_cohort, paint
+import synthetic_slides
+from synthetic_slides import GLASS, TILE, compose, make_cohort, paint
 
 pytestmark = pytest.mark.needs_tensorflow  # it forks workers, which JAX's threads forbid
 

@@ -121,11 +121,12 @@ def test_an_unfinished_cohort_is_named(tmp_path):
 @pytest.mark.parametrize("contestant", ["joint, gradient of 0.2", "all patches, every magnification", "colour"])
 def test_contestants(folder, tmp_path, contestant):
     import three_scales as contest
+    from three_scales_data import Cohort
 
-    contest.measure(contestant, 0, folder, tmp_path, epochs=2)
+    contest.measure(contestant, 0, Cohort(folder, 32.0), tmp_path, quick=True)
     found = json.loads(contest.path_of(contestant, 0, tmp_path).read_text())
     assert np.array(found["test_probabilities"]).shape == (4, 2)
     assert 0 <= found["test"]["accuracy"] <= 1
     if contestant != "colour":
-        assert [row["epoch"] for row in found["history"]] == [1, 2]
+        assert [row["epoch"] for row in found["history"]][-1] == 2
         assert all(0 <= kind["attention"] <= 1 for kind in found["places"].values())

@@ -17,9 +17,13 @@ TRUTH = [0, 1] * 10
 def write(folder, contestant, seed, wrong, accuracies):
     predicted = np.array(TRUTH)
     predicted[:wrong] = 1 - predicted[:wrong]
-    history = [{"epoch": i + 1, "validation_accuracy": accuracy} for i, accuracy in enumerate(accuracies)]
+    history = [
+        {"epoch": i, "validation_accuracy": a, "validation_loss": 1 - a, "processor_seconds": 2.0 * i}
+        for i, a in enumerate(accuracies, start=1)
+    ]
     run = {
-        "configuration": {"contestant": contestant, "settings": {"seed": seed}},
+        "configuration": {"contestant": contestant, "settings": {"seed": seed}, "slides": {"train": 20}},
+        "peak_mib": 1536,
         "test": {"auc": 0.9},
         "test_labels": TRUTH,
         "test_probabilities": np.eye(2)[predicted].tolist(),
@@ -37,7 +41,7 @@ def folder(tmp_path):
     for seed in (0, 1):
         write(tmp_path, results.JOINT, seed, 0, [0.5, 0.9, 1.0])
         write(tmp_path, "single, 0.5 um-px", seed, 6, [0.5, 0.6, 0.6])
-        write(tmp_path, "single, 2 um-px", seed, 8 + seed, [0.6 - 0.2 * seed, 0.7 - 0.2 * seed, 0.6])
+        write(tmp_path, "single, 2 um-px", seed, 8 + seed, [0.6 - 0.2 * seed, 0.7 - 0.2 * seed, 0.6 - 0.01 * seed])
     return tmp_path
 
 
@@ -61,6 +65,15 @@ def test_contest(folder):
     assert list(cells) == [results.JOINT, results.SWEEP, "single, 0.5 um/px", "single, 2 um/px"]
 
 
+def test_cost(folder):
+    lines = [[c.strip() for c in line.strip("| ").split("|")] for line in results.cost(folder).splitlines()[2:]]
+    assert lines[:2] == [
+        [results.JOINT, "100", "1.5", "2, 2"],
+        ["single, 0.5 um/px", "100", "1.5", "2, 2"],
+    ]
+    assert lines[2][3] == "1, not reached"
+
+
 def test_an_interval_holds_what_seeds_and_slides_allow():
     rng = np.random.default_rng(0)
     values = (rng.random((3, 100)) < 0.8).astype(float)
@@ -71,10 +84,12 @@ def test_an_interval_holds_what_seeds_and_slides_allow():
 
 
 def test_epochs_to_an_accuracy():
-    run = {"history": [{"validation_accuracy": a} for a in (0.5, 0.5, 0.8, 1.0, 1.0)]}
+    history = [{"epoch": i + 1, "validation_accuracy": a} for i, a in enumerate((0.5, 0.5, 0.8, 1.0, 1.0))]
+    run = {"history": history}
     np.testing.assert_allclose(results.smooth(run), [0.5, 0.5, 0.6, 2.3 / 3, 2.8 / 3])
     assert results._epochs_to(results.smooth(run), 0.6) == 3
     assert results._epochs_to(results.smooth(run), 0.99) == 6
+    np.testing.assert_allclose(results.smooth({"history": history[1::2]}), [0.5, 0.75], err_msg="every second epoch")
 
 
 def test_nothing_measured_is_said(tmp_path):
