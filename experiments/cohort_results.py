@@ -80,8 +80,8 @@ def _mean(values: list[float | None]) -> dict[str, float]:
 def table(cohort: str, folder: Path | None = None) -> str:
     """A row per contestant: how many seeds, accuracy and AUC, the colour baseline last.
 
-    Of one seed, the 95 % interval (bootstrap over patients; over the folds, where there are several); of several, the mean and
-    the least and greatest of the seeds.
+    With the 95 % interval (bootstrap over patients; over the folds, where there are several); of several seeds, the means of
+    the measure and of the ends of its interval, and the least and greatest measure.
 
     Args:
         cohort: `glas`, `bach` or `tcga-prad`.
@@ -120,11 +120,13 @@ def _cell(runs: list[Run], name: str) -> str:
     values = [measure["value"] for measure in measures]
     if any(value is None or np.isnan(value) for value in values):
         return "undefined"
-    if len(values) > 1:
-        return f"{np.mean(values):.3f} (seeds: {min(values):.3f} to {max(values):.3f})"
-    low, high = measures[0]["low"], measures[0]["high"]
-    interval = "" if low is None or np.isnan(low) else f" (95 %: {low:.3f} to {high:.3f})"
-    return f"{values[0]:.3f}{interval}"
+    ends = [(measure["low"], measure["high"]) for measure in measures]
+    words = []
+    if not any(low is None or np.isnan(low) for low, _ in ends):
+        words.append("95 %: {:.3f} to {:.3f}".format(*np.mean(ends, axis=0)))
+    if len(set(values)) > 1:
+        words.append(f"seeds: {min(values):.3f} to {max(values):.3f}")
+    return f"{np.mean(values):.3f} ({'; '.join(words)})" if words else f"{values[0]:.3f}"
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ class Watch(keras.callbacks.Callback):
         row |= {name: round(float(value), 5) for name, value in (logs or {}).items()}
         row |= {f"validation_{name}": round(value, 5) for name, value in found.items()}
         self.history.append(row)
-        if epoch % 5 == 4:
+        if epoch % 4 == 3:
             print(
                 " ", {key: row[key] for key in ("epoch", "loss", "validation_loss", "validation_accuracy")}, flush=True
             )

@@ -150,10 +150,10 @@ def test_table_of_one_part(tmp_path):
     assert cohort_results.table("glas", folder).splitlines() == [
         "| 60 test fields | seeds | accuracy | AUC |",
         "| --- | --- | --- | --- |",
-        "| joint attention sampling | 2 | 0.850 (seeds: 0.800 to 0.900) | 0.850 (seeds: 0.800 to 0.900) |",
+        "| joint attention sampling | 2 | 0.850 (95 %: 0.750 to 0.950; seeds: 0.800 to 0.900) | 0.850 (95 %: 0.750 to 0.950; seeds: 0.800 to 0.900) |",
         "| best single magnification by validation (2 um/px: 1 of 1) | 1 | 0.600 (95 %: 0.500 to 0.700) | 0.600 (95 %: 0.500 to 0.700) |",
         "| single, 0.5 um/px | 1 | 0.700 (95 %: 0.600 to 0.800) | 0.700 (95 %: 0.600 to 0.800) |",
-        "| single, 2 um/px | 2 | 0.650 (seeds: 0.600 to 0.700) | 0.650 (seeds: 0.600 to 0.700) |",
+        "| single, 2 um/px | 2 | 0.650 (95 %: 0.550 to 0.750; seeds: 0.600 to 0.700) | 0.650 (95 %: 0.550 to 0.750; seeds: 0.600 to 0.700) |",
         "| colour histograms | 1 | 0.500 (95 %: 0.400 to 0.600) | 0.500 (95 %: 0.400 to 0.600) |",
     ]
 
