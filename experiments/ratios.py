@@ -35,7 +35,7 @@ import typer
 from gated_attention import GatedAttention, Trainer, read_bags
 from giant import write_giant
 from result_files import RESULTS, contest, write
-from three_scales_data import CLASSES, MAGNIFICATIONS, Cohort
+from three_scales_data import CLASSES, Cohort
 from three_scales_model import Settings, classifier
 from three_scales_runs import ALL_PATCHES_BATCH
 
@@ -52,7 +52,8 @@ def training(cohort: Cohort, settings: Settings, turns: int) -> dict[str, Any]:
     inputs, labels = next(iter(cohort.dataset("train", settings.batch_size, shuffle=True)))
     models = {"joint": classifier(settings)}
     models |= {
-        f"single, {m:g} um/px": classifier(settings.model_copy(update={"magnifications": (m,)})) for m in MAGNIFICATIONS
+        f"single, {m:g} um/px": classifier(settings.model_copy(update={"magnifications": (m,)}))
+        for m in settings.magnifications
     }
 
     def step_of(model: Any) -> Callable[[], Any]:
@@ -132,7 +133,7 @@ class Inference:
         valid = keras.ops.convert_to_numpy(self.model.cells(inputs["mask"]))[0]
         places = np.argwhere(valid)
         features = []
-        for m in range(len(MAGNIFICATIONS)):
+        for m in range(len(self.settings.magnifications)):
             cells = np.concatenate([places, np.full((len(places), 1), m)], axis=1).astype(np.int32)
             for first in range(0, len(cells), CHUNK):
                 patches, _ = self.model.read(inputs, tf.constant(cells[None, first : first + CHUNK]))
@@ -168,7 +169,7 @@ def inference(
         size["cells"] = len(
             np.argwhere(keras.ops.convert_to_numpy(ways.model.cells(ways.inputs(slides[0])["mask"]))[0])
         )
-        size["patches"] = {"joint": settings.n_patches, "all patches": size["cells"] * len(MAGNIFICATIONS)}
+        size["patches"] = {"joint": settings.n_patches, "all patches": size["cells"] * len(settings.magnifications)}
         if "all patches" in size["seconds"]:
             longest = size["seconds"]["all patches"]["median"]
             size["all_patches_times_joint"] = longest / size["seconds"]["joint"]["median"]

@@ -130,3 +130,33 @@ def test_contestants(folder, tmp_path, contestant):
     if contestant != "colour":
         assert [row["epoch"] for row in found["history"]][-1] == 2
         assert all(0 <= kind["attention"] <= 1 for kind in found["places"].values())
+
+
+def test_seconds_of_a_training_step(folder):
+    import ratios
+    from three_scales_data import Cohort
+    from three_scales_model import Settings
+
+    found = ratios.training(Cohort(folder, 32.0), Settings(batch_size=4, magnifications=(2.0,)), turns=1)
+    assert found["slides"] == 4
+    assert found["times_joint"]["joint"] == 1
+    assert found["sweep_times_joint"] == pytest.approx(found["times_joint"]["single, 2 um/px"])
+    assert found["patches_per_slide"]["all patches"] > 40
+
+
+def test_moments_of_the_gradient(folder, tmp_path):
+    import gradient_variance
+    from three_scales_data import Cohort
+    from three_scales_model import Settings, classifier
+
+    classifier(Settings(seed=1)).save(tmp_path / "model.keras")
+    cohort = Cohort(folder, 32.0)
+    rows = gradient_variance.measure(cohort, Settings(), tmp_path / "model.keras", slides=1, ns=[64], draws=1000)[
+        "rows"
+    ]
+    assert [(row["model"], row["method"]) for row in rows] == list(
+        itertools.product(("untrained", "trained"), gradient_variance.METHODS)
+    )
+    for row in rows:
+        if row["method"] in ("sequential", "replacement"):  # unbiased: no more than the error of the mean of the draws
+            assert row["relative_bias"] < 2 * row["monte_carlo_error_of_bias"]
