@@ -24,6 +24,11 @@ class Bag(NamedTuple):
     patches: np.ndarray
     cells: np.ndarray
 
+    def turned(self, turn: int) -> Bag:
+        """With its patches turned as their slide is by one of the eight symmetries of a square, 0 to 7."""
+        patches = np.rot90(self.patches, turn % 4, axes=(1, 2))
+        return self._replace(patches=patches[:, :, ::-1] if turn > 3 else patches)
+
 
 class GatedAttention(keras.Model):
     """Probabilities of slides from all of their patches.

@@ -49,7 +49,7 @@ CHUNK = 1024  # patches
 
 def training(cohort: Cohort, settings: Settings, turns: int) -> dict[str, Any]:
     """Seconds for 16 slides, each contestant in its turn."""
-    inputs, labels = next(iter(cohort.dataset("train", settings.batch_size, shuffle=True)))
+    inputs, labels = next(iter(cohort.dataset("train", settings.batch_size)))
     models = {"joint": classifier(settings)}
     models |= {
         f"single, {m:g} um/px": classifier(settings.model_copy(update={"magnifications": (m,)}))

@@ -1,6 +1,6 @@
 """Joint sampling of place and magnification against every reasonable alternative, on slides of three scales.
 
-    python data_prep/three_scale_slides.py TILES runs/three-scales
+    python data_prep/three_scale_slides.py TILES runs/three-scales --seed 2
     python experiments/three_scales.py runs/three-scales --seeds 3
 
 Every contestant is trained on the same slides with the same networks, and measured on the same test slides as it is after the last
@@ -62,7 +62,7 @@ def kind_of(contestant: str) -> str:
 
 
 def settings_of(contestant: str, seed: int, quick: bool) -> Settings:
-    changed = {"epochs": 2} if quick else {}
+    changed = {"epochs": 2, "hold_epochs": 0, "attention_epochs": 1} if quick else {}
     return Settings(seed=seed, **changed, **(SAMPLED | ALL).get(contestant, {}))
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 import ats_mag
+from ats_mag.config import AugmentConfig
 from ats_mag.lattice import MPP_UNIT, Lattice
 from ats_mag.records import find_records
 
@@ -48,9 +49,14 @@ class Cohort:
         self.records = {split: find_records(folder / "records", split) for split in SPLITS}
         self.labels = {s: np.array([CLASSES.index(r["label"]) for r in found]) for s, found in self.records.items()}
 
-    def dataset(self, split: str, batch_size: int, shuffle: bool = False, seed: int = 0) -> tf.data.Dataset:
-        """Batches of inputs and labels; the order of a shuffled one differs from epoch to epoch."""
-        return ats_mag.dataset(self.records[split], self.folder, CLASSES, batch_size, shuffle=shuffle, seed=seed)
+    def dataset(self, split: str, batch_size: int) -> tf.data.Dataset:
+        """Batches of inputs and labels."""
+        return ats_mag.dataset(self.records[split], self.folder, CLASSES, batch_size)
+
+    def training(self, batch_size: int, seed: int) -> tf.data.Dataset:
+        """Batches of training slides: in a new order every epoch, mirrored and turned at random."""
+        options = {"shuffle": True, "seed": seed, "augment": AugmentConfig(flips=True)}
+        return ats_mag.dataset(self.records["train"], self.folder, CLASSES, batch_size, **options)
 
     def inside(self, record: dict[str, Any], kind: str, lattice: Lattice, shape: tuple[int, int]) -> np.ndarray:
         """Which cells `(H, W)` have their centre in a place of that kind."""

@@ -33,8 +33,10 @@ class Settings(BaseModel):
         learning_rate: of Adam; falls along a cosine to a fiftieth.
         stand_out: logit per deviation that a cell stands out of its slide, at the start of training; 0: start uniform.
         hold_epochs: in which the attention stays as it starts, so that features come before it.
+        attention_epochs: after these, in which the features stay as they are, so that the attention goes where they tell most
+            and not where they could learn slides by heart. All is trained in the epochs that remain.
         entropy, magnification_entropy: strengths of the attention's regularisers.
-        settled_entropy: of the second in the second half of the epochs that remain; below 0 it has every slide settle on a
+        settled_entropy: of the second in the epochs in which all is trained; below 0 it has every slide settle on a
             magnification, once all are known.
         auxiliary: see `SlideClassifier`.
         seed: of weights, order and draws.
@@ -54,6 +56,7 @@ class Settings(BaseModel):
     learning_rate: float = 1e-3
     stand_out: float = 3.0
     hold_epochs: int = 20
+    attention_epochs: int = 10
     entropy: float = 0.002
     magnification_entropy: float = 0.0
     settled_entropy: float = -0.05
@@ -95,20 +98,19 @@ def fit(
     steps_per_epoch: int,
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> None:
-    """Trains the features on the attention's start, then all."""
-    rate: Any = settings.learning_rate
-    options: dict[str, Any] = {"shuffle": False, "verbose": 0, "callbacks": callbacks}  # the data are shuffled already
+    """Trains the features on the attention's start, then the attention on these features, then all, ever more slowly."""
     hold = settings.epochs if settings.uniform else min(settings.hold_epochs, settings.epochs)
-    free = settings.epochs - hold
-    for first, end in ((0, hold), (hold, settings.epochs)):
-        if end > first:
-            model.attention.trainable = first == hold
-            if end == settings.epochs:
-                rate = keras.optimizers.schedules.CosineDecay(rate, (free or hold) * steps_per_epoch, alpha=0.02)
-                steps = [free // 2 * steps_per_epoch]
-                settle = keras.optimizers.schedules.PiecewiseConstantDecay(
-                    steps, [settings.magnification_entropy, settings.settled_entropy]
-                )
-                options["callbacks"] = [*callbacks, ats_mag.ScheduleStrength(settle, ats_mag.MagnificationEntropy)]
-            model.compile(keras.optimizers.Adam(rate, clipnorm=1.0))
-            model.fit(data, epochs=end, initial_epoch=first, **options)
+    alone = min(settings.attention_epochs, settings.epochs - hold)
+    parts = {"features": (0, hold), "attention": (hold, hold + alone), "all": (hold + alone, settings.epochs)}
+    for part, (first, end) in parts.items():
+        if first == end:
+            continue
+        model.attention.trainable, model.feature.trainable = part != "features", part != "attention"
+        rate: Any = settings.learning_rate
+        if end == settings.epochs:
+            rate = keras.optimizers.schedules.CosineDecay(rate, (end - first) * steps_per_epoch, alpha=0.02)
+        settle = settings.settled_entropy if part == "all" else settings.magnification_entropy
+        strength = ats_mag.ScheduleStrength(lambda step, now=settle: now, ats_mag.MagnificationEntropy)
+        model.compile(keras.optimizers.Adam(rate, clipnorm=1.0))
+        # the data are shuffled already
+        model.fit(data, epochs=end, initial_epoch=first, shuffle=False, verbose=0, callbacks=[*callbacks, strength])

@@ -77,7 +77,7 @@ def tested(cohort: Cohort, probabilities: np.ndarray) -> dict[str, Any]:
 
 def sampled(cohort: Cohort, settings: Settings, path: Path) -> dict[str, Any]:
     """A `SlideClassifier`; its model is kept in `path`."""
-    data = cohort.dataset("train", settings.batch_size, shuffle=True, seed=settings.seed)
+    data = cohort.training(settings.batch_size, settings.seed)
     steps = -(-len(cohort.records["train"]) // settings.batch_size)
     model = classifier(settings)
     validation, test = (cohort.dataset(split, TEST_BATCH) for split in ("validation", "test"))
@@ -137,7 +137,8 @@ def all_patches(cohort: Cohort, settings: Settings, path: Path) -> dict[str, Any
             if len(order) < ALL_PATCHES_BATCH:
                 order += rng.permutation(number).tolist()
             chosen, order = order[:ALL_PATCHES_BATCH], order[ALL_PATCHES_BATCH:]
-            losses.append(trainer.step([bags["train"][i] for i in chosen], cohort.labels["train"][chosen]))
+            turned = [bags["train"][i].turned(int(rng.integers(8))) for i in chosen]
+            losses.append(trainer.step(turned, cohort.labels["train"][chosen]))
         if (epoch + 1) % ALL_PATCHES_VALIDATED == 0 or epoch + 1 == settings.epochs:
             watch.on_epoch_end(epoch, {"loss": np.mean(losses)})
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -174,7 +175,7 @@ def overview(cohort: Cohort, settings: Settings, path: Path) -> dict[str, Any]:
     x = keras.layers.Concatenate()([keras.layers.GlobalAveragePooling2D()(x), keras.layers.GlobalMaxPooling2D()(x)])
     model = keras.Model(inputs, keras.layers.Dense(len(CLASSES), activation="softmax")(x))
     data = {s: cohort.dataset(s, TEST_BATCH).map(lambda x, _: x["overview"]) for s in ("validation", "test")}
-    train = cohort.dataset("train", settings.batch_size, shuffle=True, seed=settings.seed)
+    train = cohort.training(settings.batch_size, settings.seed)
     watch = Watch(lambda: model.predict(data["validation"], verbose=0), cohort.labels["validation"])
     steps = settings.epochs * -(-len(cohort.records["train"]) // settings.batch_size)
     rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, steps, alpha=0.02)
