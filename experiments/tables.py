@@ -217,6 +217,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "adaptive": adaptive,
     "megapixel": megapixel_results.table,
     "three-scales": three_scales.contest,
+    "three-scales-summary": three_scales.summary,
     "three-scales-places": three_scales.places,
     "three-scales-exhaustive": three_scales.exhaustive,
     "three-scales-cost": three_scales.cost,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -62,13 +63,18 @@ def mean_interval(values: np.ndarray) -> tuple[float, float, float]:
     return float(values.mean()), float(low), float(high)
 
 
-def contest(folder: Path = RESULTS) -> str:
+def summary(folder: Path = RESULTS) -> str:
+    """As `contest`, the most telling rows only."""
+    return contest(folder, (JOINT, SWEEP, "uniform", EVERY, "overview", "colour"))
+
+
+def contest(folder: Path = RESULTS, only: Collection[str] | None = None) -> str:
     """Accuracy, AUC and what was read, a row per contestant."""
     found = runs_by_contestant(folder)
     joint = found.get(JOINT, {}).values()
     all_read = float(np.mean([run["cells_per_slide"] for run in joint])) if joint else None
     rows = []
-    for name in sorted(found, key=_order):
+    for name in sorted(found if only is None else found.keys() & only, key=_order):
         runs = found[name]
         seeds = sorted(runs)
         accuracy, low, high = mean_interval(right(runs, seeds))

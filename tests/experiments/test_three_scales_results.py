@@ -63,6 +63,7 @@ def test_contest(folder):
     assert cells["single, 0.5 um/px"][5].startswith("+0.300 (+")
     assert cells[results.SWEEP][5].startswith("+0.350 (+")
     assert list(cells) == [results.JOINT, results.SWEEP, "single, 0.5 um/px", "single, 2 um/px"]
+    assert results.summary(folder).splitlines() == lines[:4]
 
 
 def test_cost(folder):
