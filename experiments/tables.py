@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import cohort_results
@@ -43,6 +44,25 @@ def estimators() -> str:
         ]
         rows.append([f"{regime['top_10_mass']:.2f}", *cells])
     return table(["top-10 mass", *methods], rows)
+
+
+def gradient_variance() -> str:
+    """Relative variance and cosine with the true gradient, medians over slides, by model and number of patches."""
+    found = json.loads((RESULTS / "gradient-variance.json").read_text())["rows"]
+    methods = list(dict.fromkeys(row["method"] for row in found))
+    rows = []
+    for model in ("untrained", "trained"):
+        for n in (4, 16, 64):
+            here = [row for row in found if (row["model"], row["n"]) == (model, n)]
+            cells = []
+            for method in methods:
+                values = [
+                    median(row[key] for row in here if row["method"] == method)
+                    for key in ("relative_variance", "cosine")
+                ]
+                cells.append(f"{values[0]:.{2 if values[0] < 10 else 4}g} / {values[1]:.2f}")
+            rows.append([model, str(n), *cells])
+    return table(["attention", "N", *methods], rows)
 
 
 CONTESTANTS = {
@@ -205,6 +225,7 @@ def adaptive() -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "demo": demo,
     "estimators": estimators,
+    "gradient-variance": gradient_variance,
     "crc-tiles": crc_tiles,
     "reading": reading,
     "scaling": scaling,
