@@ -2,12 +2,12 @@
 
     python experiments/ratios.py runs/three-scales
 
-writes `experiments/results/ratios.json`; on an idle machine. Everything is measured in turns in one process, with the networks
-of `three_scales.py`, reading from the slide files included:
+writes `experiments/results/ratios-{training,inference}.json`, unless they are there; on an idle machine. Everything is measured
+in turns in one process, with the networks of `three_scales.py`, reading from the slide files included:
 
-- *training*: a step of 16 slides of the cohort. All patches: the same 16 slides in steps of 4, read anew as files would be, or
-  held in memory. Together with the epochs that the result files of `three_scales.py` say were needed, this gives the time to
-  an accuracy.
+- *training*: a step of 16 slides of the cohort, in each turn other ones. All patches: 16 slides in steps of 4, read from their
+  files, or the same ones every time, held in memory. Together with the epochs that the result files of `three_scales.py` say were
+  needed, this gives the time to an accuracy.
 - *inference*: one slide, from the file to the probabilities: its overview, tissue mask, attention, the most probable patches;
   or every cell at every magnification, in chunks. Slides of 0.05 to 3.2 gigapixels, see `benchmarks/giant.py`; each turn
   takes another file, so that no cache is warm. Where a pass over all patches takes longer than `--patience`, larger slides
@@ -20,7 +20,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,13 +28,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 sys.path.append(str(Path(__file__).resolve().parent / "benchmarks"))
 
 import keras
-import memory
 import numpy as np
 import tensorflow as tf
 import typer
 from gated_attention import GatedAttention, Trainer, read_bags
 from giant import write_giant
-from result_files import RESULTS, contest, write
+from result_files import RESULTS, contest, kept
 from three_scales_data import CLASSES, Cohort
 from three_scales_model import Settings, classifier
 from three_scales_runs import ALL_PATCHES_BATCH
@@ -49,28 +48,33 @@ CHUNK = 1024  # patches
 
 def training(cohort: Cohort, settings: Settings, turns: int) -> dict[str, Any]:
     """Seconds for 16 slides, each contestant in its turn."""
-    inputs, labels = next(iter(cohort.dataset("train", settings.batch_size)))
     models = {"joint": classifier(settings)}
     models |= {
         f"single, {m:g} um/px": classifier(settings.model_copy(update={"magnifications": (m,)}))
         for m in settings.magnifications
     }
 
-    def step_of(model: Any) -> Callable[[], Any]:
-        model.compile(keras.optimizers.Adam(1e-3, clipnorm=1.0))
-        data = tf.data.Dataset.from_tensors((inputs, labels)).cache().repeat()
-        batches = iter(data)
-        function = model.make_train_function() or model.train_function
-        return lambda: float(function(batches)["loss"])
+    def batches(seed: int) -> Iterator[Any]:
+        return iter(cohort.training(settings.batch_size, seed).repeat())
 
-    contestants = {name: step_of(model) for name, model in models.items()}
-    reader, trainer = models["joint"], _trainer(settings)
-    bags = list(read_bags(reader, _single(inputs)))
-    trainer.predict(bags[0])
+    def step_of(model: Any, seed: int) -> Callable[[], Any]:
+        model.compile(keras.optimizers.Adam(1e-3, clipnorm=1.0))
+        function = model.make_train_function() or model.train_function
+        slides = batches(seed)
+        return lambda: float(function(slides)["loss"])
+
+    contestants = {name: step_of(model, seed) for seed, (name, model) in enumerate(models.items())}
+    reader, trainer, slides = models["joint"], _trainer(settings), batches(len(models))
+    inputs, held_labels = next(slides)
+    held = list(read_bags(reader, _single(inputs)))
+    trainer.predict(held[0])
 
     def every(read: bool) -> Callable[[], Any]:
         def step() -> None:
-            now = read_bags(reader, _single(inputs)) if read else iter(bags)
+            now, labels = iter(held), held_labels
+            if read:
+                inputs, labels = next(slides)
+                now = read_bags(reader, _single(inputs))
             for first in range(0, len(labels), ALL_PATCHES_BATCH):
                 chosen = [next(now) for _ in range(ALL_PATCHES_BATCH)]
                 trainer.step(chosen, labels[first : first + ALL_PATCHES_BATCH].numpy())
@@ -80,10 +84,10 @@ def training(cohort: Cohort, settings: Settings, turns: int) -> dict[str, Any]:
     contestants |= {"all patches": every(True), "all patches, held in memory": every(False)}
     seconds = contest.seconds(contestants, turns)
     return {
-        "slides": len(labels),
+        "slides": settings.batch_size,
         "patches_per_slide": {
             "joint": settings.n_patches,
-            "all patches": float(np.mean([len(b.patches) for b in bags])),
+            "all patches": float(np.mean([len(b.patches) for b in held])),
         },
         "seconds": {name: contest.summary(values) for name, values in seconds.items()},
         "times_joint": {name: contest.ratio(seconds["joint"], values) for name, values in seconds.items()},
@@ -159,12 +163,9 @@ def inference(
                     too_long or (len(seconds[name]) > 1 and seconds[name][-1] > patience / 3)
                 ):
                     continue  # twice is enough of what takes minutes
-                memory.forget_peak()
-                held = memory.resident()
                 begun = time.perf_counter()
                 way(slide)
                 seconds[name].append(time.perf_counter() - begun)
-                size.setdefault("peak_mib", {})[name] = (memory.peak() - held) / memory.MIB
         size["seconds"] = {name: contest.summary(values[1:]) for name, values in seconds.items() if len(values) > 1}
         size["cells"] = len(
             np.argwhere(keras.ops.convert_to_numpy(ways.model.cells(ways.inputs(slides[0])["mask"]))[0])
@@ -184,22 +185,28 @@ def main(
     slides: Annotated[Path, typer.Argument(help="Folder made by data_prep/three_scale_slides.py.")] = Path(
         "runs/three-scales"
     ),
-    turns: Annotated[int, typer.Option(min=1)] = 7,
+    turns: Annotated[int, typer.Option(min=1)] = 5,
     patience: Annotated[float, typer.Option(help="Longest pass over all patches, seconds.")] = 400.0,
-    out: Annotated[Path, typer.Option(help="Result file.")] = RESULTS / "ratios.json",
+    out: Annotated[Path, typer.Option(help="Folder of the results.")] = RESULTS,
     quick: Annotated[bool, typer.Option("--quick", help="Two turns, small slides; choose another --out.")] = False,
 ) -> None:
     """Measures both ratios."""
-    if quick and out == RESULTS / "ratios.json":
-        raise typer.BadParameter("--quick measures nothing worth keeping: give another file with --out")
+    if quick and out == RESULTS:
+        raise typer.BadParameter("--quick measures nothing worth keeping: give another folder with --out")
     settings = Settings()
-    turns = 2 if quick else turns
-    found: dict[str, Any] = {"configuration": {"settings": settings.model_dump(), "turns": turns, "patience": patience}}
-    found["training"] = training(Cohort(slides, settings.overview_mpp), settings, turns)
-    print(found["training"], flush=True)
+    turns, sides = (2, QUICK_SIDES) if quick else (turns, SIDES)
+    shared: dict[str, Any] = {"settings": settings.model_dump(), "turns": turns}
+    kept(
+        out / "ratios-training.json",
+        shared,
+        lambda: training(Cohort(slides, settings.overview_mpp), settings, turns),
+    )
     with tempfile.TemporaryDirectory() as folder:
-        found["inference"] = inference(settings, Path(folder), QUICK_SIDES if quick else SIDES, turns, patience)
-    write(out, found)
+        kept(
+            out / "ratios-inference.json",
+            {**shared, "patience": patience},
+            lambda: {"sizes": inference(settings, Path(folder), sides, turns, patience)},
+        )
 
 
 if __name__ == "__main__":

@@ -90,7 +90,7 @@ def variance(path: Path) -> None:
 
 def area(path: Path) -> None:
     """Seconds of inference against the slide's area, and their ratio."""
-    sizes: list[dict[str, Any]] = json.loads((RESULTS / "ratios.json").read_text())["inference"]
+    sizes: list[dict[str, Any]] = json.loads((RESULTS / "ratios-inference.json").read_text())["sizes"]
     figure = Figure(figsize=(10, 3.8), layout="constrained")
     left, right = figure.subplots(1, 2)
     for name, colour in (("joint", BLUE), ("all patches", BLACK)):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -162,19 +161,19 @@ def cost(folder: Path = RESULTS) -> str:
     return table(head, rows)
 
 
-@cache
-def _ratios(folder: Path = RESULTS) -> dict[str, Any]:
-    return json.loads((folder / "ratios.json").read_text())
-
-
 def time_to_accuracy(folder: Path = RESULTS) -> str:
     """Epochs to an accuracy and what they cost, per seed: the sweep's best, reached by the sweep and by the joint model.
 
     A validation accuracy is the mean of three epochs, as single ones are noisy.
+
+    Raises:
+        FileNotFoundError: something was not run.
     """
-    found, ratios = runs_by_contestant(folder), _ratios(folder)["training"]["seconds"]
-    steps = {name: value["median"] for name, value in ratios.items()}
+    found = runs_by_contestant(folder)
+    steps = {name: value["median"] for name, value in _training(folder)["seconds"].items()}
     single = {name: runs for name, runs in found.items() if name.startswith("single")}
+    if JOINT not in found or SWEEP not in found:
+        raise FileNotFoundError("no seed of joint sampling and of every single magnification")
     rows = []
     for seed in sorted(set(found[JOINT]).intersection(*single.values())):
         curves = {name: smooth(runs[seed]) for name, runs in single.items()}
@@ -207,7 +206,7 @@ def _epochs_to(curve: np.ndarray, accuracy: float) -> int:
 
 def training_ratios(folder: Path = RESULTS) -> str:
     """Seconds for a step of 16 slides."""
-    found = _ratios(folder)["training"]
+    found = _training(folder)
     rows = [
         [name, f"{found['seconds'][name]['median']:.2f}", f"{found['times_joint'][name]:.2f}"]
         for name in found["seconds"]
@@ -216,19 +215,22 @@ def training_ratios(folder: Path = RESULTS) -> str:
     return table([f"a training step of {found['slides']} slides", "seconds", "times joint"], rows)
 
 
+def _training(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "ratios-training.json").read_text())
+
+
 def inference_ratios(folder: Path = RESULTS) -> str:
-    """Seconds and memory from a slide's file to its probabilities, by the slide's size."""
+    """Seconds from a slide's file to its probabilities, by the slide's size."""
     rows = []
-    for size in _ratios(folder)["inference"]:
-        seconds, peak = size["seconds"], size["peak_mib"]
+    for size in json.loads((folder / "ratios-inference.json").read_text())["sizes"]:
+        seconds = size["seconds"]
         every = "all patches" in seconds
         rows.append(
             [
-                f"{size['gigapixels']:.2f}", str(size["patches"]["all patches"]),
-                f"{seconds['joint']['median']:.2f} ({peak['joint']:.0f})",
-                f"{seconds['all patches']['median']:.1f} ({peak['all patches']:.0f})" if every else "not measured",
+                f"{size['gigapixels']:.2f}", str(size["patches"]["all patches"]), f"{seconds['joint']['median']:.3f}",
+                f"{seconds['all patches']['median']:.1f}" if every else "not measured",
                 f"{size['all_patches_times_joint']:.0f}" if every else "",
             ]
         )  # fmt: skip
-    head = ["gigapixels", "patches, all", "joint: seconds (MiB)", "all patches: seconds (MiB)", "all / joint, time"]
+    head = ["gigapixels", "patches, all", "joint, seconds", "all patches, seconds", "all / joint"]
     return table(head, rows)
