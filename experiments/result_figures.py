@@ -104,11 +104,15 @@ def area(path: Path) -> None:
         )
     here = [size for size in sizes if "all_patches_times_joint" in size]
     right.plot([s["gigapixels"] for s in here], [s["all_patches_times_joint"] for s in here], "o-", color=VERMILION)
-    left.set(xscale="log", yscale="log", xlabel="gigapixels", ylabel="seconds per slide, file to label")
-    right.set(xscale="log", yscale="log", xlabel="gigapixels", ylabel="all patches / joint, time")
+    left.set(yscale="log", ylabel="seconds per slide, file to label")
+    left.yaxis.set_major_formatter("{x:g}")
     left.legend(frameon=False)
+    right.set(ylabel="all patches / joint, time", ylim=(0, None))
     for axes in (left, right):
-        axes.grid(alpha=0.3, which="both")
+        axes.set(xscale="log", xlabel="gigapixels")
+        axes.set_xticks([s["gigapixels"] for s in sizes], [f"{s['gigapixels']:.2g}" for s in sizes])
+        axes.minorticks_off()
+        axes.grid(alpha=0.3)
     figure.savefig(path, dpi=110)
 
 
