@@ -33,6 +33,8 @@ def curves(path: Path) -> None:
         JOINT: (BLUE, "priority"), "joint, sequential": (ORANGE, "sequential"),
         "joint, replacement": (GREEN, "replacement"), "joint, gradient of 0.2": (VERMILION, "gradient of 0.2"),
     }  # fmt: skip
+    settings = next(iter(found[JOINT].values()))["configuration"]["settings"]
+    ends = np.cumsum([settings["hold_epochs"], settings["attention_epochs"]])
     figure = Figure(figsize=(11, 4.2), layout="constrained")
     for axes, names, title in zip(
         figure.subplots(1, 2, sharey=True),
@@ -43,7 +45,9 @@ def curves(path: Path) -> None:
         for name, (colour, words) in names.items():
             if name in found:
                 _lines(axes, list(found[name].values()), colour, words)
-        axes.set(xlabel="epochs", title=title, ylim=(0.2, 1.02))
+        for end in ends:
+            axes.axvline(end, color="0.6", lw=0.8, ls=":")
+        axes.set(xlabel="epochs", title=title, ylim=(0.4, 1.02))
         axes.grid(alpha=0.3)
         axes.legend(frameon=False, fontsize=8)
     figure.axes[0].set_ylabel("validation accuracy, mean of three epochs")

@@ -24,8 +24,8 @@ Run = dict[str, Any]
 
 
 def runs_by_contestant(folder: Path = RESULTS) -> dict[str, dict[int, Run]]:
-    """The runs by contestant and seed, and under `SWEEP`, per seed, that single magnification whose validation
-    accuracy was highest at the end.
+    """The runs by contestant and seed, and under `SWEEP`, per seed at which every single magnification was run, the one
+    whose validation accuracy was highest at the end.
 
     Raises:
         FileNotFoundError: there is none.
@@ -35,7 +35,7 @@ def runs_by_contestant(folder: Path = RESULTS) -> dict[str, dict[int, Run]]:
         configuration = run["configuration"]
         found.setdefault(configuration["contestant"], {})[configuration["settings"]["seed"]] = run
     single = [runs for name, runs in found.items() if name.startswith("single")]
-    seeds = set.intersection(*(set(runs) for runs in single)) if len(single) > 1 else set()
+    seeds = set.intersection(*(set(runs) for runs in single)) if len(single) == len(KINDS) else set()
     if seeds:
         found[SWEEP] = {
             seed: max((runs[seed] for runs in single), key=lambda run: smooth(run)[-1]) for seed in sorted(seeds)

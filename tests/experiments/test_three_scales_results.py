@@ -42,6 +42,7 @@ def folder(tmp_path):
         write(tmp_path, results.JOINT, seed, 0, [0.5, 0.9, 1.0])
         write(tmp_path, "single, 0.5 um-px", seed, 6, [0.5, 0.6, 0.6])
         write(tmp_path, "single, 2 um-px", seed, 8 + seed, [0.6 - 0.2 * seed, 0.7 - 0.2 * seed, 0.6 - 0.01 * seed])
+        write(tmp_path, "single, 8 um-px", seed, 10, [0.5, 0.5, 0.5])
     return tmp_path
 
 
@@ -62,7 +63,7 @@ def test_contest(folder):
     assert cells["single, 0.5 um/px"][4] == "2.5 %"
     assert cells["single, 0.5 um/px"][5].startswith("+0.300 (+")
     assert cells[results.SWEEP][5].startswith("+0.350 (+")
-    assert list(cells) == [results.JOINT, results.SWEEP, "single, 0.5 um/px", "single, 2 um/px"]
+    assert list(cells) == [results.JOINT, results.SWEEP, *(f"single, {m} um/px" for m in ("0.5", "2", "8"))]
     assert results.summary(folder).splitlines() == lines[:4]
 
 
