@@ -13,13 +13,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers, ops
-from stain_free import stain_free_network
 
 import ats_mag
 
 
 class Bag(NamedTuple):
-    """A slide's patches `(n, P, P, 3)` uint8, and their cells `(n, 3)`: row, column, magnification."""
+    """A slide's patches `(n, P, P, 3)` uint8, or their features `(n, D)`, and their cells `(n, 3)`: row, column, magnification."""
 
     patches: np.ndarray
     cells: np.ndarray
@@ -35,11 +34,11 @@ class GatedAttention(keras.Model):
 
     Args:
         n_classes: of the single label.
-        patch_size: P.
+        feature: network of the patches; None: these are features already.
         hidden: units of the attention's two branches.
 
     Call arguments:
-        patches: `(n, P, P, 3)` of all slides of a batch, one after the other.
+        patches: `(n, P, P, 3)`, or features `(n, D)`, of all slides of a batch, one after the other.
         slide: `(n,)` int32, the number of each patch's slide within the batch, rising.
         n_slides: B.
 
@@ -47,9 +46,9 @@ class GatedAttention(keras.Model):
         Probabilities `(B, C)`, and the attention of each patch within its slide `(n,)`.
     """
 
-    def __init__(self, n_classes: int, patch_size: int, hidden: int = 64) -> None:
+    def __init__(self, n_classes: int, feature: keras.Model | None, hidden: int = 64) -> None:
         super().__init__()
-        self.feature = stain_free_network(patch_size)
+        self.feature = feature or layers.Identity()
         self.tanh = layers.Dense(hidden, activation="tanh")
         self.gate = layers.Dense(hidden, activation="sigmoid")
         self.score = layers.Dense(1, use_bias=False)
@@ -74,15 +73,16 @@ class Trainer:
     Args:
         model: built by its first call.
         optimizer: of the steps.
-        patch_size: P.
+        like: one of the bags.
     """
 
-    def __init__(self, model: GatedAttention, optimizer: keras.optimizers.Optimizer, patch_size: int) -> None:
+    def __init__(self, model: GatedAttention, optimizer: keras.optimizers.Optimizer, like: Bag) -> None:
         self.model, self.optimizer = model, optimizer
-        patches = tf.TensorSpec((None, patch_size, patch_size, 3), tf.uint8)
+        patches = tf.TensorSpec((None, *like.patches.shape[1:]), like.patches.dtype)
         numbers = tf.TensorSpec((None,), tf.int32)
         self._step = tf.function(self._step_of, input_signature=[patches, numbers, numbers])
         self._predict = tf.function(model.__call__, input_signature=[patches, numbers, tf.TensorSpec((), tf.int32)])
+        self.predict(like)  # builds the weights
 
     def step(self, bags: Sequence[Bag], labels: Sequence[int]) -> float:
         """Trains on a batch; the loss before."""

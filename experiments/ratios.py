@@ -34,6 +34,7 @@ import typer
 from gated_attention import GatedAttention, Trainer, read_bags
 from giant import write_giant
 from result_files import RESULTS, contest, kept
+from stain_free import stain_free_network
 from three_scales_data import CLASSES, Cohort
 from three_scales_model import Settings, classifier
 from three_scales_runs import ALL_PATCHES_BATCH
@@ -64,10 +65,10 @@ def training(cohort: Cohort, settings: Settings, turns: int) -> dict[str, Any]:
         return lambda: float(function(slides)["loss"])
 
     contestants = {name: step_of(model, seed) for seed, (name, model) in enumerate(models.items())}
-    reader, trainer, slides = models["joint"], _trainer(settings), batches(len(models))
+    reader, slides = models["joint"], batches(len(models))
     inputs, held_labels = next(slides)
     held = list(read_bags(reader, _single(inputs)))
-    trainer.predict(held[0])
+    trainer = Trainer(_every(settings), keras.optimizers.Adam(1e-3, clipnorm=1.0), held[0])
 
     def every(read: bool) -> Callable[[], Any]:
         def step() -> None:
@@ -105,10 +106,9 @@ def _single(inputs: dict[str, Any]) -> tf.data.Dataset:
     return tf.data.Dataset.from_tensor_slices(inputs).batch(1)
 
 
-def _trainer(settings: Settings) -> Trainer:
+def _every(settings: Settings) -> GatedAttention:
     keras.utils.set_random_seed(settings.seed)
-    model = GatedAttention(len(CLASSES), settings.patch_size)
-    return Trainer(model, keras.optimizers.Adam(1e-3, clipnorm=1.0), settings.patch_size)
+    return GatedAttention(len(CLASSES), stain_free_network(settings.patch_size))
 
 
 class Inference:
@@ -117,7 +117,7 @@ class Inference:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.model = classifier(settings)
-        self.every = _trainer(settings).model
+        self.every = _every(settings)
         self.every(
             np.zeros((1, settings.patch_size, settings.patch_size, 3), np.uint8), np.zeros(1, np.int32), n_slides=1
         )

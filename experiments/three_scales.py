@@ -12,6 +12,8 @@ epoch; no epoch is chosen:
 - `uniform`: joint, the attention frozen uniform over the tissue,
 - `all patches, ...`: every cell at one magnification or at all, with gated attention pooling, trained end to end from patches
   in memory; as many steps as the others, of fewer slides,
+- `all patches, features of joint`: every cell, the features computed once with the network that `joint, priority` has learnt with that
+  seed, which must have been run,
 - `overview`: a small convolutional network that sees the overview alone,
 - `colour`: logistic regression on colour histograms of the overview.
 
@@ -45,12 +47,14 @@ ALL = {"all patches, every magnification": {}} | {
 }
 _ALWAYS = {"overview_mpp", "stride", "seed"}
 _TRAINED = {*_ALWAYS, "batch_size", "epochs", "learning_rate"}
+FEATURES = "all patches, features of joint"
 USED = {
     "all patches": {*_TRAINED, "magnifications", "patch_size"},
+    "joint's features": {*_TRAINED, "magnifications", "patch_size"},
     "overview": _TRAINED,
     "colour": _ALWAYS,
 }  # else: all
-CONTESTANTS = (*SAMPLED, *ALL, "overview", "colour")
+CONTESTANTS = (*SAMPLED, *ALL, FEATURES, "overview", "colour")
 
 
 def path_of(contestant: str, seed: int, out: Path = OUT) -> Path:
@@ -58,6 +62,8 @@ def path_of(contestant: str, seed: int, out: Path = OUT) -> Path:
 
 
 def kind_of(contestant: str) -> str:
+    if contestant == FEATURES:
+        return "joint's features"
     return "sampled" if contestant in SAMPLED else "all patches" if contestant in ALL else contestant
 
 

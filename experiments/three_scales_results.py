@@ -15,6 +15,7 @@ from ats_mag.evaluation.bootstrap import interval
 
 JOINT = "joint, priority"  # the library's own recipe here, see docs/results.md
 EVERY = "all patches, every magnification"
+FEATURES = "all patches, features of joint"
 SWEEP = "best single magnification (by validation)"
 KINDS = ("fine", "middle", "coarse")
 RESAMPLES = 4000
@@ -64,7 +65,7 @@ def mean_interval(values: np.ndarray) -> tuple[float, float, float]:
 
 def summary(folder: Path = RESULTS) -> str:
     """As `contest`, the most telling rows only."""
-    return contest(folder, (JOINT, SWEEP, "uniform", EVERY, "overview", "colour"))
+    return contest(folder, (JOINT, SWEEP, "uniform", EVERY, FEATURES, "overview", "colour"))
 
 
 def contest(folder: Path = RESULTS, only: Collection[str] | None = None) -> str:

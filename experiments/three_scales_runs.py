@@ -13,11 +13,14 @@ import keras
 import numpy as np
 from colour_baseline import histograms, learn
 from gated_attention import Bag, GatedAttention, Trainer, read_bags
+from stain_free import stain_free_network
 from three_scales_data import CLASSES, SPLITS, Cohort, on_places
 from three_scales_model import Settings, classifier, fit
 
+import ats_mag
 from ats_mag.evaluation.measures import measures
 from ats_mag.evaluation.scored import Scored
+from ats_mag.lattice import Lattice
 
 TEST_BATCH = 20
 ALL_PATCHES_BATCH = 4  # slides; 16 bags of every magnification take four times the memory and the time
@@ -106,23 +109,59 @@ def sampled(cohort: Cohort, settings: Settings, path: Path) -> dict[str, Any]:
 
 
 def all_patches(cohort: Cohort, settings: Settings, path: Path) -> dict[str, Any]:
-    """A `GatedAttention` on bags in memory."""
+    """A `GatedAttention` trained end to end on bags in memory."""
+    bags, lattice, seconds = _bags(cohort, settings)
     keras.utils.set_random_seed(settings.seed)
-    lattice_of = classifier(settings)  # never trained: says what patches there are
-    begun = time.process_time()
-    bags: dict[str, list[Bag]] = {
-        s: list(read_bags(lattice_of, cohort.dataset(s, 1).map(lambda x, _: x))) for s in SPLITS
+    model = GatedAttention(len(CLASSES), stain_free_network(settings.patch_size))
+    return _pooled(cohort, settings, path, model, bags, lattice, ALL_PATCHES_BATCH) | {
+        "reading_processor_seconds": seconds
     }
-    read_seconds = time.process_time() - begun
-    lattice = lattice_of.lattice
-    del lattice_of
+
+
+def joint_features(cohort: Cohort, settings: Settings, path: Path) -> dict[str, Any]:
+    """A `GatedAttention` on features computed once, with the network that joint sampling has learnt with that seed.
+
+    Raises:
+        FileNotFoundError: that was not run here.
+    """
+    trained = path.with_name(f"joint-priority-seed{settings.seed}.keras")
+    if not trained.exists():
+        raise FileNotFoundError(f"{str(trained)!r} does not exist: run `joint, priority` with that seed first")
+    bags, lattice, seconds = _bags(cohort, settings)
+    network = ats_mag.load_model(trained).feature
+    features = {
+        split: [bag._replace(patches=network.predict(bag.patches.astype("float32"), verbose=0)) for bag in found]
+        for split, found in bags.items()
+    }
+    keras.utils.set_random_seed(settings.seed)
+    model = GatedAttention(len(CLASSES), None)
+    found = _pooled(cohort, settings, path, model, features, lattice, settings.batch_size)
+    return found | {"reading_processor_seconds": seconds}
+
+
+def _bags(cohort: Cohort, settings: Settings) -> tuple[dict[str, list[Bag]], Lattice, float]:
+    """Every patch of each split, the lattice, and the processor seconds of the reading."""
+    model = classifier(settings)  # never trained: says what patches there are
+    begun = time.process_time()
+    bags = {s: list(read_bags(model, cohort.dataset(s, 1).map(lambda x, _: x))) for s in SPLITS}
+    return bags, model.lattice, round(time.process_time() - begun, 1)
+
+
+def _pooled(
+    cohort: Cohort,
+    settings: Settings,
+    path: Path,
+    model: GatedAttention,
+    bags: dict[str, list[Bag]],
+    lattice: Lattice,
+    batch: int,
+) -> dict[str, Any]:
+    """Trains on so many bags a step, as many steps as the other contestants, and tests."""
     gc.collect()
     number = len(bags["train"])
-    steps = -(-number // settings.batch_size)  # as many as of the others
+    steps = -(-number // settings.batch_size)
     rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, settings.epochs * steps, alpha=0.02)
-    model = GatedAttention(len(CLASSES), settings.patch_size)
-    trainer = Trainer(model, keras.optimizers.Adam(rate, clipnorm=1.0), settings.patch_size)
-    trainer.predict(bags["train"][0])  # builds the weights
+    trainer = Trainer(model, keras.optimizers.Adam(rate, clipnorm=1.0), bags["train"][0])
     watch = Watch(
         lambda: np.array([trainer.predict(bag)[0] for bag in bags["validation"]]), cohort.labels["validation"]
     )
@@ -134,11 +173,13 @@ def all_patches(cohort: Cohort, settings: Settings, path: Path) -> dict[str, Any
             watch.on_epoch_begin(epoch)
         losses = []
         for _ in range(steps):
-            if len(order) < ALL_PATCHES_BATCH:
+            if len(order) < batch:
                 order += rng.permutation(number).tolist()
-            chosen, order = order[:ALL_PATCHES_BATCH], order[ALL_PATCHES_BATCH:]
-            turned = [bags["train"][i].turned(int(rng.integers(8))) for i in chosen]
-            losses.append(trainer.step(turned, cohort.labels["train"][chosen]))
+            chosen, order = order[:batch], order[batch:]
+            now = [bags["train"][i] for i in chosen]
+            if bags["train"][0].patches.ndim > 2:
+                now = [bag.turned(int(rng.integers(8))) for bag in now]
+            losses.append(trainer.step(now, cohort.labels["train"][chosen]))
         if (epoch + 1) % ALL_PATCHES_VALIDATED == 0 or epoch + 1 == settings.epochs:
             watch.on_epoch_end(epoch, {"loss": np.mean(losses)})
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -155,9 +196,8 @@ def all_patches(cohort: Cohort, settings: Settings, path: Path) -> dict[str, Any
         "places": on_places(cohort, "test", maps, lattice),
         "patches_per_slide": n_cells,
         "cells_per_slide": n_cells,
-        "slides_per_step": ALL_PATCHES_BATCH,
-        "slides_per_epoch": ALL_PATCHES_BATCH * steps,
-        "reading_processor_seconds": round(read_seconds, 1),
+        "slides_per_step": batch,
+        "slides_per_epoch": batch * steps,
     }
     return result(cohort, watch, np.array(probabilities), **more)
 
@@ -193,4 +233,10 @@ def colour(cohort: Cohort, settings: Settings, path: Path) -> dict[str, Any]:
     return tested(cohort, model.predict_proba(features["test"]))
 
 
-RUN = {"sampled": sampled, "all patches": all_patches, "overview": overview, "colour": colour}
+RUN = {
+    "sampled": sampled,
+    "all patches": all_patches,
+    "joint's features": joint_features,
+    "overview": overview,
+    "colour": colour,
+}

@@ -14,9 +14,10 @@ pytestmark = pytest.mark.needs_tensorflow
 
 def test_pooling_is_the_formula():
     from gated_attention import GatedAttention
+    from stain_free import stain_free_network
 
     rng = np.random.default_rng(0)
-    model = GatedAttention(3, 16)
+    model = GatedAttention(3, stain_free_network(16))
     sizes = (2, 5, 1)
     slide = np.repeat(np.arange(3), sizes).astype(np.int32)
     patches = rng.integers(0, 256, (sum(sizes), 16, 16, 3)).astype(np.uint8)
@@ -35,11 +36,12 @@ def test_pooling_is_the_formula():
 
 def test_a_step_lowers_the_loss():
     from gated_attention import Bag, GatedAttention, Trainer
+    from stain_free import stain_free_network
 
     keras.utils.set_random_seed(0)
     rng = np.random.default_rng(0)
-    trainer = Trainer(GatedAttention(2, 16), keras.optimizers.Adam(1e-3), 16)
     bags = [Bag(rng.integers(0, 256, (n, 16, 16, 3)).astype(np.uint8), np.zeros((n, 3), np.int32)) for n in (3, 4)]
+    trainer = Trainer(GatedAttention(2, stain_free_network(16)), keras.optimizers.Adam(1e-3), bags[0])
     losses = [trainer.step(bags, [0, 1]) for _ in range(20)]
     assert losses[-1] < losses[0]
     probabilities, attention = trainer.predict(bags[0])
