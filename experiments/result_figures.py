@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from result_files import RESULTS
-from three_scales_results import EVERY, JOINT, Run, runs_by_contestant, smooth
+from three_scales_results import EVERY, FEATURES, JOINT, Run, runs_by_contestant, smooth
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "results"
 # Okabe and Ito's colours, which the colour-blind can tell apart.
@@ -25,7 +25,8 @@ def curves(path: Path) -> None:
     """Validation accuracy of the slides of three scales against epochs: a thin line per seed, a thick one for their mean."""
     found = runs_by_contestant()
     left = {
-        JOINT: (BLUE, "joint"), EVERY: (BLACK, "all patches, every magnification"), "uniform": (GREEN, "uniform"),
+        JOINT: (BLUE, "joint"), EVERY: (BLACK, "all patches, end to end"), FEATURES: (VERMILION, "all patches, features of joint"),
+        "uniform": (GREEN, "uniform"),
         "single, 0.5 um-px": (ORANGE, "single, 0.5 um/px"), "single, 2 um-px": (PINK, "single, 2 um/px"),
         "single, 8 um-px": (SKY, "single, 8 um/px"),
     }  # fmt: skip
@@ -35,12 +36,11 @@ def curves(path: Path) -> None:
     }  # fmt: skip
     settings = next(iter(found[JOINT].values()))["configuration"]["settings"]
     ends = np.cumsum([settings["hold_epochs"], settings["attention_epochs"]])
-    figure = Figure(figsize=(11, 4.2), layout="constrained")
-    for axes, names, title in zip(
-        figure.subplots(1, 2, sharey=True),
-        (left, right),
-        ("what is looked at", "how joint attention is learnt"),
-        strict=True,
+    panels = {"what is looked at": left, "how joint attention is learnt": right}
+    panels = {title: names for title, names in panels.items() if len(names.keys() & found) > 1}
+    figure = Figure(figsize=(7.5 * len(panels) + 1, 4.2), layout="constrained")
+    for axes, (title, names) in zip(
+        figure.subplots(1, len(panels), sharey=True, squeeze=False)[0], panels.items(), strict=True
     ):
         for name, (colour, words) in names.items():
             if name in found:
@@ -49,7 +49,7 @@ def curves(path: Path) -> None:
             axes.axvline(end, color="0.6", lw=0.8, ls=":")
         axes.set(xlabel="epochs", title=title, ylim=(0.4, 1.02))
         axes.grid(alpha=0.3)
-        axes.legend(frameon=False, fontsize=8)
+        axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     figure.axes[0].set_ylabel("validation accuracy, mean of three epochs")
     figure.savefig(path, dpi=120)
 

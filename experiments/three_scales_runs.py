@@ -130,7 +130,7 @@ def joint_features(cohort: Cohort, settings: Settings, path: Path) -> dict[str, 
     bags, lattice, seconds = _bags(cohort, settings)
     network = ats_mag.load_model(trained).feature
     features = {
-        split: [bag._replace(patches=network.predict(bag.patches.astype("float32"), verbose=0)) for bag in found]
+        split: [bag._replace(patches=network.predict(bag.patches.astype("float32"), 512, verbose=0)) for bag in found]
         for split, found in bags.items()
     }
     keras.utils.set_random_seed(settings.seed)
