@@ -160,3 +160,28 @@ def test_moments_of_the_gradient(folder, tmp_path):
     for row in rows:
         if row["method"] in ("sequential", "replacement"):  # unbiased: no more than the error of the mean of the draws
             assert row["relative_bias"] < 2 * row["monte_carlo_error_of_bias"]
+
+
+@pytest.mark.parametrize(
+    ("uniform", "parts"),
+    [
+        (False, [(0, 20, False, True), (20, 30, True, False), (30, 40, True, True)]),
+        (True, [(0, 40, False, True)]),
+    ],
+)
+def test_features_are_trained_first_then_the_attention_then_all(uniform, parts):
+    from types import SimpleNamespace
+
+    from three_scales_model import Settings, fit
+
+    done = []
+    model = SimpleNamespace(
+        attention=SimpleNamespace(),
+        feature=SimpleNamespace(),
+        compile=lambda optimizer: None,
+        fit=lambda data, epochs, initial_epoch, **options: done.append(
+            (initial_epoch, epochs, model.attention.trainable, model.feature.trainable)
+        ),
+    )
+    fit(model, None, Settings(uniform=uniform), 45, [])
+    assert done == parts
