@@ -21,7 +21,6 @@ HEAD = (
     "epochs to 50 % error, by seed",
     "final error, mean (min to max)",
     "attention on digits",
-    "processor seconds per epoch",
 )
 
 Run = dict[str, Any]
@@ -50,7 +49,6 @@ def table(folder: Path = result_files.RESULTS) -> str:
     for method, found in load(folder).items():
         last = [run["tests"][-1] for run in found]
         errors, on_digits = ([test[name] for test in last] for name in ("test_error", "attention_on_digits"))
-        seconds = np.mean([test["processor_seconds"] / test["epoch"] for test in last])
         reached = [epochs_to(run) for run in found]
         spread = f"{min(errors):.3f} to {max(errors):.3f}" if len(found) > 1 else "one seed"
         rows.append(
@@ -59,7 +57,6 @@ def table(folder: Path = result_files.RESULTS) -> str:
                 ", ".join("not reached" if epochs is None else f"{epochs:.1f}" for epochs in reached),
                 f"{np.mean(errors):.3f} ({spread})",
                 f"{np.mean(on_digits):.2f}",
-                f"{seconds:.0f}",
             ]
         )
     return markdown(HEAD, rows)

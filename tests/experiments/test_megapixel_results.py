@@ -45,8 +45,8 @@ def test_epochs_to_an_error():
 def test_rows_of_what_was_run(folder):
     _, _, *rows = megapixel_results.table(folder).splitlines()
     assert rows == [
-        "| sequential | 1.5 | 0.300 (one seed) | 0.50 | 8 |",
-        "| priority | 1.0, not reached | 0.400 (0.200 to 0.600) | 0.55 | 8 |",
+        "| sequential | 1.5 | 0.300 (one seed) | 0.50 |",
+        "| priority | 1.0, not reached | 0.400 (0.200 to 0.600) | 0.55 |",
     ]
 
 
