@@ -24,7 +24,7 @@ from ats_mag.lattice import Lattice
 
 TEST_BATCH = 20
 ALL_PATCHES_BATCH = 4  # slides; 16 bags of every magnification take four times the memory and the time
-ALL_PATCHES_VALIDATED = 4  # epochs between; validating takes a fifth of the time of training
+ALL_PATCHES_VALIDATED = 4  # epochs between; a pass over every patch takes long
 UNIFORM_PASSES = 5
 
 

@@ -47,3 +47,17 @@ def test_a_step_lowers_the_loss():
     probabilities, attention = trainer.predict(bags[0])
     assert probabilities.shape == (2,)
     assert attention.sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_turns_are_the_symmetries_of_a_square():
+    from gated_attention import Bag
+
+    bag = Bag(np.arange(2 * 9 * 3).reshape(2, 3, 3, 3), np.zeros((2, 3), np.int32))
+    turned = [bag.turned(turn).patches for turn in range(8)]
+    assert len({patches.tobytes() for patches in turned}) == 8
+    np.testing.assert_array_equal(turned[0], bag.patches)
+    for patches in turned:  # the middle stays, the corners change places, and no patch gets pixels of another
+        np.testing.assert_array_equal(patches[:, 1, 1], bag.patches[:, 1, 1])
+        assert {tuple(c) for c in patches[1, ::2, ::2].reshape(-1, 3)} == {
+            tuple(c) for c in bag.patches[1, ::2, ::2].reshape(-1, 3)
+        }

@@ -128,8 +128,24 @@ def test_contestants(folder, tmp_path, contestant):
     assert np.array(found["test_probabilities"]).shape == (4, 2)
     assert 0 <= found["test"]["accuracy"] <= 1
     if contestant != "colour":
-        assert [row["epoch"] for row in found["history"]][-1] == 2
+        assert [row["epoch"] for row in found["history"]] == ([2] if contestant.startswith("all") else [1, 2])
         assert all(0 <= kind["attention"] <= 1 for kind in found["places"].values())
+
+
+def test_features_of_joint_are_those_of_its_model(folder, tmp_path):
+    import three_scales as contest
+    from three_scales_data import Cohort
+    from three_scales_model import Settings, classifier
+
+    cohort = Cohort(folder, 32.0)
+    with pytest.raises(FileNotFoundError, match="run `joint, priority` with that seed first"):
+        contest.measure(contest.FEATURES, 5, cohort, tmp_path, quick=True)
+    (folder / "models").mkdir(exist_ok=True)
+    classifier(Settings(seed=5)).save(folder / "models" / "joint-priority-seed5.keras")
+    contest.measure(contest.FEATURES, 5, cohort, tmp_path, quick=True)
+    found = json.loads(contest.path_of(contest.FEATURES, 5, tmp_path).read_text())
+    assert np.array(found["test_probabilities"]).shape == (4, 2)
+    assert found["patches_per_slide"] > 100
 
 
 def test_seconds_of_a_training_step(folder):
