@@ -132,11 +132,18 @@ class SlideModel(keras.Model):
 
     def fit(self, *args: Any, **kwargs: Any) -> Any:
         """As `keras.Model.fit`; warns where training ended before `explore_steps`, when no attention was learnt yet."""
+        self._build_optimizer()
         with _readable_errors():
             history = super().fit(*args, **kwargs)
             ops.convert_to_numpy(self.step)  # waits for JAX, whose errors come when results are looked at
         self.warn_unlearnt()
         return history
+
+    def _build_optimizer(self) -> None:
+        """Makes the optimiser's variables. Made within the first step, they would have TensorFlow trace it twice."""
+        optimizer = getattr(self, "optimizer", None)
+        if optimizer and not optimizer.built and getattr(self, "_distribute_strategy", None) is None:  # else Keras does
+            optimizer.build(self.trainable_variables)
 
     @property
     def explored(self) -> bool:

@@ -22,6 +22,16 @@ def test_eager_and_graph_agree_and_learn(build, noisy):
     assert graph[-1] < graph[0]
 
 
+def test_a_step_is_traced_once(build, noisy, monkeypatch):
+    traced = []
+    model = build()
+    model.compile("adam")  # has variables of its own
+    step = model.train_step
+    monkeypatch.setattr(model, "train_step", lambda data: traced.append(None) or step(data))
+    losses(model, *noisy)
+    assert len(traced) == 1
+
+
 def test_jit_compile_is_declined_not_broken(build, noisy):
     inputs, labels = noisy
     with pytest.warns(UserWarning, match="jit_compile"):
