@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 import scipy.stats
-from backends import compiled, double_precision, value_and_gradients
+from backends import compiled, double_precision, examples, value_and_gradients
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
@@ -85,7 +85,7 @@ def test_seeds():
 # Order
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 12))
 def test_gumbel_draws_come_in_order_of_the_perturbed_log_probabilities(seed, n):
     rng = np.random.default_rng(seed)
@@ -103,7 +103,7 @@ def test_gumbel_draws_come_in_order_of_the_perturbed_log_probabilities(seed, n):
         )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_replacement_inverts_the_cumulative_distribution(seed):
     rng = np.random.default_rng(seed)
@@ -147,7 +147,7 @@ def test_exhaustive_takes_every_cell():
 # Invariants
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 10), st.floats(0, 8))
 def test_weights_are_masses(seed, n, sd):
     """They are never negative. Those of `sequential` sum to 1 in every draw: c_i telescopes."""

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from backends import compiled
+from backends import compiled, examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
@@ -82,7 +82,7 @@ def paths(mass, x, low, shift, certain=0):
     return np.stack(found)[..., 0], probability
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=examples(12), deadline=None)
 @given(st.integers(0, 10**6), st.sampled_from([2, 3, 4]), st.sampled_from([0.2, 2.0]), st.floats(0, 0.5))
 def test_the_wealth_against_a_true_hypothesis_is_a_supermartingale(seed, k, sd, below):
     mass, features, kernel = instance(seed, k, 1, sd)
@@ -183,7 +183,7 @@ def test_blocks_change_nothing_but_when_it_is_asked():
             np.testing.assert_allclose(found, expected, atol=1e-3)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(st.integers(0, 10**6), st.sampled_from([1, 5, 12]), st.integers(0, 4), st.floats(0, 4))
 def test_the_order_is_of_all_cells_and_its_estimate_exact_at_the_end(seed, k, first, sd):
     rng = np.random.default_rng(seed)

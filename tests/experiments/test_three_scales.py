@@ -17,6 +17,12 @@ import three_scale_slides as script
 pytestmark = pytest.mark.needs_tensorflow
 
 
+@pytest.fixture
+def _in_one_part(monkeypatch):
+    """Steps of one part: most of their time would go into tracing, once per part."""
+    monkeypatch.setattr("ats_mag.steps.DEFAULT_PARTS", 1)
+
+
 @pytest.fixture(scope="module")
 def tiles(tmp_path_factory):
     """Healthy tiles are noise, the others stripes of the same colour."""
@@ -118,6 +124,7 @@ def test_an_unfinished_cohort_is_named(tmp_path):
         Cohort(tmp_path, 32.0)
 
 
+@pytest.mark.usefixtures("_in_one_part")
 @pytest.mark.parametrize("contestant", ["joint, gradient of 0.2", "all patches, every magnification", "colour"])
 def test_contestants(folder, tmp_path, contestant):
     import three_scales as contest
@@ -148,6 +155,7 @@ def test_features_of_joint_are_those_of_its_model(folder, tmp_path):
     assert found["patches_per_slide"] > 100
 
 
+@pytest.mark.usefixtures("_in_one_part")
 def test_seconds_of_a_training_step(folder):
     import ratios
     from three_scales_data import Cohort

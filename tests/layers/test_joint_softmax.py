@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from backends import compiled, value_and_gradients
+from backends import compiled, examples, value_and_gradients
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
@@ -26,7 +26,7 @@ def test_contract(logits, tmp_path, smooth):
     check_layer(JointSoftmax(smooth=smooth), logits, tmp_path)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([0.0, 0.2]), st.floats(0, 1), st.booleans())
 def test_is_a_distribution_over_the_mask(seed, smooth, share, per_magnification):
     rng = np.random.default_rng(seed)

@@ -69,7 +69,8 @@ def test_cohort(tmp_path):
     assert (manifest.groupby(["split", "label"]).size() == 2).all()
 
 
-def test_the_whole_way(tmp_path):
+def test_the_whole_way(tmp_path, monkeypatch):
+    monkeypatch.setattr("ats_mag.steps.DEFAULT_PARTS", 1)  # most of its time would go into tracing, once per part
     found = run(tmp_path, 0, Console(quiet=True), n_train=6, n_test=3, steps=4)
     assert json.loads((tmp_path / "results.json").read_text()) == found
     assert found["largest_difference_after_reload"] < 1e-5
