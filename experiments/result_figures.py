@@ -26,7 +26,7 @@ def curves(path: Path) -> None:
     found = runs_by_contestant()
     left = {
         JOINT: (BLUE, "joint"), EVERY: (BLACK, "all patches, end to end"), FEATURES: (VERMILION, "all patches, features of joint"),
-        "uniform": (GREEN, "uniform"),
+        "uniform": (GREEN, "uniform"), "overview": ("0.6", "overview"),
         "single, 0.5 um-px": (ORANGE, "single, 0.5 um/px"), "single, 2 um-px": (PINK, "single, 2 um/px"),
         "single, 8 um-px": (SKY, "single, 8 um/px"),
     }  # fmt: skip

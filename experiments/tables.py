@@ -239,6 +239,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "megapixel": megapixel_results.table,
     "three-scales": three_scales.contest,
     "three-scales-summary": three_scales.summary,
+    "three-scales-kinds": three_scales.by_kind,
     "three-scales-places": three_scales.places,
     "three-scales-exhaustive": three_scales.exhaustive,
     "three-scales-cost": three_scales.cost,

@@ -67,8 +67,27 @@ def test_contest(folder):
     assert results.summary(folder).splitlines() == lines[:4]
 
 
+def rows_of(table):
+    return [[cell.strip() for cell in line.strip("| ").split("|")] for line in table.splitlines()[2:]]
+
+
+def test_kinds_come_in_turn(folder):
+    rows = {row[0]: row[1:] for row in rows_of(results.by_kind(folder))}
+    assert rows[results.JOINT] == ["1.00 (1.00 to 1.00)"] * 3
+    wrong = [(2, 7), (2, 7), (2, 6)]  # of 20 slides the first six
+    assert rows["single, 0.5 um/px"] == [f"{1 - n / of:.2f} ({1 - n / of:.2f} to {1 - n / of:.2f})" for n, of in wrong]
+
+
+def test_the_sweep_ends_at_its_best_and_joint_where_it_reaches_that(folder):
+    steps = {"joint": 0.25, "single, 0.5 um/px": 0.1, "single, 2 um/px": 0.2, "single, 8 um/px": 0.1}
+    seconds = {name: {"median": value} for name, value in steps.items()}
+    (folder / "ratios-training.json").write_text(json.dumps({"seconds": seconds}))
+    first = rows_of(results.time_to_accuracy(folder))[0]
+    assert first == ["0", "0.650", "3, 2, 1", "2", "1.6", "1.4", "0.800"]  # of means over three epochs
+
+
 def test_cost(folder):
-    lines = [[c.strip() for c in line.strip("| ").split("|")] for line in results.cost(folder).splitlines()[2:]]
+    lines = rows_of(results.cost(folder))
     assert lines[:2] == [
         [results.JOINT, "100", "1.5", "2, 2"],
         ["single, 0.5 um/px", "100", "1.5", "2, 2"],
