@@ -179,7 +179,7 @@ def time_to_accuracy(folder: Path = RESULTS) -> str:
     """Epochs to an accuracy and what they cost, per seed: the sweep's best, reached by the sweep and by the joint model.
 
     A validation accuracy is the mean of three epochs, as single ones are noisy. As the curves of the sweep are flat at their
-    ends, the last column lets each training end `SLACK` earlier.
+    ends, a column has the factor where each training may end `SLACK` below.
 
     Raises:
         FileNotFoundError: something was not run.
