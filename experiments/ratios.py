@@ -60,7 +60,7 @@ def training(cohort: Cohort, settings: Settings, turns: int) -> dict[str, Any]:
 
     def step_of(model: Any, seed: int) -> Callable[[], Any]:
         model.compile(keras.optimizers.Adam(1e-3, clipnorm=1.0))
-        model.optimizer.build(model.trainable_variables)
+        model.optimizer.build(model.trainable_variables)  # as `fit` does, so that the step is traced once
         function = model.make_train_function() or model.train_function
         slides = batches(seed)
         return lambda: float(function(slides)["loss"])

@@ -85,7 +85,7 @@ def contest(folder: Path = RESULTS, only: Collection[str] | None = None) -> str:
         share = f"{100 * np.mean(patches) / all_read:.1f} %" if read and all_read else ""
         rows.append(
             [
-                name.replace("um-px", "um/px"), str(len(seeds)), f"{accuracy:.3f} ({low:.3f} to {high:.3f})",
+                _shown(name), str(len(seeds)), f"{accuracy:.3f} ({low:.3f} to {high:.3f})",
                 f"{np.mean(auc):.3f} ({min(auc):.3f} to {max(auc):.3f})", read, share, _difference(found, name),
             ]
         )  # fmt: skip
@@ -101,8 +101,13 @@ def by_kind(folder: Path = RESULTS) -> str:
         hits = right(found[name], sorted(found[name]))
         of_seeds = [hits[:, k :: len(KINDS)].mean(axis=1) for k in range(len(KINDS))]
         cells = [f"{seeds.mean():.2f} ({seeds.min():.2f} to {seeds.max():.2f})" for seeds in of_seeds]
-        rows.append([name.replace("um-px", "um/px"), *cells])
+        rows.append([_shown(name), *cells])
     return table(["test accuracy on slides of places that are", *KINDS], rows)
+
+
+def _shown(name: str) -> str:
+    """A contestant's name as tables and `ratios.py` have it; in file names there is no slash."""
+    return name.replace("um-px", "um/px")
 
 
 def _order(name: str) -> tuple[int, str]:
@@ -147,7 +152,7 @@ def exhaustive(folder: Path = RESULTS) -> str:
                 ", ".join(f"{run['exhaustive'][key]:.3f}" for run in runs)
                 for key in ("accuracy", "same_class", "mean_difference")
             ]
-            rows.append([name.replace("um-px", "um/px"), *values])
+            rows.append([_shown(name), *values])
     head = ["", "accuracy over every cell", "same class as sampled", "mean difference of the probabilities"]
     return table(head, rows)
 
@@ -169,7 +174,7 @@ def cost(folder: Path = RESULTS) -> str:
             for run in runs
         ]
         peak = max(run["peak_mib"] for run in runs)
-        row = [name.replace("um-px", "um/px"), f"{1e3 * np.mean(seconds):.0f}", f"{peak / 1024:.1f}"]
+        row = [_shown(name), f"{1e3 * np.mean(seconds):.0f}", f"{peak / 1024:.1f}"]
         rows.append([*row, ", ".join(reached)])
     head = ["", "processor ms per training slide", "peak memory, GiB", f"epochs to a validation loss of {LOSS}"]
     return table(head, rows)
@@ -197,7 +202,7 @@ def time_to_accuracy(folder: Path = RESULTS) -> str:
         epochs = [{name: _epochs_to(c, c.max() - slack) for name, c in curves.items()} for slack in (0, SLACK)]
         of_joint = [_epochs_to(joint, best - slack) for slack in (0, SLACK)]
         factors = [
-            sum(n * steps[name.replace("um-px", "um/px")] for name, n in of_sweep.items()) / (n_joint * steps["joint"])
+            sum(n * steps[_shown(name)] for name, n in of_sweep.items()) / (n_joint * steps["joint"])
             for of_sweep, n_joint in zip(epochs, of_joint, strict=True)
         ]
         rows.append(

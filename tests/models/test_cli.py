@@ -20,11 +20,11 @@ def ats_mag(*arguments, status=0):
     return done.stdout, done.stderr
 
 
-def here(*arguments, status=0):
+def here(*arguments):
     """The same without a process of its own, which would take seconds to begin."""
     done = CliRunner().invoke(app, [*map(str, arguments)])
-    assert done.exit_code == status, done.output
-    return done.stdout, done.stderr + str(done.exception or "")
+    assert done.exit_code == 0, done.output
+    return done.stdout, done.stderr
 
 
 def test_from_slides_to_predictions(cohort, tmp_path):
@@ -63,10 +63,10 @@ def test_from_slides_to_predictions(cohort, tmp_path):
     row = pd.read_csv(tmp_path / "p.csv").iloc[0]
     assert (row["n_patches"], row["stopped"]) == (6, "max_patches")
     assert row["low_a"] < row["p_a"] < row["high_a"]
-    _, error = here("predict", model, slide, tmp_path / "none.tif", "--out", tmp_path / "q.csv", status=1)
+    _, error = ats_mag("predict", model, slide, tmp_path / "none.tif", "--out", tmp_path / "q.csv", status=1)
     assert "none.tif" in error
     assert not (tmp_path / "q.csv").exists()
-    _, error = here("predict", model, slide, "--out", tmp_path / "s.csv", status=1)
+    _, error = ats_mag("predict", model, slide, "--out", tmp_path / "s.csv", status=1)
     assert "predictions of another model" in error
     _predict_a_cohort(model, cohort, tmp_path)
 
