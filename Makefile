@@ -4,8 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 SOURCES = pyproject.toml setup.py $(wildcard ats_mag/slides/op/*.cc ats_mag/slides/op/*.h)
 
-MATHEMATICS = tests/layers $(wildcard tests/test_estimators*.py tests/test_golden.py tests/test_lattice.py \
-  tests/test_regularizers.py tests/test_sampling*.py tests/adaptive/test_betting.py)
+MATHEMATICS = tests/layers tests/sampling tests/geometry/test_lattice.py tests/model/adaptive/test_betting.py
 
 .PHONY: demo test test-jax fuzz lint bench clean
 

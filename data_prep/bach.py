@@ -21,8 +21,8 @@ import pandas as pd
 import typer
 
 from ats_mag.cli.script import make_cohort, run_script, warn
-from ats_mag.fields import FieldCohort
-from ats_mag.table_files import read_table
+from ats_mag.cohort.field_cohort import FieldCohort
+from ats_mag.system.tables import read_table
 
 MPP = 0.42  # um/px, stated by the challenge
 SIZE = (2048, 1536)  # pixels of a field

@@ -21,9 +21,9 @@ import pandas as pd
 import typer
 
 from ats_mag.cli.script import make_cohort, run_script, warn
-from ats_mag.fields import FieldCohort
-from ats_mag.slides.flat import SUFFIXES
-from ats_mag.table_files import read_frame
+from ats_mag.cohort.field_cohort import FieldCohort
+from ats_mag.slides.writing.flat import SUFFIXES
+from ats_mag.system.tables import read_frame
 
 MPP = 0.62005  # um/px, stated by the challenge: Zeiss MIRAX MIDI, called 20x
 PARTS = {"train": "train", "testA": "test", "testB": "test"}  # of the file names -> split

@@ -28,7 +28,7 @@ from rich.progress import track
 from scipy import ndimage
 from skimage.transform import resize
 
-from ats_mag.slides.pyramid import write_pyramid
+from ats_mag.slides.writing.pyramid import write_pyramid
 
 SIDE = 768.0  # um
 CLASSES = ("normal", "tumour")

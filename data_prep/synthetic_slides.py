@@ -29,7 +29,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 from rich.progress import track
 
-from ats_mag.slides.pyramid import write_pyramid
+from ats_mag.slides.writing.pyramid import write_pyramid
 
 MPP = 0.5  # um/px of level 0
 TILE = 224  # pixels

@@ -27,9 +27,9 @@ import typer
 
 from ats_mag.cli.console import console, show_error
 from ats_mag.cli.script import report_tables, run_script, warn
-from ats_mag.config_file import config_text
-from ats_mag.fields import write_cohort_tables
-from ats_mag.table_files import read_frame
+from ats_mag.cohort.field_cohort import write_cohort_tables
+from ats_mag.config.writing import config_text
+from ats_mag.system.tables import read_frame
 
 # Project, tissue source site, participant; sample type and vial; portion; slide kind and its number or letter.
 _SLIDE = re.compile(r"(TCGA-(\w{2})-\w{4})-(\d{2})([A-Z])-(\d{2})-(DX|TS|BS|MS)(\w*)\..*", re.IGNORECASE)

@@ -33,7 +33,7 @@ from scipy.ndimage import gaussian_filter
 from synthetic_slides import GLASS, MPP, TILE, tile_files
 
 from ats_mag.cli.script import run_script
-from ats_mag.slides.pyramid import write_pyramid
+from ats_mag.slides.writing.pyramid import write_pyramid
 
 KINDS = ("fine", "middle", "coarse")
 CLASSES = ("healthy", "cancer")

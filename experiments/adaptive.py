@@ -5,7 +5,7 @@
     python experiments/adaptive.py GlaS runs/glas/run/fold-0/model.keras runs/glas/run/records runs/glas/slides
 
 Each adds its data set to `experiments/results/adaptive.json`. What the features of every cell add to the class scores is computed once
-and kept in `--cache`; then draws are simulated with the functions of `ats_mag.adaptive` themselves. The fixed N are
+and kept in `--cache`; then draws are simulated with the functions of `ats_mag.model.adaptive` themselves. The fixed N are
 
 - of *intervals*, at the same confidence, as the smallest N that decides 95 % of all runs: Hoeffding's and the empirical Bernstein
   bound (Maurer & Pontil, COLT 2009) for draws with replacement, and bets tuned to N (Waudby-Smith & Ramdas, JRSS B 2024, section
@@ -33,14 +33,14 @@ from rich.progress import track
 from scipy.stats import beta
 
 import ats_mag
-from ats_mag.adaptive.betting import bet, no_wealth, terms
-from ats_mag.adaptive.bounds import score_range
-from ats_mag.adaptive.contest import Contest, contest
-from ats_mag.adaptive.options import AdaptiveOptions
-from ats_mag.adaptive.order import draw_order, estimate
-from ats_mag.adaptive.stopping import contrasts
-from ats_mag.records import find_records
-from ats_mag.whole_file import whole_file
+from ats_mag.model.adaptive.betting import bet, no_wealth, terms
+from ats_mag.model.adaptive.bounds import score_range
+from ats_mag.model.adaptive.hypotheses import Contest, contest
+from ats_mag.model.adaptive.options import AdaptiveOptions
+from ats_mag.model.adaptive.reading_order import draw_order, estimate
+from ats_mag.model.adaptive.stopping import contrasts
+from ats_mag.records.record import find_records
+from ats_mag.system.whole_file import whole_file
 
 ROOT = Path(__file__).resolve().parents[1]
 DECIDES = 0.95  # share of the runs that a fixed N must decide

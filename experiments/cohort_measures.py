@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 if TYPE_CHECKING:
-    from ats_mag.config import RunConfig
+    from ats_mag.config.schema import RunConfig
 
 MEASURES = ("accuracy", "auroc", "balanced_accuracy", "ece")
 
@@ -59,7 +59,7 @@ def validation_measures(config: RunConfig, folds: int) -> list[dict[str, float]]
 
 def model_epoch(history: pd.DataFrame, monitor: str | None, patience: int | None) -> int:
     """The row of the history whose weights the model has, see `TrainConfig.monitor`."""
-    from ats_mag.training.best import BestEpoch
+    from ats_mag.training.best_epoch import BestEpoch
 
     if monitor is None and patience is None:
         return len(history) - 1

@@ -29,9 +29,9 @@ from cohort_measures import test_measures, validation_measures
 from cohort_results import COLOUR, JOINT, SINGLE, table
 
 from ats_mag.cli.console import run_app
-from ats_mag.config import RunConfig, read_config
-from ats_mag.config_changes import is_free
-from ats_mag.manifest import load_manifest
+from ats_mag.cohort.manifest import load_manifest
+from ats_mag.config.changes import is_free
+from ats_mag.config.schema import RunConfig, read_config
 
 ROOT = Path(__file__).resolve().parents[1]
 STAND_IN = "stand-in"

@@ -23,13 +23,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from ats_mag.cli.measures import show_fold, show_folds, warnings_shown_once
-from ats_mag.config import RunConfig, read_config
+from ats_mag.cohort.splits import part_of
+from ats_mag.config.schema import RunConfig, read_config
 from ats_mag.evaluation.evaluate import measure_predictions
 from ats_mag.evaluation.folds import across_folds
-from ats_mag.evaluation.run_files import fold_folder, fold_numbers, stored_splits, test_slides
-from ats_mag.records import dataset, encode_label, find_records
-from ats_mag.run_folder import read_run
-from ats_mag.splits import part_of
+from ats_mag.records.record import dataset, encode_label, find_records
+from ats_mag.runs.layout import fold_folder, fold_numbers, stored_splits, test_slides
+from ats_mag.runs.run_folder import read_run
 
 BINS = 16  # of each channel
 FOLDER = "colour-baseline"

@@ -40,7 +40,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import ats_mag
-from ats_mag.records import find_records
+from ats_mag.records.record import find_records
 from ats_mag.slides.tissue import tissue_mask
 
 THUMBNAIL_MPP = 8.0  # um/px of the colour statistics

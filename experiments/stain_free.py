@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from ats_mag.networks import feature_network
+from ats_mag.model.networks import feature_network
 
 
 @keras.saving.register_keras_serializable("experiments")

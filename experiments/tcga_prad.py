@@ -25,7 +25,7 @@ from result_files import RESULTS
 from stand_in import tissue
 
 from ats_mag.cli.script import run_script
-from ats_mag.slides.pyramid import write_pyramid
+from ats_mag.slides.writing.pyramid import write_pyramid
 
 OUT = RESULTS / "tcga-prad"
 GLEASON = ((3, 3), (4, 3), (3, 4), (4, 5))  # primary and secondary pattern of the stand-in's patients, in turn

@@ -11,9 +11,9 @@ import numpy as np
 import tensorflow as tf
 
 import ats_mag
-from ats_mag.config import AugmentConfig
-from ats_mag.lattice import MPP_UNIT, Lattice
-from ats_mag.records import find_records
+from ats_mag.config.schema import AugmentConfig
+from ats_mag.geometry.lattice import MPP_UNIT, Lattice
+from ats_mag.records.record import find_records
 
 KINDS = ("fine", "middle", "coarse")
 CLASSES = ("healthy", "cancer")

@@ -20,7 +20,7 @@ from three_scales_model import Settings, classifier, fit
 import ats_mag
 from ats_mag.evaluation.measures import measures
 from ats_mag.evaluation.scored import Scored
-from ats_mag.lattice import Lattice
+from ats_mag.geometry.lattice import Lattice
 
 TEST_BATCH = 20
 ALL_PATCHES_BATCH = 4  # slides; 16 bags of every magnification take four times the memory and the time

@@ -7,6 +7,8 @@ import keras
 import numpy as np
 import pytest
 
+pytest_plugins = ["small_model"]
+
 ROOT = Path(__file__).resolve().parents[1]
 GOLDEN = Path(os.environ.get("ATS_MAG_GOLDEN", ROOT.parent / "shared" / "golden"))
 

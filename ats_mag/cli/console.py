@@ -18,7 +18,7 @@ errors = Console(stderr=True)
 
 def write_csv(table: Any, path: Path) -> None:
     """Whole or not at all."""
-    from ats_mag.whole_file import write_whole
+    from ats_mag.system.whole_file import write_whole
 
     write_whole(path, table.to_csv(index=False).encode())
     console.print(f"wrote {path}", highlight=False, soft_wrap=True)
@@ -61,7 +61,7 @@ def _message(error: BaseException) -> str:
     from pydantic import ValidationError
 
     if isinstance(error, ValidationError):
-        from ats_mag.config import problem
+        from ats_mag.config.schema import problem
 
         return "; ".join(problem(e) for e in error.errors())
     return str(error)

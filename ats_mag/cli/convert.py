@@ -12,7 +12,7 @@ import typer
 from ats_mag.cli.console import console, errors, show_error
 
 if TYPE_CHECKING:
-    from ats_mag.slides.flat import Converted
+    from ats_mag.slides.writing.flat import Converted
 
 
 def convert(
@@ -35,8 +35,8 @@ def convert(
     """Turns flat images into tiled slides that keep their pixels and state their resolution."""
     from rich.progress import track
 
-    from ats_mag.slides.flat_many import Conversion, convert_images, find_images, slide_names
-    from ats_mag.units import parse_mpp
+    from ats_mag.geometry.units import parse_mpp
+    from ats_mag.slides.writing.flat_many import Conversion, convert_images, find_images, slide_names
 
     slides = slide_names(find_images(images), out)
     options = Conversion(None if mpp is None else parse_mpp(mpp), lossless, white, overwrite)
@@ -47,7 +47,7 @@ def convert(
 
 def report_converted(done: Iterable[Converted]) -> bool:
     """Says what became of the images; whether all were converted."""
-    from ats_mag.units import format_mpp
+    from ats_mag.geometry.units import format_mpp
 
     results = sorted(done, key=lambda converted: converted.image)
     failed = [converted for converted in results if converted.error is not None]

@@ -22,12 +22,12 @@ def evaluate(
     Writes slides.csv, patients.csv, metrics.json and figures into each fold's folder, and evaluation.json over all folds
     into the run's. Intervals are those of the configuration: bootstrap over patients, and a t interval over folds.
     """
-    from ats_mag.config import read_config
+    from ats_mag.cohort.manifest import load_manifest
+    from ats_mag.config.schema import read_config
     from ats_mag.evaluation.evaluate import evaluate_fold
     from ats_mag.evaluation.folds import across_folds, unmeasured_folds
-    from ats_mag.evaluation.run_files import fold_numbers, model_file, stored_splits, test_slides
-    from ats_mag.manifest import load_manifest
-    from ats_mag.run_folder import start_run
+    from ats_mag.runs.layout import fold_numbers, model_file, stored_splits, test_slides
+    from ats_mag.runs.run_folder import start_run
 
     run = read_config(config)
     splits = stored_splits(run)

@@ -29,10 +29,10 @@ def explain(
 
     OUT gets attention.png, patches.png, maps.npz and slide.geojson.
     """
-    from ats_mag.report.explain import write_explanation
-    from ats_mag.report.look import look_at
-    from ats_mag.report.model import load_classifier
-    from ats_mag.units import parse_mpp
+    from ats_mag.geometry.units import parse_mpp
+    from ats_mag.model.load_classifier import load_classifier
+    from ats_mag.pictures.explain import write_explanation
+    from ats_mag.pictures.look import look_at
 
     look = look_at(load_classifier(model), slide, None if mpp is None else parse_mpp(mpp), method, n_patches)
     scores = ", ".join(f"{name} {p:.3f}" for name, p in zip(look.classes, look.probabilities, strict=True))

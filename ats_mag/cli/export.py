@@ -22,8 +22,8 @@ def export(
     Each holds model_card.json: what the model is, and, of a model in the folder of a run, what it was trained on and how it
     measured.
     """
-    from ats_mag.export import export_model
-    from ats_mag.saving import load_model
+    from ats_mag.model.export.savedmodel import export_model
+    from ats_mag.model.saving import load_model
 
     for folder in export_model(load_model(model, compile=False), out, model, intended_use):
         console.print(f"wrote {folder}", highlight=False, soft_wrap=True)

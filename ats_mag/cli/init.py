@@ -16,7 +16,7 @@ def init(
     path: Annotated[Path, typer.Argument(help="File to write, or a folder to write config.yaml into.")] = Path(NAME),
 ) -> None:
     """Writes a configuration with every key, its default and what it means."""
-    from ats_mag.config_template import template
+    from ats_mag.config.template import template
 
     file = path / NAME if path.is_dir() else path
     if file.suffix.lower() not in (".yaml", ".yml"):

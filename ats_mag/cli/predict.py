@@ -51,9 +51,9 @@ def predict(
     Run it again with the same --out after any interruption, or with more slides: rows that stand are kept. Slides that
     fail are named in a table beside it, tried again next time, and make the exit status 1.
     """
-    from ats_mag.adaptive.options import AdaptiveOptions
+    from ats_mag.geometry.units import parse_mpp
+    from ats_mag.model.adaptive.options import AdaptiveOptions
     from ats_mag.prediction import find_slides, predict_cohort
-    from ats_mag.units import parse_mpp
 
     # No slide is read twice: decoded tiles of many slides would only fill the memory.
     os.environ.setdefault("ATS_MAG_CACHE_BYTES", str(_CACHE_BYTES))

@@ -28,12 +28,12 @@ def prepare(
 
     Run it again after any interruption or change: what is done and up to date is kept.
     """
-    from ats_mag.config import read_config
-    from ats_mag.manifest import load_manifest
+    from ats_mag.cohort.manifest import load_manifest
+    from ats_mag.cohort.splits import load_splits
+    from ats_mag.config.schema import read_config
     from ats_mag.preparation import prepare as run
     from ats_mag.preparation import unlisted_records
-    from ats_mag.run_folder import start_run
-    from ats_mag.splits import load_splits
+    from ats_mag.runs.run_folder import start_run
 
     settings = read_config(config)
     manifest = load_manifest(settings)

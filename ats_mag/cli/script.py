@@ -13,7 +13,7 @@ from ats_mag.cli.console import console, errors, run_app, show_error
 from ats_mag.cli.convert import report_converted
 
 if TYPE_CHECKING:
-    from ats_mag.fields import FieldCohort
+    from ats_mag.cohort.field_cohort import FieldCohort
 
 
 def run_script(main: Callable[..., Any]) -> None:

@@ -14,7 +14,7 @@ from ats_mag.cli.console import console
 
 def doctor() -> None:
     """Shows the versions and whether the slide reader, its threads and a GPU are there."""
-    from ats_mag.doctor import findings
+    from ats_mag.slides.doctor import findings
 
     table = Table(show_header=False, box=None)
     sound = True
@@ -33,8 +33,8 @@ def info(
     ] = None,
 ) -> None:
     """Shows what a slide file says of itself."""
+    from ats_mag.geometry.units import format_mpp, parse_mpp
     from ats_mag.slides.properties import slide_info
-    from ats_mag.units import format_mpp, parse_mpp
 
     found = slide_info(slide, None if mpp is None else parse_mpp(mpp))
     table = Table(show_header=False, box=None)

@@ -18,15 +18,15 @@ def train(
     ] = None,
 ) -> None:
     """Trains the model of each fold on prepared records; goes on where it was interrupted."""
-    from ats_mag.config import read_config
+    from ats_mag.config.schema import read_config
 
     settings = read_config(config)
     import keras
 
-    from ats_mag.manifest import load_manifest
-    from ats_mag.progress import FitProgress
-    from ats_mag.run_folder import start_run
-    from ats_mag.splits import fold_names, load_splits
+    from ats_mag.cohort.manifest import load_manifest
+    from ats_mag.cohort.splits import fold_names, load_splits
+    from ats_mag.runs.run_folder import start_run
+    from ats_mag.training.progress_bar import FitProgress
     from ats_mag.training.run import fold_folder, is_trained, train_fold
 
     manifest = load_manifest(settings)

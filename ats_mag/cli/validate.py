@@ -29,9 +29,9 @@ def validate(
 
     from rich.progress import Progress
 
-    from ats_mag.config import read_config
-    from ats_mag.validation.validate import validate as run
-    from ats_mag.whole_file import write_whole
+    from ats_mag.config.schema import read_config
+    from ats_mag.runs.validate import validate as run
+    from ats_mag.system.whole_file import write_whole
 
     settings = read_config(config)
     with Progress(console=errors, transient=True) as bar:

@@ -11,10 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
-from ats_mag.report.colours import magnification_colour
-from ats_mag.report.look import SlideLook
-from ats_mag.report.panels import draw_attention, draw_colour_bar, draw_places, draw_slide
-from ats_mag.report.patches import looked_at
+from ats_mag.pictures.colours import magnification_colour
+from ats_mag.pictures.look import SlideLook
+from ats_mag.pictures.panels import draw_attention, draw_colour_bar, draw_places, draw_slide
+from ats_mag.pictures.patches import looked_at
 
 _SHOWN_PATCHES = 4  # of each magnification
 

@@ -20,20 +20,20 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from ats_mag.cohort.manifest import read_manifest
 from ats_mag.demo.cohort import make_cohort, read_places
 from ats_mag.demo.figure import draw_figure
 from ats_mag.demo.slides import CLASSES, Place
 from ats_mag.evaluation.evaluate import evaluate
-from ats_mag.inference import slide_inputs
-from ats_mag.lattice import MPP_UNIT, Lattice
-from ats_mag.manifest import read_manifest
-from ats_mag.models import SlideClassifier
-from ats_mag.networks import attention_network, feature_network
+from ats_mag.geometry.lattice import MPP_UNIT, Lattice
+from ats_mag.model.classifier import SlideClassifier
+from ats_mag.model.networks import attention_network, feature_network
+from ats_mag.pictures.look import look_at
+from ats_mag.prediction.predictor import slide_inputs
 from ats_mag.preparation import prepare
-from ats_mag.progress import FitProgress
-from ats_mag.records import dataset, find_records
-from ats_mag.report.look import look_at
-from ats_mag.schedules import ScheduleStrength
+from ats_mag.records.record import dataset, find_records
+from ats_mag.sampling.schedules import ScheduleStrength
+from ats_mag.training.progress_bar import FitProgress
 
 MAGNIFICATIONS = ("20x", "5x")
 KIND_OF_MAGNIFICATION = ("fine", "coarse")

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from skimage import data, draw
 
-from ats_mag.slides.pyramid import write_pyramid
+from ats_mag.slides.writing.pyramid import write_pyramid
 
 CLASSES = ("none", "fine", "coarse")
 MPP = 0.5

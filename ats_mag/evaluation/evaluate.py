@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ats_mag.config import RunConfig
-from ats_mag.evaluation.files import write_json, write_table
-from ats_mag.evaluation.level import measure_level
+from ats_mag.cohort.manifest import load_manifest
+from ats_mag.config.schema import RunConfig
+from ats_mag.evaluation.intervals import measure_level
 from ats_mag.evaluation.measures import measures
-from ats_mag.evaluation.predict import Progress, class_probabilities, predict_records
-from ats_mag.evaluation.run_files import fold_folder, model_file, stored_splits, test_slides
+from ats_mag.evaluation.predict_records import Progress, class_probabilities, predict_records
+from ats_mag.evaluation.result_files import write_json, write_table
 from ats_mag.evaluation.sampling_noise import sampling_noise
 from ats_mag.evaluation.scored import EvaluationWarning, Scored
 from ats_mag.evaluation.tables import patient_table, score_table, slide_table
-from ats_mag.manifest import load_manifest
-from ats_mag.slides.local_copies import LocalCopies
-from ats_mag.whole_file import digest
+from ats_mag.runs.layout import fold_folder, model_file, stored_splits, test_slides
+from ats_mag.slides.copies.local_copies import LocalCopies
+from ats_mag.system.whole_file import digest
 
 if TYPE_CHECKING:
-    from ats_mag.models import SlideClassifier
+    from ats_mag.model.classifier import SlideClassifier
 
 __all__ = ["class_probabilities", "evaluate", "evaluate_fold", "measure_tables"]
 
@@ -86,8 +86,8 @@ def evaluate_fold(config: RunConfig, fold: int, progress: Progress | None = None
         UndefinedMeasureWarning: of measures that the test slides do not define.
         EvaluationWarning: of slides and patients that are not measured.
     """
-    from ats_mag.preparation.usable import usable_records
-    from ats_mag.saving import load_model
+    from ats_mag.model.saving import load_model
+    from ats_mag.runs.usable_records import usable_records
 
     wanted = test_slides(stored_splits(config), fold)
     file = model_file(config, fold)

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ats_mag.evaluation.scored import Scored
-from ats_mag.whole_file import whole_file
+from ats_mag.system.whole_file import whole_file
 
 _GREY = "0.6"
 _BAR = "#9ecae1"

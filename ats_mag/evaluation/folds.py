@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ats_mag.config import RunConfig
+from ats_mag.config.schema import RunConfig
 from ats_mag.evaluation.evaluate import LEVELS, measure_tables, score_tables
-from ats_mag.evaluation.files import read_table, write_json, write_table
-from ats_mag.evaluation.run_files import fold_folder, fold_numbers, stored_splits
+from ats_mag.evaluation.result_files import read_table, write_json, write_table
 from ats_mag.evaluation.scored import UndefinedMeasureWarning
-from ats_mag.whole_file import digest
+from ats_mag.runs.layout import fold_folder, fold_numbers, stored_splits
+from ats_mag.system.whole_file import digest
 
 
 def unmeasured_folds(config: RunConfig, folder: Path | None = None) -> list[int]:

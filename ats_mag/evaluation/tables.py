@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from ats_mag.cohort.manifest import label_parts
 from ats_mag.evaluation.scored import Scored, decide
-from ats_mag.manifest import label_parts
 
 
 def slide_table(slides: pd.DataFrame, draws: np.ndarray, classes: list[str], exclusive: bool, sd: bool) -> pd.DataFrame:
@@ -68,7 +68,7 @@ def score_table(table: pd.DataFrame, name: str, unit: str, classes: list[str], e
     Raises:
         RecordError: a label that is none of `classes`.
     """
-    from ats_mag.records import encode_label
+    from ats_mag.records.record import encode_label
 
     if exclusive:
         table = table[table["label"] != ""]

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from ats_mag.regularizers import PACKAGE
+from ats_mag.sampling.regularizers import PACKAGE
 
 
 @keras.saving.register_keras_serializable(PACKAGE)

@@ -8,8 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from ats_mag.lattice import Lattice
-from ats_mag.regularizers import PACKAGE
+from ats_mag.geometry.lattice import Lattice
+from ats_mag.sampling.regularizers import PACKAGE
 
 
 @keras.saving.register_keras_serializable(PACKAGE)

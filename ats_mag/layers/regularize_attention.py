@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from ats_mag.regularizers import PACKAGE, AttentionRegularizer
+from ats_mag.sampling.regularizers import PACKAGE, AttentionRegularizer
 
 
 @keras.saving.register_keras_serializable(PACKAGE)

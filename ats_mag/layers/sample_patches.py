@@ -10,8 +10,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from ats_mag.regularizers import PACKAGE
-from ats_mag.sampling import METHODS, STOCHASTIC_METHODS, sample
+from ats_mag.sampling.draws import METHODS, STOCHASTIC_METHODS, sample
+from ats_mag.sampling.regularizers import PACKAGE
 
 
 @keras.saving.register_keras_serializable(PACKAGE)

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from ats_mag.prediction.failures import FailureTable
-from ats_mag.prediction.slides import CohortSlide
-from ats_mag.prediction.source import Source
+from ats_mag.prediction.find_slides import CohortSlide
+from ats_mag.prediction.model_identity import Source
+from ats_mag.prediction.predict_slide import Answer, Task, load, predict_slide
 from ats_mag.prediction.table import PredictionTable
-from ats_mag.prediction.work import Answer, Task, load, predict_slide
 
 _Run = Callable[[Sequence[Task]], Iterator[tuple[Task, Answer]]]
 
@@ -122,7 +122,7 @@ def _start(source: Source, scheduler: str | None, stack: ExitStack) -> _Run:
     if scheduler is None:
         load(source)
         return lambda tasks: ((task, predict_slide(task)) for task in tasks)
-    from ats_mag.preparation.cluster import connected, run_on_dask
+    from ats_mag.system.dask_cluster import connected, run_on_dask
 
     client = stack.enter_context(connected(scheduler))
     return lambda tasks: run_on_dask(client, predict_slide, tasks, None, lambda task: None, _died, "predict")

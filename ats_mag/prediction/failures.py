@@ -6,8 +6,8 @@ import csv
 import io
 from pathlib import Path
 
-from ats_mag.prediction.slides import CohortSlide
-from ats_mag.whole_file import write_whole
+from ats_mag.prediction.find_slides import CohortSlide
+from ats_mag.system.whole_file import write_whole
 
 _COLUMNS = ["path", "slide_id", "error"]
 

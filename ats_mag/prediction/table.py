@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ats_mag.whole_file import write_whole
+from ats_mag.system.whole_file import write_whole
 
 
 class PredictionTable:

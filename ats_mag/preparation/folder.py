@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ats_mag.lock import held_lock
 from ats_mag.preparation.job import SHEETS
 from ats_mag.preparation.state import STATES
-from ats_mag.record_schema import SUFFIX
-from ats_mag.whole_file import remove_unfinished
+from ats_mag.records.schema import SUFFIX
+from ats_mag.system.lock import held_lock
+from ats_mag.system.whole_file import remove_unfinished
 
 _LOCK = ".lock"
 

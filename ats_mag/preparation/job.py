@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ats_mag.record_schema import SCHEMA, SUFFIX
+from ats_mag.records.schema import SCHEMA, SUFFIX
 from ats_mag.slides.slide_files import slide_files
 
 SHEETS = "sheets"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from ats_mag.preparation.job import Job, Outcome, Work
-from ats_mag.processes import run_in_processes
+from ats_mag.system.processes import run_in_processes
 
 
 def run_locally(

@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 import ats_mag
+from ats_mag.geometry.units import parse_mpp
 from ats_mag.preparation.folder import held_alone
 from ats_mag.preparation.index import write_index
 from ats_mag.preparation.job import SHEETS, Job, Outcome
@@ -27,9 +28,8 @@ from ats_mag.preparation.state import (
     sheet_stands,
     write_state,
 )
-from ats_mag.slides.shared_library import find_library
-from ats_mag.units import parse_mpp
-from ats_mag.whole_file import whole_file
+from ats_mag.slides.library import find_library
+from ats_mag.system.whole_file import whole_file
 
 FAILED = "failed.csv"
 
@@ -145,7 +145,7 @@ def _prepare_all(
                 if scheduler is None:
                     run = partial(_locally, seconds)
                 else:
-                    from ats_mag.preparation.cluster import connected, run_on_dask
+                    from ats_mag.system.dask_cluster import connected, run_on_dask
 
                     client = stack.enter_context(connected(scheduler))
                     run = partial(run_on_dask, client, prepare_slide, died=_died, seconds=seconds, late=_late)

@@ -35,7 +35,7 @@ def draw_sheet(overview: np.ndarray, mask: np.ndarray, stride: int, overview_mpp
     """
     from skimage.segmentation import find_boundaries
 
-    from ats_mag.slides.cells import valid_cells
+    from ats_mag.geometry.cells import valid_cells
 
     cells = np.asarray(valid_cells(mask, stride))
     shrink = -(-max(mask.shape) // LONGEST)

@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import ats_mag
-from ats_mag.fingerprints import fingerprint
+from ats_mag.cohort.fingerprints import fingerprint
 from ats_mag.preparation.job import SHEETS, Facts, Job, Outcome
-from ats_mag.whole_file import digest, write_whole
+from ats_mag.system.whole_file import digest, write_whole
 
 if TYPE_CHECKING:
     from ats_mag.slides.overview import Overview
@@ -45,8 +45,8 @@ def prepare_slide(job: Job) -> Outcome:
 
 
 def _prepare(job: Job) -> Outcome:
-    from ats_mag.lattice import MPP_UNIT
-    from ats_mag.records import encode_record, write_record
+    from ats_mag.geometry.lattice import MPP_UNIT
+    from ats_mag.records.record import encode_record, write_record
     from ats_mag.slides.overview import view_slide
 
     try:
@@ -78,7 +78,7 @@ def _prepare(job: Job) -> Outcome:
 
 def _draw_again(job: Job, facts: Facts) -> Outcome:
     """The sheet alone, from the record: the slide need not be read."""
-    from ats_mag.records import read_view
+    from ats_mag.records.record import read_view
 
     cells, outputs = _draw(job, read_view(job.record))
     return Outcome(facts=replace(facts, cells=cells), outputs=outputs)

@@ -9,7 +9,7 @@ import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ats_mag.report.colours import magnification_colour
+from ats_mag.pictures.colours import magnification_colour
 
 _MASS = "mass_"
 _HIDDEN = ("epoch", "unreadable", "learning_rate", "attention_entropy")

@@ -10,11 +10,11 @@ from typing import Any
 
 import yaml
 
-from ats_mag.config import RunConfig
+from ats_mag.config.schema import RunConfig
 from ats_mag.evaluation.words import measure_words
 from ats_mag.report.history import draw_history
 from ats_mag.report.run_results import FIGURES, RunResults, read_results
-from ats_mag.whole_file import write_whole
+from ats_mag.system.whole_file import write_whole
 
 FILE = "report.html"
 _LEVELS = ("slides", "patients")

@@ -11,13 +11,13 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from ats_mag.config import RunConfig
-from ats_mag.evaluation.files import read_table
-from ats_mag.evaluation.run_files import fold_folder
+from ats_mag.cohort.splits import FILE as SPLITS_FILE
+from ats_mag.cohort.splits import count_labels, read_splits
+from ats_mag.config.schema import RunConfig
+from ats_mag.evaluation.result_files import read_table
 from ats_mag.preparation.job import SHEETS
-from ats_mag.run_folder import read_run
-from ats_mag.splits import FILE as SPLITS_FILE
-from ats_mag.splits import count_labels, read_splits
+from ats_mag.runs.layout import fold_folder
+from ats_mag.runs.run_folder import read_run
 
 FIGURES = {
     "roc": "ROC",

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from ats_mag.slides.errors import exception_of
+from ats_mag.slides.library import LIBRARY, find_library
 from ats_mag.slides.paths import path_bytes
-from ats_mag.slides.shared_library import LIBRARY, find_library
 
 _MESSAGE = 4096  # bytes of an error's message that are kept
 _ALLOCATE = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)

@@ -6,10 +6,10 @@ import os
 
 import numpy as np
 
+from ats_mag.geometry.units import MPP_UNIT
 from ats_mag.slides import native
 from ats_mag.slides.overview import Overview
 from ats_mag.slides.tissue_limits import BLACK, CLOSING_RADIUS, LEAST_SATURATION, OPENING_RADIUS
-from ats_mag.units import MPP_UNIT
 
 
 def view_slide(path: str | os.PathLike[str], overview_mpp: float, slide_mpp: float = float("nan")) -> Overview:

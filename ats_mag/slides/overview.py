@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from ats_mag.units import MPP_UNIT
+from ats_mag.geometry.units import MPP_UNIT
 
 WHITE = 255
 

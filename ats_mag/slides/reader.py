@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from ats_mag.slides import native
+from ats_mag.slides.library import LIBRARY, find_library
 from ats_mag.slides.paths import encode_paths as encode_paths
-from ats_mag.slides.shared_library import LIBRARY, find_library
 
 _OPS = ("AtsMagReadPatches", "AtsMagReadOverview", "AtsMagSlideGeometry", "AtsMagSnapPatches")
 _FAR_AWAY = 2.0**62  # where a location that is no number goes; the op refuses it

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ats_mag.slides.copies.local_copies import LocalCopies
 from ats_mag.slides.errors import SlideError
-from ats_mag.slides.local_copies import LocalCopies
-from ats_mag.whole_file import write_whole
+from ats_mag.system.whole_file import write_whole
 
 
 class BadSlides:

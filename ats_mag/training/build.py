@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ats_mag.config import RunConfig, TrainConfig
+from ats_mag.config.schema import RunConfig, TrainConfig
 
 if TYPE_CHECKING:
-    from ats_mag.models import SlideClassifier
+    from ats_mag.model.classifier import SlideClassifier
 
 
 def build_model(
@@ -39,9 +39,9 @@ def build_model(
 def _classifier(
     config: RunConfig, classes: list[str], overview_mpp: float, steps: int, batch_size: int
 ) -> SlideClassifier:
-    from ats_mag.models import SlideClassifier
-    from ats_mag.networks import application_network, attention_network, feature_network
-    from ats_mag.steps import DEFAULT_PARTS, replicas
+    from ats_mag.model.classifier import SlideClassifier
+    from ats_mag.model.networks import application_network, attention_network, feature_network
+    from ats_mag.model.training_step import DEFAULT_PARTS, replicas
 
     settings = config.model
     if settings.feature == "small":
@@ -71,7 +71,7 @@ def _classifier(
 def _optimizer(settings: TrainConfig, steps: int) -> Any:
     import keras
 
-    from ats_mag.steps import shared_norm
+    from ats_mag.model.training_step import shared_norm
 
     return keras.optimizers.Adam(
         learning_rate(settings, steps),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ats_mag.config import TrainConfig
+from ats_mag.config.schema import TrainConfig
 
 
 def strategy_of(settings: TrainConfig) -> Any:

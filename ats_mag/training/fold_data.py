@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from ats_mag.config import RunConfig
+from ats_mag.config.schema import RunConfig
 
 _PARTS = ("train", "validation")
 
@@ -24,10 +24,10 @@ def fold_records(config: RunConfig, fold: int) -> dict[str, list[dict[str, Any]]
         ValueError: the splits have no such fold; slides have no record, unless `prepare.on_bad_slide` is `skip`, which
             only warns.
     """
-    from ats_mag.manifest import load_manifest
-    from ats_mag.preparation.usable import usable_records
-    from ats_mag.run_folder import start_run
-    from ats_mag.splits import fold_names, load_splits, part_of
+    from ats_mag.cohort.manifest import load_manifest
+    from ats_mag.cohort.splits import fold_names, load_splits, part_of
+    from ats_mag.runs.run_folder import start_run
+    from ats_mag.runs.usable_records import usable_records
 
     manifest = load_manifest(config)
     splits = load_splits(config, manifest)
@@ -59,9 +59,9 @@ def fold_records(config: RunConfig, fold: int) -> dict[str, list[dict[str, Any]]
 
 def _check_classes(config: RunConfig, present: pd.DataFrame, fold: int, labels: list[str]) -> None:
     """That the slides with a record, those of the test part aside, show every class; warns of a part that does not."""
-    from ats_mag.division import SplitError
-    from ats_mag.manifest import label_parts
-    from ats_mag.splits import check_fold
+    from ats_mag.cohort.division import SplitError
+    from ats_mag.cohort.manifest import label_parts
+    from ats_mag.cohort.splits import check_fold
 
     multi = config.model.head == "multi_label"
     classes = sorted({name for label in labels for name in label_parts(label)}) if multi else labels

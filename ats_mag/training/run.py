@@ -7,14 +7,14 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ats_mag.config import DEFAULT_COPIES_GB, RunConfig
-from ats_mag.config_changes import is_free
-from ats_mag.run_folder import BAD_SLIDES_FILE
-from ats_mag.slides.local_copies import LocalCopies
+from ats_mag.config.changes import is_free
+from ats_mag.config.schema import DEFAULT_COPIES_GB, RunConfig
+from ats_mag.runs.run_folder import BAD_SLIDES_FILE
+from ats_mag.slides.copies.local_copies import LocalCopies
 from ats_mag.training.fold_data import fold_records
 
 if TYPE_CHECKING:
-    from ats_mag.models import SlideClassifier
+    from ats_mag.model.classifier import SlideClassifier
 
 
 def fold_folder(config: RunConfig, fold: int) -> Path:
@@ -47,8 +47,8 @@ def train_fold(config: RunConfig, fold: int, callbacks: list[Any] | None = None)
         SlideError: more slides than `train.max_bad_slides` could not be read.
         RuntimeError: the loss is not finite, or another process is training the fold.
     """
-    from ats_mag.lock import held_lock
-    from ats_mag.saving import load_model
+    from ats_mag.model.saving import load_model
+    from ats_mag.system.lock import held_lock
 
     out = fold_folder(config, fold)
     config.run.mkdir(parents=True, exist_ok=True)
@@ -64,14 +64,14 @@ def _train(config: RunConfig, fold: int, callbacks: list[Any]) -> SlideClassifie
     import keras
     import tensorflow as tf
 
-    from ats_mag.run_folder import read_run
+    from ats_mag.runs.run_folder import read_run
     from ats_mag.slides.errors import plain_errors
     from ats_mag.training.build import build_model
     from ats_mag.training.devices import batch_for, strategy_of
 
     out = fold_folder(config, fold)
     if config.train.tensorboard:
-        from ats_mag.training.board import check_installed
+        from ats_mag.training.tensorboard import check_installed
 
         check_installed()
     parts = fold_records(config, fold)
@@ -106,13 +106,13 @@ def _fit(
     """Trains from the last checkpoint to the end, in batches of `sizes`, and gives the model its best weights."""
     import keras
 
-    from ats_mag.datasets import dataset
-    from ats_mag.schedules import ScheduleStrength
+    from ats_mag.records.dataset import dataset
+    from ats_mag.records.epoch_order import EpochOrder, balanced_weights
+    from ats_mag.sampling.schedules import ScheduleStrength
     from ats_mag.training.bad_slides import BadSlides
     from ats_mag.training.checkpoints import Checkpoints
     from ats_mag.training.one_training import OneTraining
-    from ats_mag.training.order import EpochOrder, balanced_weights
-    from ats_mag.training.position import Position
+    from ats_mag.training.resumable import Position
 
     settings, out = config.train, fold_folder(config, fold)
     batches = -(-len(parts["train"]) // sizes["train"])
@@ -156,7 +156,7 @@ def _fit(
     schedule.step = done
     every = [schedule, position, *callbacks]
     if settings.tensorboard:
-        from ats_mag.training.board import Board, watched
+        from ats_mag.training.tensorboard import Board, watched
 
         inputs = watched(parts, settings.watch, slides, config.model.stride)
         every.append(Board(out / "tensorboard", inputs))
@@ -189,8 +189,8 @@ def _fit(
 
 def _best(config: RunConfig, model: SlideClassifier, validated: bool) -> Any:
     """The metric to follow, if any; refuses one that will not be logged."""
-    from ats_mag.heads import HEADS
-    from ats_mag.training.best import BestEpoch
+    from ats_mag.model.heads import HEADS
+    from ats_mag.training.best_epoch import BestEpoch
 
     settings = config.train
     if settings.monitor is None and settings.patience is None:
@@ -221,7 +221,7 @@ def _settings(config: RunConfig, parts: dict[str, list[dict[str, Any]]], sizes: 
 
 def check_lattices(records: list[dict[str, Any]], model: SlideClassifier) -> None:
     """Every slide's lattice must hold N cells, whatever batch it comes in."""
-    from ats_mag.lattice import MPP_UNIT
+    from ats_mag.geometry.lattice import MPP_UNIT
 
     for r in records:
         _, _, width, height, mpp = (int(v) for v in r["geometry"])

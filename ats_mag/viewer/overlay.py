@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ats_mag.report.colours import magnification_colour, rgb
-from ats_mag.report.look import SlideLook
-from ats_mag.units import MPP_OF_1X
+from ats_mag.geometry.units import MPP_OF_1X
+from ats_mag.pictures.colours import magnification_colour, rgb
+from ats_mag.pictures.look import SlideLook
 
 
 class Overlay:

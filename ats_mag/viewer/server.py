@@ -16,8 +16,8 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from ats_mag.prediction import CohortSlide
+from ats_mag.viewer.background_looks import Looks
 from ats_mag.viewer.guard import Guard
-from ats_mag.viewer.looks import Looks
 from ats_mag.viewer.tiles import OVERLAP, TILE, DeepZoom, encode
 
 # Nothing else is served from the disk; the names are looked up, never joined to a path.

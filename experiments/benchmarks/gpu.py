@@ -32,8 +32,8 @@ from worker import Worker
 
 from ats_mag.layers.expectation import Expectation
 from ats_mag.layers.joint_softmax import JointSoftmax
-from ats_mag.regularizers import MagnificationEntropy, PlaceEntropy
-from ats_mag.sampling import sample
+from ats_mag.sampling.draws import sample
+from ats_mag.sampling.regularizers import MagnificationEntropy, PlaceEntropy
 
 BATCH, DRAWS, DIMENSION = 8, 32, 2048
 LATTICES, QUICK_LATTICES = (32, 128, 512, 1024), (8, 16)

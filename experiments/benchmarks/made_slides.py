@@ -16,7 +16,7 @@ import numpy as np
 import tifffile
 from skimage.data import immunohistochemistry
 
-from ats_mag.slides.pyramid import write_pyramid
+from ats_mag.slides.writing.pyramid import write_pyramid
 
 NOISE = 3.0  # standard deviation, in grey levels
 MPP = 0.25

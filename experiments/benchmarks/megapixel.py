@@ -10,10 +10,10 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from ats_mag.in_memory import attention_sampling
+from ats_mag.layers.in_memory import attention_sampling
 from ats_mag.layers.joint_softmax import JointSoftmax
 from ats_mag.layers.l2_normalize import L2Normalize
-from ats_mag.regularizers import MultinomialEntropy
+from ats_mag.sampling.regularizers import MultinomialEntropy
 
 
 class Step:

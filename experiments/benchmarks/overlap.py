@@ -29,11 +29,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ats_mag.inference import slide_inputs
-from ats_mag.models import SlideClassifier
-from ats_mag.networks import attention_network, feature_network
+from ats_mag.model.classifier import SlideClassifier
+from ats_mag.model.networks import attention_network, feature_network
+from ats_mag.prediction.predictor import slide_inputs
 from ats_mag.slides import native
-from ats_mag.slides.pyramid import write_pyramid
+from ats_mag.slides.writing.pyramid import write_pyramid
 
 PROCESSORS = sorted(os.sched_getaffinity(0))
 PARTS = (1, 2, 4, 8)

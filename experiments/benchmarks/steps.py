@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 import ats_mag
-from ats_mag.regularizers import MagnificationEntropy, PlaceEntropy
+from ats_mag.sampling.regularizers import MagnificationEntropy, PlaceEntropy
 from ats_mag.slides.overview import WHITE, pad_to_multiple, view_slide
 from ats_mag.slides.reader import encode_paths, read_patches
 

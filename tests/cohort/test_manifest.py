@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from openpyxl import Workbook
 
-from ats_mag.manifest import ManifestError, class_list, compare_folder, load_manifest, read_manifest
+from ats_mag.cohort.manifest import ManifestError, class_list, compare_folder, load_manifest, read_manifest
 
 
 @pytest.fixture
@@ -174,7 +174,7 @@ def test_slides_beside_the_table_and_the_reverse(write, slides):
 
 
 def test_the_configuration_says_how(write, slides):
-    from ats_mag.config import DataConfig, RunConfig
+    from ats_mag.config.schema import DataConfig, RunConfig
 
     data = DataConfig(
         slides=slides, manifest=write("slide,grade\na,1\nb,2\n"), columns={"label": "grade"}, labels={"1": "low"}

@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 import tifffile
 
-from ats_mag.config import read_config
-from ats_mag.manifest import read_manifest
+from ats_mag.cohort.manifest import read_manifest
+from ats_mag.config.schema import read_config
 from ats_mag.slides.properties import slide_info
 
 CLASSES = {"Normal": "n", "Benign": "b", "InSitu": "is", "Invasive": "iv"}

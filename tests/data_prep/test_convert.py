@@ -9,8 +9,8 @@ import time
 import pytest
 from PIL import Image
 
-from ats_mag.slides import flat_many
 from ats_mag.slides.properties import slide_info
+from ats_mag.slides.writing import flat_many
 
 
 def _command(*arguments):

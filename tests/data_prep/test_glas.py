@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from ats_mag.config import read_config
-from ats_mag.manifest import read_manifest
+from ats_mag.cohort.manifest import read_manifest
+from ats_mag.config.schema import read_config
 from ats_mag.slides.properties import slide_info
 
 GRADES = """name,patient ID, grade (GlaS), grade (Sirinukunwattana et al. 2015)

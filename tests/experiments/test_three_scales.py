@@ -20,7 +20,7 @@ pytestmark = pytest.mark.needs_tensorflow
 @pytest.fixture
 def _in_one_part(monkeypatch):
     """Steps of one part: most of their time would go into tracing, once per part."""
-    monkeypatch.setattr("ats_mag.steps.DEFAULT_PARTS", 1)
+    monkeypatch.setattr("ats_mag.model.training_step.DEFAULT_PARTS", 1)
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +106,7 @@ def test_another_cohort_in_the_same_folder_is_refused(tiles, folder):
 def test_cells_of_places(folder):
     from three_scales_data import Cohort
 
-    from ats_mag.lattice import Lattice
+    from ats_mag.geometry.lattice import Lattice
 
     cohort = Cohort(folder, 32.0)
     lattice = Lattice(32.0, 2, (0.5, 2.0, 8.0), 32)

@@ -12,7 +12,7 @@ import numpy as np
 import skimage.data
 from PIL import Image as Picture
 
-from ats_mag.slides.pyramid import write_pyramid
+from ats_mag.slides.writing.pyramid import write_pyramid
 
 from . import tiff
 from .jpeg import without_tables

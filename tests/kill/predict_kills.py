@@ -97,10 +97,10 @@ def predict_stubs(folder, out):
     """What is killed in the quick test: everything but the model and the slide reader."""
     import stub_predictor
 
-    import ats_mag.inference
+    import ats_mag.prediction.predictor
     from ats_mag.prediction import find_slides, predict_cohort
 
-    ats_mag.inference.Predictor = stub_predictor.StubPredictor
+    ats_mag.prediction.predictor.Predictor = stub_predictor.StubPredictor
     for _ in predict_cohort(folder / "model.keras", find_slides([folder / "slides"]), out):
         pass
 
@@ -115,7 +115,7 @@ def make_slides(folder, count):
     import numpy as np
     from skimage import data
 
-    from ats_mag.slides.pyramid import write_pyramid
+    from ats_mag.slides.writing.pyramid import write_pyramid
 
     stained = data.immunohistochemistry()
     rng = np.random.default_rng(0)
@@ -130,8 +130,8 @@ def make_slides(folder, count):
 
 def make_model(path):
     """An untrained model."""
-    from ats_mag.models import SlideClassifier
-    from ats_mag.networks import attention_network, feature_network
+    from ats_mag.model.classifier import SlideClassifier
+    from ats_mag.model.networks import attention_network, feature_network
 
     attention = attention_network(2, 4, (8, 8))
     SlideClassifier(

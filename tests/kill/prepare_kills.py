@@ -18,9 +18,9 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.append(str(ROOT / "tests" / "cohort"))
+sys.path.append(str(ROOT / "tests"))
 
-from prepare_slides import OVERVIEW_MPP, fingerprints, make_cohort  # noqa: E402
+from made_cohort import OVERVIEW_MPP, fingerprints, make_cohort  # noqa: E402
 
 _SPREAD = 1.5  # seconds after a slide was begun or done within which all are killed
 

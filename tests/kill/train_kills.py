@@ -20,7 +20,7 @@ import pandas as pd
 TESTS = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(TESTS))
 
-from cohort.made_run import prepare_slides, write_config, write_slides  # noqa: E402
+from made_run import prepare_slides, write_config, write_slides  # noqa: E402
 
 CHANGES = {"stain": 0.1, "brightness": 0.05, "contrast": 0.1}
 # A checkpoint after most batches, gradients half accumulated, and everything else that has a state.

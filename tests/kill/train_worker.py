@@ -45,14 +45,15 @@ class Seen(keras.callbacks.Callback):
 
 
 def main():
-    from ats_mag import networks, steps
+    from ats_mag.model import networks
+    from ats_mag.model import training_step as steps
 
     feature, attention = networks.feature_network, networks.attention_network
     networks.feature_network = lambda size: feature(size, 16, (8, 16))
     networks.attention_network = lambda m, stride: attention(m, stride, (8, 8))
     if len(sys.argv) > 2:
         steps.DEFAULT_PARTS = int(sys.argv[2])
-    from ats_mag.config import read_config
+    from ats_mag.config.schema import read_config
     from ats_mag.training.run import train_fold
 
     config = read_config(sys.argv[1])

@@ -6,7 +6,7 @@ import pytest
 from layer_contract import check_layer
 
 from ats_mag.layers.regularize_attention import RegularizeAttention
-from ats_mag.regularizers import MagnificationEntropy, MultinomialEntropy
+from ats_mag.sampling.regularizers import MagnificationEntropy, MultinomialEntropy
 
 
 def attention(batch=4):

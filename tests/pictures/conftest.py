@@ -16,7 +16,7 @@ SIDE = 1536  # pixels of 0.5 um
 @pytest.fixture(scope="session")
 def slide(tmp_path_factory):
     """Noise on a stained disk, so that no two places look alike; losslessly compressed."""
-    from ats_mag.slides.pyramid import write_pyramid
+    from ats_mag.slides.writing.pyramid import write_pyramid
 
     rng = np.random.default_rng(0)
     image = np.full((SIDE, SIDE - 200, 3), 243, np.uint8)
@@ -36,7 +36,7 @@ def model():
 @pytest.fixture(scope="session")
 def look(model, slide):
     """The slide as it is."""
-    from ats_mag.report.look import look_at
+    from ats_mag.pictures.look import look_at
 
     return look_at(model, slide)
 
@@ -44,8 +44,8 @@ def look(model, slide):
 @pytest.fixture(scope="session")
 def bounded(model, slide):
     """The slide as if its file stated bounds, as MRXS files do: the overview is of a part of it."""
-    from ats_mag.inference import slide_inputs
-    from ats_mag.report.look import look_at
+    from ats_mag.pictures.look import look_at
+    from ats_mag.prediction.predictor import slide_inputs
 
     whole = look_at(model, slide)
     inputs = slide_inputs([str(slide)], 8.0, model.lattice.stride)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from ats_mag.report.bands import SHARES, attention_bands, band_name
+from ats_mag.pictures.bands import SHARES, attention_bands, band_name
 
 MAPS = hnp.arrays(
     float, hnp.array_shapes(min_dims=2, max_dims=2, max_side=12), elements=st.floats(0, 1).map(lambda v: v**6)

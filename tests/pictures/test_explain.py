@@ -7,10 +7,10 @@ import pytest
 from typer.testing import CliRunner
 
 from ats_mag.cli import app
-from ats_mag.report.explain import write_explanation
-from ats_mag.report.maps import slide_maps, write_maps
-from ats_mag.report.model import load_classifier
-from ats_mag.report.patches import looked_at, shown_score
+from ats_mag.model.load_classifier import load_classifier
+from ats_mag.pictures.explain import write_explanation
+from ats_mag.pictures.maps import slide_maps, write_maps
+from ats_mag.pictures.patches import looked_at, shown_score
 
 
 def test_maps_come_back_with_transforms_to_the_slides_pixels(bounded, tmp_path):

@@ -9,9 +9,9 @@ import pytest
 import shapely
 from made_look import make_model
 
-from ats_mag.report.geojson import feature_collection, write_geojson
-from ats_mag.report.look import look_at
-from ats_mag.report.patches import looked_at
+from ats_mag.pictures.geojson import feature_collection, write_geojson
+from ats_mag.pictures.look import look_at
+from ats_mag.pictures.patches import looked_at
 
 
 def geometries(collection):

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ats_mag.report.look import look_at
-from ats_mag.slides.pyramid import write_pyramid
+from ats_mag.pictures.look import look_at
+from ats_mag.slides.writing.pyramid import write_pyramid
 
 
 def test_the_look_is_of_the_slides_own_cells(look, model):

@@ -8,10 +8,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Rectangle
 
-from ats_mag.report import pictures
-from ats_mag.report.colours import MAGNIFICATION_COLOURS, attention_rgba, colour_scale, magnification_colour, rgb
-from ats_mag.report.panels import draw_attention, draw_colour_bar, draw_numbers, draw_places, plain, round_length
-from ats_mag.report.patches import looked_at
+from ats_mag.pictures import drawing as pictures
+from ats_mag.pictures.colours import MAGNIFICATION_COLOURS, attention_rgba, colour_scale, magnification_colour, rgb
+from ats_mag.pictures.panels import draw_attention, draw_colour_bar, draw_numbers, draw_places, plain, round_length
+from ats_mag.pictures.patches import looked_at
 
 pytestmark = pytest.mark.filterwarnings("ignore:Glyph")  # of measuring texts; the pictures themselves warn of none
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from stub_predictor import write_slides
 
-from ats_mag.manifest import ManifestError
+from ats_mag.cohort.manifest import ManifestError
 from ats_mag.prediction import CohortSlide, find_slides
 
 DICOM = os.path.join(os.environ.get("ATS_MAG_DATA", "../shared/data"), "slides", "dicom")

@@ -36,9 +36,9 @@ def cluster():
     cloudpickle.register_pickle_by_value(stub_predictor)
 
     def install(predictor):
-        import ats_mag.inference
+        import ats_mag.prediction.predictor
 
-        ats_mag.inference.Predictor = predictor
+        ats_mag.prediction.predictor.Predictor = predictor
 
     with (
         dask.config.set({"distributed.admin.log-length": 0}),
@@ -68,9 +68,9 @@ def test_a_cluster_predicts_the_same_and_loads_the_model_once_per_worker(cluster
         assert pd.read_csv(tmp_path / f"{name}.failed.csv")["slide_id"].tolist() == ["s003"]
 
     def opened():
-        import ats_mag.inference
+        import ats_mag.prediction.predictor
 
-        return ats_mag.inference.Predictor.opened
+        return ats_mag.prediction.predictor.Predictor.opened
 
     assert max(client.run(opened).values()) == 1
     again = predict_cohort(stub, slides, tmp_path / "there.csv", scheduler=address)
@@ -80,7 +80,7 @@ def test_a_cluster_predicts_the_same_and_loads_the_model_once_per_worker(cluster
 def test_a_model_that_is_another_one_at_the_workers_is_refused(cluster, stub, tmp_path, monkeypatch):
     address, _ = cluster
     slides = find_slides(write_slides(tmp_path / "slides", 2))
-    monkeypatch.setattr("ats_mag.prediction.source.model_fingerprint", lambda model: "other")
+    monkeypatch.setattr("ats_mag.prediction.model_identity.model_fingerprint", lambda model: "other")
     with pytest.raises(RuntimeError, match=r"cannot predict slides: RuntimeError: .*another model here"):
         list(predict_cohort(stub, slides, tmp_path / "p.csv", scheduler=address))
     assert not os.path.exists(tmp_path / "p.failed.csv")

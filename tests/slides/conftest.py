@@ -10,7 +10,7 @@ import skimage.data
 import tifffile
 from PIL import Image
 
-from ats_mag.slides.pyramid import write_pyramid
+from ats_mag.slides.writing.pyramid import write_pyramid
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("ATS_MAG_DATA", ROOT.parent / "shared" / "data"))

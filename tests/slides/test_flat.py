@@ -10,8 +10,8 @@ import tifffile
 from PIL import Image
 
 from ats_mag.slides.errors import SlideError
-from ats_mag.slides.flat import convert_image
 from ats_mag.slides.properties import slide_info
+from ats_mag.slides.writing.flat import convert_image
 
 
 @pytest.fixture(scope="module")

@@ -19,10 +19,10 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ats_mag.slides import copy_folder
-from ats_mag.slides.local_copies import LocalCopies
-from ats_mag.slides.pyramid import write_pyramid
+from ats_mag.slides.copies import copy_folder
+from ats_mag.slides.copies.local_copies import LocalCopies
 from ats_mag.slides.reader import read_patches
+from ats_mag.slides.writing.pyramid import write_pyramid
 
 
 def sources(folder, sizes):

@@ -4,7 +4,7 @@ import numpy as np
 import openslide
 import pytest
 
-from ats_mag.slides.pyramid import write_pyramid
+from ats_mag.slides.writing.pyramid import write_pyramid
 
 
 def _levels(path):

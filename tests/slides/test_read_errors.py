@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ats_mag.slides.pyramid import write_pyramid
 from ats_mag.slides.reader import encode_paths, read_overview, read_patches, slide_geometry
+from ats_mag.slides.writing.pyramid import write_pyramid
 
 _PLACE = [[[0, 0]]]
 _INVALID = tf.errors.InvalidArgumentError

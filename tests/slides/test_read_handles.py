@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from plain_reader import run_plain
 
-from ats_mag.slides.pyramid import write_pyramid
 from ats_mag.slides.reader import load_op, read_overview, read_patches
+from ats_mag.slides.writing.pyramid import write_pyramid
 
 
 def test_threads_share_a_slide(tissue_slide):

@@ -67,7 +67,7 @@ def test_area_average(noise_slide, tissue_slide, reference, downsample):
 
 
 def test_averages_are_rounded_half_up(folder):
-    from ats_mag.slides.pyramid import write_pyramid
+    from ats_mag.slides.writing.pyramid import write_pyramid
 
     image = np.zeros((96, 96, 3), np.uint8)
     image[:, ::2] = 1
@@ -77,7 +77,7 @@ def test_averages_are_rounded_half_up(folder):
 
 
 def test_windows_larger_than_a_block(folder, reference):
-    from ats_mag.slides.pyramid import write_pyramid
+    from ats_mag.slides.writing.pyramid import write_pyramid
 
     image = np.random.default_rng(1).integers(0, 256, (2300, 3100, 3), np.uint8)
     path = write_pyramid(folder / "big.tif", image, 0.25, downsamples=(1,), compression=None)
@@ -144,7 +144,7 @@ def test_any_patch_follows_the_rule(noise_slide, noise, reference, x, y, downsam
 
 @pytest.mark.parametrize("name", ["ä ö.tif", "a (387).tif", "組織 %s {}.tif", "x" * 200 + ".tif"])
 def test_names_and_path_codes(folder, noise, name):
-    from ats_mag.slides.pyramid import write_pyramid
+    from ats_mag.slides.writing.pyramid import write_pyramid
 
     path = write_pyramid(folder / name, noise[:300, :300], 0.25, compression="deflate")
     codes = encode_paths([path])

@@ -6,7 +6,7 @@ import shutil
 import pytest
 from plain_reader import run_plain
 
-from ats_mag.slides.pyramid import write_pyramid
+from ats_mag.slides.writing.pyramid import write_pyramid
 
 DIRECT = pytest.mark.parametrize("direct", [None, "0"], ids=["default", "openslide"])
 

@@ -1,0 +1,288 @@
+"""The table of slides: which file, which patient, which label."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import pandas as pd
+
+from ats_mag.cohort.columns import ALIASES, PART_OF, find_columns
+from ats_mag.geometry.units import parse_mpp
+from ats_mag.slides.paths import printable
+from ats_mag.slides.slide_folder import SlideFolder, stem_of
+from ats_mag.system.tables import TableError, read_table
+
+if TYPE_CHECKING:
+    from ats_mag.config.schema import RunConfig
+
+COLUMNS = ("slide_id", "patient_id", "path", "label", "mpp", "split", "site")
+NEEDED = ("slide_id", "patient_id", "path", "label")
+_LONGEST_ID = 200  # bytes: ids become names of files
+_NO_LABELS = ("na", "n/a", "nan", "none", "null", "unknown", "?", "-")
+MULTI_LABEL = ";"  # between the labels of one slide
+
+
+class ManifestError(ValueError):
+    """A manifest that cannot be used; the message names the file, the row and the mend."""
+
+
+class Beside(NamedTuple):
+    """What a manifest and its folder of slides do not have in common.
+
+    Attributes:
+        not_in_table: slides of the folder that the table does not name, relative to the folder.
+        not_in_folder: ids of slides whose file is not there.
+    """
+
+    not_in_table: list[str]
+    not_in_folder: list[str]
+
+
+def read_manifest(
+    path: str | os.PathLike[str],
+    columns: Mapping[str, str] | None = None,
+    labels: Mapping[str, str] | None = None,
+    slides: str | os.PathLike[str] | None = None,
+    labelled: bool = True,
+) -> pd.DataFrame:
+    """Reads and checks a manifest, CSV (commas, semicolons or tabs) or XLSX (its first sheet).
+
+    A slide has an id, a patient, a path (relative to the slide root, or absolute), a label; optionally `mpp` (um/px or
+    "20x"; empty: the file's own), `split` and `site`. Columns may have the names of `manifest_columns.ALIASES`, in any
+    case. Of id and path one is enough: the id is then the file's name without its suffix, the path is the id. Without a
+    column of patients, every slide counts as a patient of its own. Other columns are kept.
+
+    Args:
+        path: the file.
+        columns: our names of columns to the table's, where they are none that are known, or several are.
+        labels: the table's labels to classes; slides of others are left out and counted. A set of labels, "a;b", is
+            mapped part by part. None: labels are the classes.
+        slides: folder of the slides. Paths of which there is no file are then looked up in it, in its subfolders too, by
+            their file name, with or without its suffix. One that is not found stays as it is, see `compare_folder`.
+        labelled: whether every slide must have a label; slides that are only predicted need none.
+
+    Returns:
+        A table with a row per slide, its columns text, but `mpp` float (NaN: the file's own). Its `attrs` hold `notes`, a
+        list of what had to be assumed, and `left_out`, the counts of slides left out by label.
+
+    Raises:
+        ManifestError: an unreadable file, a missing or ambiguous column, an empty value, an id or a stem that stands
+            twice, an absurd mpp, a patient in two splits, or a path that several files of the folder answer to.
+        NotADirectoryError: `slides` is not there.
+    """
+    try:
+        names, rows = read_table(Path(path))
+        found = find_columns({name: [row[i] for _, row in rows] for i, name in enumerate(names)}, columns)
+    except TableError as error:
+        raise ManifestError(f"manifest {error}") from error
+    except ValueError as error:
+        raise ManifestError(f"manifest {str(path)!r}: {error}") from error
+    table = pd.DataFrame([row for _, row in rows], columns=names, index=[line for line, _ in rows], dtype=object)
+    table, notes = _with_our_names(table, found)
+    where = f"manifest {str(path)!r}"
+    needed = tuple(name for name in NEEDED if labelled or name != "label")
+    if not labelled and "label" not in table:
+        table["label"] = ""
+    _check_columns(where, table, found, names)
+    left_out: dict[str, int] = {}
+    if labels is not None:
+        table, left_out = _map_labels(where, table, labels)
+    _check_empty(where, table, needed)
+    _check_ids(where, table["slide_id"])
+    table["mpp"] = _resolutions(where, table)
+    _check_splits(where, table)
+    notes += _odd_labels(table["label"])
+    if slides is not None:
+        table["path"] = _locate(where, table, SlideFolder(slides))
+    _check_files(where, table, "slide_id" in found, slides)
+    table = table[[*COLUMNS, *(name for name in table if name not in COLUMNS)]].reset_index(drop=True)
+    table.attrs.update(notes=notes, left_out=left_out)
+    return table
+
+
+def load_manifest(config: RunConfig) -> pd.DataFrame:
+    """The manifest of a run, its paths looked up in the folder of slides; see `read_manifest`."""
+    data = config.data
+    return read_manifest(data.manifest, data.columns, data.labels, data.slides)
+
+
+def compare_folder(manifest: pd.DataFrame, slides: str | os.PathLike[str]) -> Beside:
+    """Which slides are in the folder and not in the table, and the reverse.
+
+    Args:
+        manifest: as `read_manifest` gives it.
+        slides: folder that its paths are relative to.
+
+    Raises:
+        NotADirectoryError: the folder is not there.
+    """
+    there = [os.path.exists(os.path.join(slides, path)) for path in manifest["path"]]
+    missing = [str(slide_id) for slide_id, found in zip(manifest["slide_id"], there, strict=True) if not found]
+    return Beside(SlideFolder(slides).beside(manifest["path"]), missing)
+
+
+def label_parts(label: str) -> list[str]:
+    """The labels of a set such as "a;b"; one alone where it is none."""
+    return [part.strip() for part in label.split(MULTI_LABEL) if part.strip()]
+
+
+def class_list(manifest: pd.DataFrame, multi_label: bool = False, labels: Mapping[str, str] | None = None) -> list[str]:
+    """The classes in the order of a model's outputs: as `labels` names them first, else in alphabetical order.
+
+    Args:
+        manifest: with a column `label`.
+        multi_label: whether labels are sets such as "a;b".
+        labels: the table's labels to classes.
+    """
+    present = {part for label in manifest["label"] for part in (label_parts(label) if multi_label else [label])}
+    return [name for name in dict.fromkeys(labels.values()) if name in present] if labels else sorted(present)
+
+
+def _with_our_names(table: pd.DataFrame, found: Mapping[str, str]) -> tuple[pd.DataFrame, list[str]]:
+    """The table with our columns first; what else it has keeps its name, unless that is one of ours."""
+    notes: list[str] = []
+    ours: dict[str, pd.Series] = {name: table[theirs] for name, theirs in found.items()}
+    others = {str(name): table[name] for name in table if name not in found.values()}
+    if "path" not in ours and "slide_id" in ours:
+        ours["path"] = ours["slide_id"]
+        if ours["slide_id"].str.contains("/", regex=False).all():  # whole paths
+            ours["slide_id"] = ours["path"].map(stem_of)
+    if "slide_id" not in ours and "path" in ours:
+        ours["slide_id"] = ours["path"].map(stem_of)
+    if "patient_id" not in ours and "slide_id" in ours:
+        ours["patient_id"] = ours["slide_id"]
+        notes.append(
+            "no column names the patients: every slide counts as a patient of its own. Where patients have several slides, "
+            "name the column in `data.columns.patient_id`, or they may stand on both sides of a split"
+        )
+    for name in ("mpp", "split", "site"):
+        ours.setdefault(name, pd.Series("", table.index, dtype=object))
+    ours |= {f"table_{name}" if name in COLUMNS else name: column for name, column in others.items()}
+    return pd.DataFrame(ours, index=table.index), notes
+
+
+def _check_columns(where: str, table: pd.DataFrame, found: Mapping[str, str], names: list[str]) -> None:
+    missing = [name for name in NEEDED if name not in table]
+    if missing:
+        known = "; ".join(f"{name}: {', '.join(ALIASES[name][:6])}..." for name in missing)
+        advice = ", or join the table of the labels to that of the slides first" if "label" in missing else ""
+        raise ManifestError(
+            f"{where} lacks the column(s) {', '.join(missing)}; it has {', '.join(names)}. Known names are {known} Name "
+            f"another in the configuration, as in `data: {{columns: {{{missing[-1]}: {names[-1]}}}}}`{advice}"
+        )
+    if table.empty:
+        raise ManifestError(f"{where} names no slide")
+
+
+def _map_labels(where: str, table: pd.DataFrame, labels: Mapping[str, str]) -> tuple[pd.DataFrame, dict[str, int]]:
+    def map_label(label: str) -> str:
+        if label in labels:
+            return labels[label]
+        classes = [labels[part] for part in label_parts(label) if part in labels]
+        return MULTI_LABEL.join(dict.fromkeys(classes))
+
+    mapped = table["label"].map(map_label)
+    counts = {str(label): int(count) for label, count in table["label"][mapped == ""].value_counts().items()}
+    if (mapped == "").all():
+        raise ManifestError(
+            f"{where}: none of its labels ({', '.join(map(repr, sorted(counts)[:10]))}) is in `data.labels` "
+            f"({', '.join(map(repr, labels))})"
+        )
+    return table.assign(label=mapped)[mapped != ""], dict(sorted(counts.items()))
+
+
+def _check_empty(where: str, table: pd.DataFrame, needed: tuple[str, ...]) -> None:
+    for name in needed:
+        empty = table.index[table[name] == ""]
+        if len(empty):
+            more = ", or leave the row's label out by `data.labels`" if name == "label" else ""
+            raise ManifestError(
+                f"{where}, line {empty[0]}: the column {name!r} is empty: fill it, or remove the row{more}"
+            )
+
+
+def _check_ids(where: str, ids: pd.Series) -> None:
+    double = ids[ids.duplicated(keep=False)]
+    if len(double):
+        lines = ", ".join(str(line) for line in double.index[double == double.iloc[0]])
+        raise ManifestError(
+            f"{where}: slide_id {double.iloc[0]!r} stands in lines {lines}; give each slide one id of its own"
+        )
+    too_long = ids.map(lambda slide_id: len(os.fsencode(slide_id)) > _LONGEST_ID)
+    unsafe = ids[ids.str.contains("[/\0]", regex=True) | ids.str.startswith(".") | too_long]
+    if len(unsafe):
+        raise ManifestError(
+            f"{where}, line {unsafe.index[0]}: slide_id {unsafe.iloc[0]!r} names a file of the records; "
+            f"it must not contain '/', begin with '.', nor have more than {_LONGEST_ID} bytes"
+        )
+
+
+def _odd_labels(labels: pd.Series) -> list[str]:
+    odd = sorted({label for label in labels if label.lower() in _NO_LABELS})
+    if not odd:
+        return []
+    return [
+        f"the label {', '.join(map(repr, odd))} is taken for a class: if it stands for none, remove these slides, or leave them "
+        "out by `data.labels`"
+    ]
+
+
+def _resolutions(where: str, table: pd.DataFrame) -> list[float]:
+    found = []
+    for line, slide_id, text in zip(table.index, table["slide_id"], table["mpp"], strict=True):
+        text = re.sub(r"^(\d+),(\d+)", r"\1.\2", text)  # decimal commas of German or French spreadsheets
+        try:
+            found.append(parse_mpp(text) if text.lower() not in ("", "nan", "na", "none", "n/a") else float("nan"))
+        except ValueError as error:
+            raise ManifestError(
+                f"{where}, line {line}: slide {slide_id!r} has a bad mpp: {error}; leave it empty to take the file's own"
+            ) from error
+    return found
+
+
+def _check_splits(where: str, table: pd.DataFrame) -> None:
+    """No patient in two parts; other values than parts, such as names of arrays, matter to nobody here."""
+    parts = table["split"].str.lower().map(PART_OF)
+    for patient, names in parts.dropna().groupby(table["patient_id"]).unique().items():
+        if len(names) > 1:
+            raise ManifestError(
+                f"{where}: patient {patient!r} stands in several splits ({', '.join(map(repr, names))}); "
+                "slides of one patient belong into one split"
+            )
+
+
+def _locate(where: str, table: pd.DataFrame, folder: SlideFolder) -> list[str]:
+    located = []
+    for line, path in zip(table.index, table["path"], strict=True):
+        found = folder.find(path)
+        if len(found) > 1:
+            raise ManifestError(
+                f"{where}, line {line}: {path!r} may be {', '.join(map(repr, found[:5]))} of {str(folder.root)!r}: write the "
+                "path of one of them into the table"
+            )
+        if found and printable(found[0]) != found[0]:
+            raise ManifestError(
+                f"{where}, line {line}: the path of the slide is '{printable(found[0])}', which is no UTF-8: rename the file or "
+                "folder"
+            )
+        located.append(found[0] if found else path)
+    return located
+
+
+def _check_files(where: str, table: pd.DataFrame, own_ids: bool, slides: str | os.PathLike[str] | None) -> None:
+    """No file twice; no stem twice in a folder, which is one slide in two formats."""
+    stems: dict[str, tuple[int, str]] = {}
+    for line, path in zip(table.index, table["path"], strict=True):
+        real = path if slides is None else os.path.realpath(os.path.join(slides, path))
+        # Ids of their own tell slides of one name in several folders apart.
+        name = os.path.join(os.path.dirname(real), stem_of(real)) if own_ids else stem_of(path)
+        before = stems.setdefault(os.path.normpath(name), (line, path))
+        if before != (line, path):
+            raise ManifestError(
+                f"{where}: lines {before[0]} and {line} name the same slide, {before[1]!r} and {path!r}: keep one of them; "
+                "slides of one name in several folders need a column slide_id with an id for each"
+            )

@@ -1,0 +1,373 @@
+"""The configuration of a run: one YAML file, read into models that refuse what they do not know."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
+
+from ats_mag.geometry.units import parse_mpp
+
+DEFAULT_COPIES_GB = 50.0
+
+
+class _SpelledInt(int):
+    """With its `spelling` in the file."""
+
+    spelling = ""
+
+
+class _SpelledFloat(float):
+    """With its `spelling` in the file."""
+
+    spelling = ""
+
+
+def _text(value: Any) -> Any:
+    """Numbers as text; what YAML has made a truth value or another number cannot be told back."""
+    if isinstance(value, bool):
+        raise ValueError("YAML reads yes, no, on, off, true and false as truth values: write it in quotes")
+    if isinstance(value, _SpelledInt | _SpelledFloat) and str(value) != value.spelling:
+        raise ValueError(f"YAML reads {value.spelling} as the number {value!r}: write it in quotes")
+    return str(value) if isinstance(value, int | float) else value
+
+
+Text = Annotated[str, BeforeValidator(_text)]
+Mpp = Annotated[float, BeforeValidator(parse_mpp)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+# Of keys whose change leaves results comparable: where things lie, how the work is done, what happens to slides that cannot
+# be read, and how a trained model is measured. What the manifest's columns and labels mean shows in the manifest itself.
+_FREE: Any = Field(json_schema_extra={"free": True})
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used; the message names the file, the key and what was expected."""
+
+
+class Section(BaseModel):
+    """Unknown keys are refused, and what was read stays as it is."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _all_defaults(cls, values: Any) -> Any:
+        """A section of which every key is commented out is read as none."""
+        return {} if values is None else values
+
+
+class DataConfig(Section):
+    """Where slides and labels are.
+
+    Attributes:
+        slides: folder that the paths of the manifest are relative to.
+        manifest: CSV or XLSX, one row per slide.
+        columns: our names of columns (`slide_id`, `patient_id`, `path`, `label`, `mpp`, `site`, `split`) to the table's,
+            where they are none that are known, or several are: `{label: diagnosis}`.
+        labels: the table's labels to classes, several to one if need be: `{G1: low, G2: low, G3: high}`; slides of other labels are left out and counted.
+            Classes are in the order in which they appear here; of a binary model, the second is the positive one.
+            None: labels are the classes, in alphabetical order.
+        default_mpp: um/px of slides of which neither the manifest nor the file states it.
+    """
+
+    slides: Annotated[Path, _FREE] = Path("slides")
+    manifest: Annotated[Path, _FREE] = Path("manifest.csv")
+    columns: Annotated[dict[str, Text], _FREE] = {}
+    labels: Annotated[dict[Text, Text] | None, _FREE] = None
+    default_mpp: Mpp | None = None
+
+
+class SplitConfig(Section):
+    """How patients are divided; written once to `splits.csv` of the run and reused.
+
+    Attributes:
+        kind: `holdout` (one fold), `kfold`, or `manifest` (its column `split`: train, validation, test).
+        folds: of `kfold`.
+        test: share of the patients, of `holdout`.
+        validation: share of the patients that are not for testing; 0: none. Of `manifest`, only where it names none.
+        by_site: whether all patients of a site stay together.
+        seed: of the division.
+    """
+
+    kind: Literal["holdout", "kfold", "manifest"] = "holdout"
+    folds: Annotated[int, Field(ge=2)] = 5
+    test: Share = 0.2
+    validation: Share = 0.15
+    by_site: bool = False
+    seed: NonNegativeInt = 0
+
+
+class PrepareConfig(Section):
+    """How records are made.
+
+    Attributes:
+        records: folder of the records. None: `records` in the run's folder.
+        overview_mpp: um/px of the overviews.
+        empty_mask: a slide without tissue is an `error`, or has its `whole` area looked at.
+        on_bad_slide: `raise`: the command ends with an error after all slides were tried; `skip`: it does not.
+        workers: processes. None: one per processor.
+        scheduler: address of a Dask scheduler that the work goes to instead.
+        sheets: whether to draw a quality sheet of every slide.
+        minutes_per_slide: a slide that takes longer is given up and counts as bad.
+    """
+
+    records: Annotated[Path | None, _FREE] = None
+    overview_mpp: Mpp = 8.0
+    empty_mask: Literal["error", "whole"] = "error"
+    on_bad_slide: Annotated[Literal["raise", "skip"], _FREE] = "raise"
+    workers: Annotated[PositiveInt | None, _FREE] = None
+    scheduler: Annotated[str | None, _FREE] = None
+    sheets: Annotated[bool, _FREE] = True
+    minutes_per_slide: Annotated[PositiveFloat, _FREE] = 60.0
+
+
+class ModelConfig(Section):
+    """The model; see `SlideClassifier`.
+
+    Attributes:
+        magnifications: resolutions of the patches, um/px or "20x".
+        patch_size: patch side, pixels.
+        n_patches: patches per slide and step.
+        stride: overview pixels per cell of the attention map; a power of 2.
+        head: one of the classes per slide (`single_label`), any number of them (`multi_label`), or yes and no (`binary`).
+        method: how patches are drawn while training; see docs/estimators.md.
+        test_method: how they are drawn otherwise; `topk` takes the most probable, `exhaustive` every one.
+        explore_steps: first steps, with patches drawn uniformly. None: a quarter of all steps, 200 at most.
+        feature: `small`, or the name of a network of `keras.applications`.
+        feature_weights: file of weights that the feature network starts from.
+    """
+
+    magnifications: Annotated[list[Mpp], Field(min_length=1, validate_default=True)] = ["20x", "5x"]  # type: ignore[list-item]
+    patch_size: PositiveInt = 224
+    n_patches: PositiveInt = 16
+    stride: PositiveInt = 8
+    head: Literal["single_label", "multi_label", "binary"] = "single_label"
+    method: Literal["sequential", "priority", "replacement"] = "sequential"
+    test_method: Literal["sequential", "priority", "replacement", "topk", "exhaustive"] = "topk"
+    explore_steps: NonNegativeInt | None = None
+    feature: str = "small"
+    feature_weights: str | None = None
+
+
+class AugmentConfig(Section):
+    """Random changes of training slides; 0 or false: none.
+
+    Attributes:
+        flips: mirrors and quarter turns, of the overview, the lattice and the patches together.
+        stain: largest relative change of the haematoxylin, eosin and residual densities, one draw per slide.
+        brightness: largest change of a mid-grey, as a share of white; white and black stay.
+        contrast: largest relative change of the distance from white.
+    """
+
+    flips: bool = True
+    stain: Share = 0.0
+    brightness: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
+    contrast: Share = 0.0
+
+
+class TrainConfig(Section):
+    """How a model is trained.
+
+    Attributes:
+        epochs: passes over the training slides.
+        batch_size: slides per batch, of all devices together; a few less where they would not go round several devices.
+        accumulate: batches whose mean gradient makes one step of the optimiser.
+        learning_rate: the largest.
+        schedule: `constant`, or `cosine`: falls to 0 over the run.
+        warmup: share of the run over which the learning rate rises first.
+        clip_norm: largest norm of the gradient of all weights together. None: as it is.
+        class_weights: `balanced`: slides of rare classes count more in the loss.
+        sampling: `balanced`: every class is drawn equally often; an epoch stays as long.
+        augment: see `AugmentConfig`.
+        patience: epochs without a better `monitor` after which training ends. None: never.
+        monitor: a logged metric, e.g. `val_loss`; the best epoch's weights become the model. None: the last epoch's, or,
+            with `patience`, those of the best `val_loss` (`cross_entropy` where there is no validation).
+        on_bad_slide: a slide that cannot be read while training: `raise`, or `skip` it and count it.
+        max_bad_slides: more than so many different ones stop the run, under `skip`.
+        mixed_precision: whether the networks compute in float16.
+        devices: `one`, or `all` GPUs of the machine (`MirroredStrategy`).
+        checkpoint_minutes: a checkpoint is written after so many minutes, and after every epoch.
+        tensorboard: whether to log for TensorBoard.
+        watch: training and validation slides whose attention and patches TensorBoard shows after every epoch.
+        local_copies: folder on a local disk that slides are copied to ahead of their use, see `LocalCopies`.
+        local_copies_gb: bound of all copies, GB (10^9 bytes).
+        seed: of weights, order, augmentation and draws.
+        deterministic: whether TensorFlow is held to operations that give the same bits every time, so that an interrupted
+            run ends with the weights of an uninterrupted one; on a GPU some of them are slower.
+    """
+
+    epochs: PositiveInt = 50
+    batch_size: PositiveInt = 8
+    accumulate: PositiveInt = 1
+    learning_rate: PositiveFloat = 1e-3
+    schedule: Literal["constant", "cosine"] = "constant"
+    warmup: Share = 0.0
+    clip_norm: PositiveFloat | None = None
+    class_weights: Literal["none", "balanced"] = "none"
+    sampling: Literal["natural", "balanced"] = "natural"
+    augment: AugmentConfig = AugmentConfig()
+    patience: PositiveInt | None = None
+    monitor: str | None = None
+    on_bad_slide: Annotated[Literal["raise", "skip"], _FREE] = "raise"
+    max_bad_slides: Annotated[NonNegativeInt, _FREE] = 10
+    mixed_precision: bool = False
+    devices: Literal["one", "all"] = "one"
+    checkpoint_minutes: Annotated[PositiveFloat, _FREE] = 10.0
+    tensorboard: Annotated[bool, _FREE] = False
+    watch: Annotated[NonNegativeInt, _FREE] = 4
+    local_copies: Annotated[Path | None, _FREE] = None
+    local_copies_gb: Annotated[PositiveFloat, _FREE] = DEFAULT_COPIES_GB
+    seed: NonNegativeInt = 0
+    deterministic: bool = True
+
+    @model_validator(mode="after")
+    def _balanced_once(self) -> TrainConfig:
+        if self.class_weights == "balanced" and self.sampling == "balanced":
+            raise ValueError("class_weights and sampling both `balanced` correct the same imbalance twice: choose one")
+        return self
+
+
+class EvaluateConfig(Section):
+    """How a trained model is measured.
+
+    Attributes:
+        method: how patches are drawn while measuring. None: the model's `test_method`.
+        draws: passes per slide; several, with a method that draws at random, show the noise of the sampling.
+        on_bad_slide: a test slide that cannot be read: `raise`, or `skip` it and name it in the results.
+        resamples: of the bootstrap over patients.
+        confidence: of the intervals.
+        figures: whether to draw ROC, precision-recall and reliability curves and confusion matrices.
+    """
+
+    method: Literal["sequential", "priority", "replacement", "topk", "exhaustive"] | None = None
+    draws: PositiveInt = 1
+    on_bad_slide: Literal["raise", "skip"] = "raise"
+    resamples: NonNegativeInt = 2000
+    confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
+    figures: bool = True
+
+
+class RunConfig(Section):
+    """A run: everything from the slides to the measures.
+
+    Attributes:
+        run: folder of all that the run writes.
+    """
+
+    run: Annotated[Path, _FREE] = Path("run")
+    data: DataConfig = DataConfig()
+    splits: SplitConfig = SplitConfig()
+    prepare: PrepareConfig = PrepareConfig()
+    model: ModelConfig = ModelConfig()
+    train: TrainConfig = TrainConfig()
+    evaluate: Annotated[EvaluateConfig, _FREE] = EvaluateConfig()
+
+    @model_validator(mode="after")
+    def _balanced_with_one_label(self) -> RunConfig:
+        if self.model.head == "multi_label" and "balanced" in (self.train.class_weights, self.train.sampling):
+            raise ValueError("class_weights and sampling cannot be `balanced` with model.head: multi_label")
+        return self
+
+    @property
+    def records(self) -> Path:
+        """Folder of the records."""
+        return self.prepare.records or self.run / "records"
+
+
+def read_config(path: str | os.PathLike[str]) -> RunConfig:
+    """Reads a configuration; relative paths in it are relative to the file's folder.
+
+    Raises:
+        ConfigError: the file is missing or no YAML, or a key is unknown or has a wrong value.
+    """
+    path = Path(path)
+    try:
+        values = yaml.load(path.read_text(encoding="utf-8"), _Loader) or {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"configuration {str(path)!r} cannot be read: {error}; `ats-mag init` writes one") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"configuration {str(path)!r} is no YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"configuration {str(path)!r} must hold sections such as `data:`. Received: {values!r}")
+    try:
+        config = RunConfig.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError("\n".join(f"{str(path)!r}: {problem(e)}" for e in error.errors())) from error
+    return resolve_paths(config, path.parent)
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that stands twice, of which YAML would silently take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]  # "<<" takes over another's
+        names = [self.construct_object(key, deep=deep) for key in keys]
+        for i, name in enumerate(names):
+            if name in names[:i]:
+                raise yaml.constructor.ConstructorError(None, None, f"key {name!r} stands twice", node.start_mark)
+        return super().construct_mapping(node, deep=deep)
+
+
+def _spelled(kind: type[_SpelledInt] | type[_SpelledFloat], construct: Any) -> Any:
+    def read(loader: _Loader, node: yaml.ScalarNode) -> Any:
+        found = kind(construct(loader, node))
+        found.spelling = node.value
+        return found
+
+    return read
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _spelled(_SpelledInt, yaml.SafeLoader.construct_yaml_int))
+_Loader.add_constructor("tag:yaml.org,2002:float", _spelled(_SpelledFloat, yaml.SafeLoader.construct_yaml_float))
+
+
+def problem(error: Any) -> str:
+    """One of pydantic's errors in words."""
+    where = ".".join(map(str, error["loc"]))
+    if error["type"] == "extra_forbidden":
+        *sections, key = error["loc"]
+        near = difflib.get_close_matches(str(key), _keys(sections), 1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        return f"unknown key {where!r}: {hint}correct or remove it (`ats-mag init` writes all keys)"
+    text = error["msg"].removeprefix("Value error, ")
+    return f"{where}: {text}" if "Received:" in text else f"{where}: {text}. Received: {error['input']!r}"
+
+
+def _keys(sections: list[Any]) -> list[str]:
+    """The keys that a section, named from the top, may have."""
+    model: Any = RunConfig
+    for section in sections:
+        model = model.model_fields[section].annotation
+    return list(model.model_fields)
+
+
+_PATHS = ("run", "data.slides", "data.manifest", "prepare.records", "train.local_copies")
+
+
+def resolve_paths(config: RunConfig, folder: Path) -> RunConfig:
+    """The configuration with its relative paths joined to a folder; "~" is the user's home."""
+    values = config.model_dump()
+    for name in _PATHS:
+        *sections, key = name.split(".")
+        section = values
+        for part in sections:
+            section = section[part]
+        if section[key] is not None:
+            section[key] = folder / section[key].expanduser()
+    return RunConfig.model_validate(values)

@@ -1,0 +1,129 @@
+"""Predicting prepared records, one slide at a time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ats_mag.sampling.draws import STOCHASTIC_METHODS
+from ats_mag.slides.copies.local_copies import LocalCopies
+from ats_mag.slides.errors import SlideError
+
+if TYPE_CHECKING:
+    from ats_mag.model.classifier import SlideClassifier
+
+Progress = Callable[[Iterable[Any], int], Iterable[Any]]
+
+_SEED = 0
+
+
+class Predictions(NamedTuple):
+    """What a model predicts of slides.
+
+    Attributes:
+        records: those that could be predicted.
+        draws: `(D, n, C)` float64, the probabilities of each draw; D is 1 where the model draws nothing at random.
+        unreadable: why each of the others could not be read, by `slide_id`.
+    """
+
+    records: list[dict[str, Any]]
+    draws: np.ndarray
+    unreadable: dict[str, str]
+
+
+def predict_records(
+    model: SlideClassifier,
+    records: list[dict[str, Any]],
+    slide_root: str | os.PathLike[str],
+    draws: int = 1,
+    copies: LocalCopies | None = None,
+    skip_unreadable: bool = False,
+    progress: Progress | None = None,
+) -> Predictions:
+    """Predicts slides, each alone and with random numbers of its own.
+
+    So a slide's probabilities are the same whatever other slides are predicted with it, and in which order: a batch
+    would change the padding of the overviews, and with it rounding, and hand out random numbers by place.
+
+    Args:
+        model: predicts with its `test_method`.
+        records: as `find_records` gives them.
+        slide_root: folder that the records' paths are relative to.
+        draws: passes per slide, where `test_method` draws at random.
+        copies: where to copy slides to ahead of their use; None: they are read where they are.
+        skip_unreadable: whether a slide that cannot be read is kept count of instead of raised.
+        progress: wraps the iteration over the slides, given their number.
+
+    Raises:
+        SlideError, OSError: a slide that cannot be read, unless skipped; none that can.
+        RecordError, ValueError: records that the model cannot use.
+    """
+    for record in records:
+        if abs(record["overview_mpp"] - model.lattice.overview_mpp) > 1e-4:
+            raise ValueError(
+                f"slide {record['slide_id']!r} was prepared with an overview of {record['overview_mpp']:g} um/px, the model "
+                f"was trained on {model.lattice.overview_mpp:g} um/px: prepare the slides again with that"
+            )
+    if model.test_method not in STOCHASTIC_METHODS:
+        draws = 1
+    kept, found, unreadable = [], [], {}
+    slides: Iterable[Any] = _predict_each(model, records, slide_root, draws, copies, skip_unreadable)
+    for record, result in slides if progress is None else progress(slides, len(records)):
+        if isinstance(result, str):
+            unreadable[record["slide_id"]] = result
+        else:
+            kept.append(record)
+            found.append(result)
+    if unreadable and not found:
+        slide, reason = next(iter(unreadable.items()))
+        raise SlideError(f"none of {len(unreadable)} slides can be read, e.g. {slide!r}: {reason}")
+    shape = (draws, 0, len(model.classes))
+    return Predictions(kept, np.stack(found, axis=1) if found else np.zeros(shape), unreadable)
+
+
+def class_probabilities(head: str, outputs: np.ndarray) -> np.ndarray:
+    """A model's outputs as `(B, C)`, one column per class for `binary`, too."""
+    outputs = np.asarray(outputs)
+    return np.concatenate([1 - outputs, outputs], axis=1) if head == "binary" else outputs
+
+
+def _predict_each(
+    model: SlideClassifier,
+    records: list[dict[str, Any]],
+    slide_root: str | os.PathLike[str],
+    draws: int,
+    copies: LocalCopies | None,
+    skip: bool,
+) -> Iterator[tuple[dict[str, Any], np.ndarray | str]]:
+    """Each record with its probabilities `(D, C)`, or with why it could not be read."""
+    from ats_mag.records.record import dataset
+    from ats_mag.slides.errors import plain_errors
+
+    start = 0
+    while start < len(records):
+        rest = records[start:]
+        try:
+            with plain_errors():
+                for inputs in dataset(rest, slide_root, None, 1, multiple=model.overview_multiple, local_copies=copies):
+                    probabilities = [_predict_one(model, records[start], inputs, draw) for draw in range(draws)]
+                    yield records[start], np.stack(probabilities)
+                    start += 1
+        except OSError as error:
+            if not skip:
+                raise
+            yield records[start], str(error)  # the pipeline ended with it; a new one takes up after the slide
+            start += 1
+
+
+def _predict_one(model: SlideClassifier, record: dict[str, Any], inputs: dict[str, Any], draw: int) -> np.ndarray:
+    if model.test_method in STOCHASTIC_METHODS:
+        rows, columns = (side // model.lattice.stride for side in inputs["mask"].shape[1:])
+        cells = rows * columns * len(model.magnifications)
+        count = model.test_n_patches if model.test_method == "replacement" else cells
+        rng = np.random.default_rng([_SEED, draw, *record["slide_id"].encode()])
+        inputs = {**inputs, "noise": rng.random((1, count), dtype="float32")}
+    outputs = model.predict_on_batch(inputs)
+    return class_probabilities(model.head_kind, outputs)[0].astype("float64")

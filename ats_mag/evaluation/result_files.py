@@ -1,0 +1,40 @@
+"""The files of results."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ats_mag.system.whole_file import whole_file, write_whole
+
+
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """As CSV; numbers come back as they were."""
+    with whole_file(path) as unfinished:
+        table.to_csv(unfinished, index=False)
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """A table that `write_table` wrote: ids, labels and predictions are text, whatever they look like."""
+    text = dict.fromkeys(("slide_id", "patient_id", "label", "predicted"), str)
+    found = pd.read_csv(path, dtype=text, keep_default_na=False, float_precision="round_trip")
+    for name in found.columns[found.columns.str.match(r"(p|sd)_")]:
+        found[name] = pd.to_numeric(found[name], errors="coerce")  # an empty field is NaN
+    return found
+
+
+def write_json(values: Any, path: Path) -> None:
+    """As JSON; NaN, which JSON does not have, becomes null."""
+    write_whole(path, (json.dumps(_plain(values), indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def _plain(values: Any) -> Any:
+    if isinstance(values, dict):
+        return {key: _plain(value) for key, value in values.items()}
+    if isinstance(values, list | tuple):
+        return [_plain(value) for value in values]
+    return None if isinstance(values, float) and math.isnan(values) else values

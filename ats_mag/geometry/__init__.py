@@ -1,0 +1,1 @@
+"""Units, the lattice of cells, and the levels of a slide."""

@@ -1,0 +1,1 @@
+"""The model that looks at slides."""

@@ -1,0 +1,148 @@
+"""GeoJSON of what a model looked at, for QuPath and for whatever reads GeoJSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from typing import Any
+
+import numpy as np
+
+import ats_mag
+from ats_mag.pictures.bands import attention_bands, band_name
+from ats_mag.pictures.colours import magnification_colour, rgb
+from ats_mag.pictures.look import SlideLook
+from ats_mag.pictures.patches import looked_at, patch_attention, score_names
+from ats_mag.system.whole_file import write_whole
+
+ORIGINS = ("slide", "bounds")
+_DIGITS = 3  # of a pixel
+_PALER = (0.0, 0.3, 0.5, 0.65, 0.8)  # share of white in a band's colour
+
+
+def write_geojson(look: SlideLook, path: str | os.PathLike[str], origin: str = "slide") -> None:
+    """Writes `feature_collection` to a file, whole or not at all."""
+    text = json.dumps(feature_collection(look, origin), ensure_ascii=False, allow_nan=False)
+    write_whole(path, (text + "\n").encode(errors="surrogatepass"))
+
+
+def feature_collection(look: SlideLook, origin: str = "slide") -> dict[str, Any]:
+    """The sampled patches and the attention as a FeatureCollection.
+
+    Geometries are valid by RFC 7946: closed rings, exterior ones counterclockwise in (x, y) as numbers, interior ones
+    clockwise. Coordinates are pixels of level 0, y downwards, instead of degrees.
+
+    A patch is an annotation: the square that it covers (which may end outside of the slide), with the magnification, its
+    cell's attention, its weight and its contribution to each class score as measurements. The attention of a
+    magnification is up to five detections, see `attention_bands`, each with its attention, cells and area. Both carry
+    QuPath's `objectType`, `name`, `classification` and `measurements`.
+
+    Args:
+        look: of the slide.
+        origin: where (0, 0) lies. `slide`: as in OpenSlide, the corner of level 0. `bounds`: as in QuPath, the corner of the
+            scanned area; the same unless the file states bounds (MRXS, some SCN and BIF).
+
+    Raises:
+        ValueError: an unknown origin.
+    """
+    if origin not in ORIGINS:
+        raise ValueError(f"origin must be 'slide' or 'bounds'. Received: origin={origin!r}")
+    x0, y0, width, height = (int(value) for value in look.geometry[:4])
+    shift = np.array([x0, y0]) if origin == "bounds" else np.zeros(2, int)
+    return {
+        "type": "FeatureCollection",
+        "features": [*_bands(look, shift), *_patches(look, shift)],
+        "ats_mag": {
+            "version": ats_mag.__version__,
+            "slide": os.path.basename(look.slide),
+            "origin": origin,
+            "bounds": [x0, y0, width, height],
+            "um_per_px": round(look.mpp, 7),
+            "probabilities": {name: float(p) for name, p in zip(look.classes, look.probabilities, strict=True)},
+        },
+    }
+
+
+def _patches(look: SlideLook, shift: np.ndarray) -> list[dict[str, Any]]:
+    attention, names = patch_attention(look), score_names(look)
+    found = []
+    for number, i in enumerate(looked_at(look), start=1):
+        magnification = int(look.index[i, 2])
+        mpp = look.lattice.magnifications[magnification]
+        left, top = look.location[i] - shift
+        right, bottom = look.location[i] - shift + look.side_px[i]
+        measurements = {
+            "magnification (um/px)": mpp,
+            "field of view (um)": look.lattice.field_of_view_um(magnification),
+            "attention": attention[i],
+            "weight": look.weight[i],
+            **{f"contribution {name}": look.contribution[i, c] for c, name in enumerate(names)},
+        }
+        ring = [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)]
+        geometry = {"type": "Polygon", "coordinates": [_plain(ring)]}
+        name, kind = f"patch {number}", f"Patch {mpp:.3g} um/px"
+        found.append(
+            _feature(look, geometry, "annotation", name, kind, magnification_colour(magnification), measurements)
+        )
+    return found
+
+
+def _bands(look: SlideLook, shift: np.ndarray) -> list[dict[str, Any]]:
+    """The faintest first, so that the denser ones are drawn over them."""
+    import shapely
+
+    found = []
+    for magnification, mpp in enumerate(look.lattice.magnifications):
+        attention = look.attention[..., magnification]
+        bands = attention_bands(attention)
+        for band in reversed(range(len(_PALER))):
+            here = bands == band
+            if not here.any():
+                continue
+            row, column = np.nonzero(here)
+            # In whole cells, in which neighbours share their corners exactly.
+            area = shapely.union_all(shapely.box(column, row, column + 1, row + 1))
+            origin = look.geometry[:2] - shift
+            area = shapely.transform(area, lambda cells, o=origin: np.round(cells * look.cell_px + o, _DIGITS))
+            geometry = json.loads(shapely.to_geojson(shapely.orient_polygons(area)))
+            measurements = {
+                "magnification (um/px)": mpp,
+                "attention": attention[here].sum(),
+                "cells": int(here.sum()),
+                "attention per cell": attention[here].mean(),
+                "area (mm2)": here.sum() * (look.lattice.cell_um / 1000) ** 2,
+            }
+            name = f"Attention {mpp:.3g} um/px, {band_name(band)}"
+            colour = _paler(magnification_colour(magnification), _PALER[band])
+            found.append(_feature(look, geometry, "detection", name, name, colour, measurements))
+    return found
+
+
+def _feature(
+    look: SlideLook, geometry: dict[str, Any], kind: str, name: str, classification: str, colour: str, measurements: Any
+) -> dict[str, Any]:
+    # QuPath takes UUIDs only; the same look gives the same ones.
+    number = uuid.uuid5(uuid.NAMESPACE_URL, f"ats_mag:{os.path.basename(look.slide)}:{classification}:{name}")
+    return {
+        "type": "Feature",
+        "id": str(number),
+        "geometry": geometry,
+        "properties": {
+            "objectType": kind,
+            "name": name,
+            "classification": {"name": classification, "color": list(rgb(colour))},
+            "isLocked": True,
+            "measurements": {key: float(f"{value:.9g}") for key, value in measurements.items()},
+        },
+    }
+
+
+def _plain(ring: list[tuple[Any, Any]]) -> list[list[float]]:
+    """Whole pixels as whole numbers."""
+    rounded = [[round(float(value), _DIGITS) for value in point] for point in ring]
+    return [[int(value) if value.is_integer() else value for value in point] for point in rounded]
+
+
+def _paler(colour: str, white: float) -> str:
+    return "#" + "".join(f"{round(value + (255 - value) * white):02x}" for value in rgb(colour))

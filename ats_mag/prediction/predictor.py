@@ -1,0 +1,208 @@
+"""Predicting slides by path, with a `.keras` model or an exported SavedModel."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from ats_mag.model.adaptive.options import AdaptiveOptions
+    from ats_mag.model.adaptive.predict import AdaptivePrediction
+
+    Predict = Callable[[str, float], "np.ndarray | AdaptivePrediction"]
+
+CARD = "assets.extra/ats_mag.json"
+
+
+@dataclass(frozen=True)
+class SlidePrediction:
+    """What a model says of one slide.
+
+    Attributes:
+        classes: names of the C classes.
+        probabilities: `(C,)`.
+        n_patches, low, high, score_low, score_high, reason: of adaptive prediction only, see `AdaptivePrediction`.
+    """
+
+    classes: list[str]
+    probabilities: np.ndarray
+    n_patches: int | None = None
+    low: np.ndarray | None = None
+    high: np.ndarray | None = None
+    score_low: np.ndarray | None = None
+    score_high: np.ndarray | None = None
+    reason: str | None = None
+
+    def columns(self) -> dict[str, Any]:
+        """As a row of a table: `p_CLASS` and, of adaptive prediction, the interval of each, `n_patches` and `stopped`."""
+        row: dict[str, Any] = {f"p_{name}": float(p) for name, p in zip(self.classes, self.probabilities, strict=True)}
+        if self.low is not None and self.high is not None:
+            for name, low, high in zip(self.classes, self.low, self.high, strict=True):
+                row |= {f"low_{name}": float(low), f"high_{name}": float(high)}
+            row |= {"n_patches": self.n_patches, "stopped": self.reason}
+        return row
+
+
+class Predictor:
+    """Class probabilities of slides, one at a time.
+
+    Args:
+        path: a `.keras` file of a `SlideClassifier`, or the folder of an exported SavedModel.
+        adaptive: read patches until the class is decided. None: predict as the model does at test.
+
+    Attributes:
+        classes: names of the classes.
+
+    Raises:
+        FileNotFoundError, ValueError: no model is there, or one of another kind, or one that cannot predict adaptively.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], adaptive: AdaptiveOptions | None = None) -> None:
+        path = Path(path)
+        if not path.exists():
+            raise FileNotFoundError(f"model {str(path)!r} does not exist")
+        self.classes, self._predict = (_open_export if path.is_dir() else _open_keras)(path, adaptive)
+
+    def __call__(self, slide: str | os.PathLike[str], slide_mpp: float | None = None) -> np.ndarray:
+        """Probabilities `(C,)` of one slide, see `predict`."""
+        return self.predict(slide, slide_mpp).probabilities
+
+    def predict(self, slide: str | os.PathLike[str], slide_mpp: float | None = None) -> SlidePrediction:
+        """Predicts one slide.
+
+        Args:
+            slide: the file.
+            slide_mpp: um/px of level 0. None: the file's own.
+
+        Raises:
+            FileNotFoundError, SlideError, ValueError: the slide cannot be read, has no known resolution or no tissue.
+        """
+        from ats_mag.slides.errors import plain_errors
+
+        with plain_errors():
+            found = self._predict(os.fspath(slide), float("nan") if slide_mpp is None else slide_mpp)
+        if isinstance(found, np.ndarray):
+            return SlidePrediction(self.classes, found)
+        intervals = (found.low, found.high, found.score_low, found.score_high)
+        return SlidePrediction(self.classes, found.probabilities, found.n_patches, *intervals, found.reason)
+
+    def over(self, slides: Sequence[str | os.PathLike[str]], slide_mpp: float | None = None) -> Iterator[np.ndarray]:
+        """The probabilities of each slide in turn."""
+        return (self(slide, slide_mpp) for slide in slides)
+
+
+def slide_inputs(
+    paths: Sequence[str], overview_mpp: float, multiple: int, slide_mpp: float = float("nan")
+) -> dict[str, Any]:
+    """The inputs of a `SlideClassifier` for slides given by path, without records: a batch of all of them.
+
+    Args:
+        paths: the slides.
+        overview_mpp: um/px of the overviews.
+        multiple: overviews are padded to multiples of it, see `SlideClassifier.overview_multiple`.
+        slide_mpp: um/px of level 0; NaN means the files' own.
+
+    Returns:
+        NumPy arrays, see `SlideClassifier`. They need TensorFlow only where Keras runs on it.
+
+    Raises:
+        ValueError: a slide without tissue.
+        tf.errors.OpError: see `view_slide`; on another backend than TensorFlow, ordinary exceptions instead.
+    """
+    from ats_mag.slides.overview import WHITE, Overview
+    from ats_mag.slides.paths import encode_paths
+
+    view_slide = _view_slide()
+    views = [Overview(*map(np.asarray, view_slide(path, overview_mpp, slide_mpp))) for path in paths]
+    for path, view in zip(paths, views, strict=True):
+        if not view.mask.any():
+            raise ValueError(f"no tissue was found on slide {path!r}: nothing can be predicted of it")
+    height, width = (-(-max(view.mask.shape[axis] for view in views) // multiple) * multiple for axis in (0, 1))
+
+    def padded(arrays: list[np.ndarray], value: int) -> np.ndarray:
+        margins = [((0, height - a.shape[0]), (0, width - a.shape[1]), *[(0, 0)] * (a.ndim - 2)) for a in arrays]
+        return np.stack([np.pad(a, m, constant_values=value) for a, m in zip(arrays, margins, strict=True)])
+
+    return {
+        "overview": padded([view.image for view in views], WHITE),
+        "mask": padded([view.mask for view in views], 0),
+        "path": encode_paths(paths),
+        "geometry": np.stack([view.geometry for view in views]),
+    }
+
+
+def _view_slide() -> Callable[..., Any]:
+    """The way to view slides that the backend has: with the ops that an exported model runs, or without TensorFlow."""
+    import keras
+
+    if keras.backend.backend() == "tensorflow":
+        from ats_mag.slides import overview
+
+        return overview.view_slide
+    from ats_mag.slides import native_view
+
+    return native_view.view_slide
+
+
+def _open_keras(path: Path, adaptive: AdaptiveOptions | None) -> tuple[list[str], Predict]:
+    from ats_mag.evaluation.evaluate import class_probabilities
+    from ats_mag.model.adaptive.bounds import score_range
+    from ats_mag.model.adaptive.predict import predict_adaptively
+    from ats_mag.model.classifier import SlideClassifier
+    from ats_mag.model.saving import load_model
+
+    model = load_model(path, compile=False)
+    if not isinstance(model, SlideClassifier):
+        raise ValueError(f"{str(path)!r} holds a {type(model).__name__}, not a SlideClassifier")
+    model.on_error = "raise"  # a slide that is partly read must not pass as predicted
+    if adaptive is not None:
+        score_range(model, model.head.kernel)  # says what is missing before any slide is read
+
+    def predict(slide: str, slide_mpp: float) -> np.ndarray | AdaptivePrediction:
+        inputs = slide_inputs([slide], model.lattice.overview_mpp, model.overview_multiple, slide_mpp)
+        if adaptive is not None:
+            return predict_adaptively(model, inputs, adaptive.for_slide(Path(slide).name))[0]
+        return class_probabilities(model.head_kind, np.asarray(model(inputs)))[0]
+
+    return model.classes, predict
+
+
+def _open_export(path: Path, adaptive: AdaptiveOptions | None) -> tuple[list[str], Predict]:
+    import tensorflow as tf
+
+    from ats_mag.evaluation.evaluate import class_probabilities
+    from ats_mag.model.adaptive.predict import adaptive_prediction
+    from ats_mag.model.export.adaptive_endpoint import NAME, REASONS, serving_options
+    from ats_mag.slides.reader import load_op
+
+    try:
+        card = json.loads((path / CARD).read_text())
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"{str(path)!r} is no model that `ats-mag export` wrote: {CARD} is missing or damaged"
+        ) from error
+    load_op()
+    module = tf.saved_model.load(str(path))
+    serve = module.signatures.get("serving_default" if adaptive is None else NAME)
+    if serve is None:
+        raise ValueError(
+            f"{str(path)!r} cannot predict adaptively: it was exported by an older release (export it again), or its features "
+            "have no bound (see docs/adaptive.md)"
+        )
+
+    def predict(slide: str, slide_mpp: float, _owner: Any = module) -> np.ndarray | AdaptivePrediction:
+        where = {"path": tf.constant(os.fsencode(slide)), "slide_mpp": tf.constant(slide_mpp, tf.float64)}
+        if adaptive is None:
+            return class_probabilities(card["head"], serve(**where)["probabilities"].numpy())[0]
+        options = serving_options(adaptive.for_slide(Path(slide).name))
+        found = {name: value.numpy()[0] for name, value in serve(**where, **options).items()}
+        scores = (found["score"], found["score_low"], found["score_high"])
+        return adaptive_prediction(card["head"], *scores, found["n_patches"], REASONS.index(found["reason"].decode()))
+
+    return card["classes"], predict

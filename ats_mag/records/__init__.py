@@ -1,0 +1,1 @@
+"""The TFRecord of a slide, and data sets of records."""

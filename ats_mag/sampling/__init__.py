@@ -1,0 +1,1 @@
+"""Draws from an attention, their weights, and what keeps the attention open."""

@@ -1,0 +1,47 @@
+"""Changing the strength of a regulariser while training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from ats_mag.sampling.regularizers import MagnificationEntropy, MultinomialEntropy, PlaceEntropy
+
+_KINDS = (MultinomialEntropy, MagnificationEntropy, PlaceEntropy)
+
+
+class ScheduleStrength(keras.callbacks.Callback):
+    """Sets the strength of attention regularisers before every training batch.
+
+    Explore first, then let the attention sharpen: a strength that falls over the first epochs. The strengths are Keras
+    variables, so the schedule reaches an already traced training step.
+
+    Args:
+        schedule: from the number of batches trained so far to the strength, e.g. one of
+            `keras.optimizers.schedules`.
+        kind: the class of the regularisers to set: `MultinomialEntropy`, `MagnificationEntropy` or `PlaceEntropy`.
+
+    Raises:
+        ValueError: when training begins, if the model has no such regulariser.
+    """
+
+    def __init__(self, schedule: Any, kind: type = PlaceEntropy) -> None:
+        super().__init__()
+        if kind not in _KINDS:
+            raise ValueError(f"kind must be one of {', '.join(k.__name__ for k in _KINDS)}. Received: kind={kind!r}")
+        self.schedule = schedule
+        self.kind = kind
+        self.step = 0
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        found = [getattr(layer, "regularizer", None) for layer in self.model._flatten_layers()]
+        self.strengths = [r.strength for r in found if isinstance(r, self.kind)]
+        if not self.strengths:
+            raise ValueError(f"the model has no {self.kind.__name__} whose strength could be scheduled")
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        _ = self.model  # to look at it brings JAX' variables up to date; an assignment would be lost otherwise
+        for strength in self.strengths:
+            strength.assign(self.schedule(self.step))
+        self.step += 1

@@ -1,0 +1,1 @@
+"""Local copies of slides, ahead of their use."""

@@ -1,0 +1,1 @@
+"""Writing slides: pyramids, and flat images as pyramids."""

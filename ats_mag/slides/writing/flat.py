@@ -1,0 +1,193 @@
+"""Flat images (PNG, JPEG, BMP, TIFF) as slides: read in bands where the format allows it, written as tiled pyramids."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+
+from ats_mag.slides.errors import SlideError
+from ats_mag.slides.writing.flat_tiff import open_tiff, stated_mpp
+from ats_mag.slides.writing.pixels import to_rgb
+from ats_mag.slides.writing.pyramid import write_pyramid
+from ats_mag.system.whole_file import remove_unfinished
+
+TIFF_SUFFIXES = (".tif", ".tiff")
+SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", *TIFF_SUFFIXES)
+TILE = 256
+SMALLEST_LEVEL = 64  # pixels of the longer side: smaller levels save nothing
+
+_PLAUSIBLE_MPP = (0.05, 50.0)  # um/px, as for slides
+_LARGEST_DIFFERENCE = 0.10  # of x and y
+_PNG_DEPTH = 24  # offset of the bit depth in a PNG file
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What became of one image.
+
+    Attributes:
+        image: the flat file.
+        slide: the tiled file.
+        status: `written`, `kept` where it was there and up to date, or `failed`.
+        mpp: um/px of level 0.
+        mpp_source: `argument`, `TIFF XResolution`, `OME PhysicalSizeX` or `ImageJ unit`.
+        size: (width, height) of level 0.
+        error: why it failed, else None.
+    """
+
+    image: Path
+    slide: Path
+    status: str
+    mpp: float
+    mpp_source: str
+    size: tuple[int, int] = (0, 0)
+    error: str | None = None
+
+
+def convert_image(
+    image: str | os.PathLike[str],
+    slide: str | os.PathLike[str],
+    mpp: float | None = None,
+    lossless: bool = False,
+    white: int | None = None,
+    overwrite: bool = False,
+) -> Converted:
+    """Writes a flat image as a slide of levels 1, 2, 4, 8 and 16, as far as these are of use.
+
+    The slide appears under its name when it is complete. One that is newer than the image and has its size and
+    resolution is kept, so that an interrupted conversion of many images can be taken up again. TIFF files are read in
+    bands of rows; of other formats the whole picture is in memory. Alpha is laid on white, palettes are resolved, grey
+    becomes three equal channels.
+
+    Args:
+        image: PNG, JPEG, BMP, or TIFF with one picture (further, smaller pages are left out).
+        slide: the `.tiff` to write.
+        mpp: um/px. None: what the TIFF file states.
+        lossless: deflate instead of JPEG (quality 95, no chroma subsampling): larger and slower to read.
+        white: value of white in images of 16 bits per channel, e.g. 65535 or 4095. Such images are refused without it.
+        overwrite: write the slide even where it is up to date.
+
+    Raises:
+        FileNotFoundError: no such image.
+        OSError: the slide cannot be written.
+        SlideError: a damaged image, or one of a kind that is not handled; the message says which.
+        ValueError: the resolution is neither given nor stated, or not plausible.
+    """
+    image, slide = Path(image), Path(slide)
+    if not image.is_file():
+        raise FileNotFoundError(f"image {str(image)!r} does not exist")
+    if slide.exists() and slide.samefile(image):
+        raise ValueError(f"the slide of image {str(image)!r} would replace it: write to another folder")
+    with _opened(image, white) as (source, shape, stated):
+        mpp, mpp_source = _resolution(image, mpp, stated)
+        if not overwrite and _is_done(image, slide, shape, mpp):
+            return Converted(image, slide, "kept", mpp, mpp_source, (shape[1], shape[0]))
+        remove_unfinished(slide.parent, slide.name)
+        try:
+            slide.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OSError(error.errno, f"the folder cannot be made: {error.strerror}", str(slide.parent)) from error
+        downsamples = [d for d in (1, 2, 4, 8, 16) if d == 1 or max(shape) >= d * SMALLEST_LEVEL]
+        options: dict[str, Any] = {"compression": "deflate"} if lossless else {"quality": 95, "subsampling": (1, 1)}
+        try:
+            write_pyramid(slide, source, mpp, downsamples, TILE, shape=shape, **options)
+        except OSError as error:
+            if error.errno in (None, errno.EIO) or error.filename is not None:
+                raise
+            raise OSError(error.errno, f"{error.strerror}, while writing", str(slide)) from error  # e.g. a full disk
+    return Converted(image, slide, "written", mpp, mpp_source, (shape[1], shape[0]))
+
+
+@contextlib.contextmanager
+def _opened(image: Path, white: int | None) -> Iterator[tuple[Callable[[int, int], np.ndarray], tuple[int, int], Any]]:
+    """The image's tiles as `write_pyramid` asks for them, its (height, width), and the resolution that it states.
+
+    What any decoder raises is said with the file's name.
+    """
+    try:
+        if image.suffix.lower() in TIFF_SUFFIXES:
+            with open_tiff(image, white) as tiff:
+                yield tiff.tiles(TILE), tiff.shape, stated_mpp(tiff.file, tiff.page)
+        else:
+            pixels = _read_picture(image, white)
+            yield _cutter(pixels), pixels.shape[:2], None
+    except SlideError:
+        raise
+    except OSError as error:
+        if error.errno in (None, errno.EIO):  # else it is not the image that is to blame
+            raise SlideError(f"image {str(image)!r} cannot be read: {error}; is it complete?") from error
+        raise
+    except (tifffile.TiffFileError, SyntaxError, EOFError, IndexError) as error:
+        raise SlideError(f"image {str(image)!r} cannot be read: {error}; is it complete?") from error
+    except (ValueError, RuntimeError) as error:
+        if str(image) in str(error):
+            raise
+        raise SlideError(f"image {str(image)!r} cannot be read: {error}; save it anew, as RGB of 8 bits") from error
+
+
+def _read_picture(image: Path, white: int | None) -> np.ndarray:
+    """`(H, W, 3)` uint8 from a PNG, JPEG or BMP file, turned as its EXIF orientation says."""
+    from PIL import Image, ImageOps
+
+    if image.suffix.lower() not in SUFFIXES:
+        raise SlideError(f"image {str(image)!r} is none of {', '.join(SUFFIXES)}: save it as one of these")
+    with image.open("rb") as file:
+        head = file.read(_PNG_DEPTH + 1)
+    if head.startswith(b"\x89PNG") and head[_PNG_DEPTH:] == b"\x10":
+        import imagecodecs  # Pillow would cut the lower 8 bits off without a word
+
+        return to_rgb(imagecodecs.png_decode(image.read_bytes()), str(image), white)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # large pictures are what this is for
+        try:
+            with Image.open(image) as opened:
+                picture = ImageOps.exif_transpose(opened)
+        except Image.DecompressionBombError as error:
+            raise SlideError(
+                f"image {str(image)!r} is too large to be read at once ({error}): save it as TIFF, which is read in bands"
+            ) from error
+    if picture.mode == "CMYK":
+        raise SlideError(f"image {str(image)!r} is for printing (CMYK): save it as RGB")
+    transparent = picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info
+    return to_rgb(np.asarray(picture.convert("RGBA" if transparent else "RGB")), str(image), white)
+
+
+def _cutter(pixels: np.ndarray) -> Callable[[int, int], np.ndarray]:
+    return lambda row, column: pixels[row * TILE : (row + 1) * TILE, column * TILE : (column + 1) * TILE]
+
+
+def _resolution(image: Path, mpp: float | None, stated: tuple[float, float, str] | None) -> tuple[float, str]:
+    """um/px and where it is from."""
+    mend = "give its true resolution (`--mpp`, um/px)"
+    if mpp is not None:
+        stated = (mpp, mpp, "argument")
+    if stated is None:
+        raise ValueError(f"the resolution of image {str(image)!r} is unknown: the file states none; {mend}")
+    x, y, source = stated
+    low, high = _PLAUSIBLE_MPP
+    if not (low <= x <= high and low <= y <= high) or abs(x - y) > _LARGEST_DIFFERENCE * min(x, y):
+        raise ValueError(
+            f"the resolution of image {str(image)!r} is not plausible: {x:g} x {y:g} um/px from {source} "
+            f"(expected {low} to {high:g}, x and y about equal); {mend}"
+        )
+    return (x + y) / 2, source
+
+
+def _is_done(image: Path, slide: Path, shape: tuple[int, int], mpp: float) -> bool:
+    if not slide.exists() or slide.stat().st_mtime_ns < image.stat().st_mtime_ns:
+        return False
+    try:
+        with tifffile.TiffFile(slide) as file:
+            page, found = file.pages.first, stated_mpp(file)
+            return page.shape == (*shape, 3) and found is not None and abs(found[0] - mpp) <= 1e-3 * mpp
+    except (tifffile.TiffFileError, OSError, ValueError):
+        return False

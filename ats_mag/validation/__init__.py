@@ -1,1 +1,0 @@
-"""Checking a configuration, its manifest and its slides before anything long starts."""

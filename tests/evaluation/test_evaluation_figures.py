@@ -1,0 +1,62 @@
+"""Figures are whole, name what they show, and are the same bytes for the same data."""
+
+import warnings
+from xml.etree import ElementTree
+
+import matplotlib
+import numpy as np
+import pytest
+
+from ats_mag.evaluation.figures import draw_figures
+from ats_mag.evaluation.intervals import measure_level
+from ats_mag.evaluation.scored import Scored, UndefinedMeasureWarning
+
+NAMES = {"roc.svg", "precision_recall.svg", "reliability.svg", "confusion.svg"}
+
+
+def made(n, classes, exclusive=True, seed=0):
+    rng = np.random.default_rng(seed)
+    truth = rng.random((n, len(classes))) < 0.4
+    if exclusive:
+        truth = np.arange(len(classes)) == rng.integers(len(classes), size=n)[:, None]
+    p = rng.random((n, len(classes))) * 0.8 + 0.5 * truth
+    p = p / p.sum(1, keepdims=True) if exclusive else p / 1.3
+    patients = (np.arange(n) // 2).astype(str)
+    scored = {
+        level: Scored(f"fold 0, {level}", level[:-1], classes, truth, p, patients, exclusive)
+        for level in ("slides", "patients")
+    }
+    return scored, {"confidence": 0.95} | {level: measure_level(s, 100) for level, s in scored.items()}
+
+
+@pytest.mark.parametrize(
+    ("n", "classes", "exclusive"),
+    [
+        (60, ["benign", "malignant"], True),
+        (80, ["a", "_b $x", "c"], False),
+        (2, ["a", "b", "c", "d"], True),
+        (0, ["a", "b"], True),
+    ],
+)
+def test_figures(tmp_path, n, classes, exclusive):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UndefinedMeasureWarning)
+        scored, found = made(n, classes, exclusive)
+    with matplotlib.rc_context({"svg.fonttype": "none"}):  # text as text
+        for again in ("first", "second"):
+            (tmp_path / again).mkdir()
+            draw_figures(tmp_path / again, scored, found)
+    assert {file.name for file in (tmp_path / "first").iterdir()} == NAMES
+    for name in NAMES:
+        text = (tmp_path / "first" / name).read_bytes()
+        assert text == (tmp_path / "second" / name).read_bytes()
+        words = " ".join(ElementTree.fromstring(text).itertext())
+        assert "fold 0, patients" in words
+        if name in ("precision_recall.svg", "confusion.svg"):
+            assert all(c in words for c in classes)
+    words = " ".join(ElementTree.parse(tmp_path / "first" / "roc.svg").getroot().itertext())
+    assert "false positive rate" in words
+    assert "chance" in words
+    measure = found["slides"]["measures"][f"auroc_{classes[1]}"]
+    shown = "{value:.2f} ({low:.2f} to {high:.2f})".format(**measure) if n > 2 else "undefined"
+    assert f"{classes[1]}: {shown}" in words

@@ -1,0 +1,389 @@
+"""A run from its splits and models to measures and figures, in Python and on the command line."""
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from ats_mag.cli import app, console
+from ats_mag.config.schema import RunConfig, read_config
+from ats_mag.evaluation.folds import t_interval
+from ats_mag.evaluation.result_files import read_table
+from ats_mag.evaluation.scored import EvaluationWarning, UndefinedMeasureWarning
+
+pytestmark = pytest.mark.needs_tensorflow
+
+CLASSES = ["a", "b"]
+SLIDES = 8  # of five patients, in two folds
+
+
+@pytest.fixture(scope="module")
+def slides(tmp_path_factory):
+    """Slides, their records, and a model that looks somewhere."""
+    from skimage import data
+
+    from ats_mag.cohort.manifest import read_manifest
+    from ats_mag.model.classifier import SlideClassifier
+    from ats_mag.model.networks import attention_network, feature_network
+    from ats_mag.preparation import prepare
+    from ats_mag.slides.writing.pyramid import write_pyramid
+
+    folder = tmp_path_factory.mktemp("evaluation")
+    (folder / "slides").mkdir()
+    stained = data.immunohistochemistry()
+    rows = []
+    for i in range(SLIDES):
+        piece = np.rot90(stained[: 512 - 64 * (i % 2)], i)
+        image = np.pad(piece, ((32, 32), (32, 32), (0, 0)), constant_values=245)
+        write_pyramid(folder / "slides" / f"s{i}.tif", image, 0.5, (1, 4))
+        rows.append((f"s{i}", f"p{i * 5 // 8}", f"s{i}.tif", CLASSES[i * 5 // 8 % 2]))
+    pd.DataFrame(rows, columns=["slide_id", "patient_id", "path", "label"]).to_csv(folder / "manifest.csv", index=False)
+    manifest = read_manifest(folder / "manifest.csv")
+    done = prepare(manifest, folder / "slides", folder / "records", overview_mpp=8.0, workers=1)
+    assert all(one.error is None for one in done)
+    keras.utils.set_random_seed(3)
+    model = SlideClassifier(
+        CLASSES,
+        patch_size=32,
+        n_patches=4,
+        attention=attention_network(2, 4, (8, 8)),
+        feature=feature_network(32, 8, (8, 8)),
+        explore_steps=0,
+        seed=1,
+    )
+    logits = model.attention.get_layer("logits")
+    logits.kernel.assign(np.random.default_rng(3).normal(size=logits.kernel.shape))  # not the uniform start
+    model.save(folder / "model.keras")
+    return folder
+
+
+@pytest.fixture
+def run(slides, tmp_path):
+    """`run(text, folds)` -> the path of a configuration of a trained run with these folds' test patients."""
+
+    def make(evaluate="", folds=(("p0", "p1"), ("p2", "p3", "p4")), labels=None, head="single_label"):
+        table = pd.read_csv(slides / "manifest.csv")[["slide_id", "patient_id", "label"]]
+        for k, patients in enumerate(folds):
+            table[f"fold_{k}"] = np.where(table["patient_id"].isin(patients), "test", "train")
+            (tmp_path / "run" / f"fold-{k}").mkdir(parents=True)
+            shutil.copy(slides / "model.keras", tmp_path / "run" / f"fold-{k}")
+        manifest = pd.read_csv(slides / "manifest.csv")
+        manifest["label"] = table["label"] = table["label"] if labels is None else labels
+        manifest.to_csv(tmp_path / "manifest.csv", index=False)
+        table.to_csv(tmp_path / "run" / "splits.csv", index=False)
+        shutil.copytree(slides / "records", tmp_path / "run" / "records")
+        kind = f"kfold, folds: {len(folds)}" if len(folds) > 1 else "holdout"
+        text = f"data: {{slides: {slides / 'slides'}}}\nsplits: {{kind: {kind}}}\n"
+        text += f"model: {{head: {head}}}\nevaluate: {{resamples: 50, {evaluate}}}\n"
+        (tmp_path / "run.yaml").write_text(text)
+        return tmp_path / "run.yaml"
+
+    return make
+
+
+def ats_mag(*arguments):
+    """Output and warnings of a command."""
+    console.console.width = 200
+    done = CliRunner().invoke(app, list(map(str, arguments)))
+    if done.exception:
+        raise done.exception
+    return done.stdout, done.stderr
+
+
+def measure_fold(path, fold=0):
+    from ats_mag.evaluation.evaluate import evaluate_fold
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UndefinedMeasureWarning)
+        return evaluate_fold(read_config(path), fold)
+
+
+def test_the_command_from_models_to_figures(run, tmp_path):
+    config = run()
+    out, error = ats_mag("evaluate", config)
+    assert "Fold 0: 4 slides, 2 patients" in out
+    assert "Fold 1: 4 slides, 3 patients" in out
+    assert "All 2 folds" in out
+    assert "AUROC" in out
+    assert "recall, b" in out
+    assert "In brackets: 95 % bootstrap intervals over patients." in out
+    assert error == ""
+    folder = tmp_path / "run"
+    figures = {"roc.svg", "precision_recall.svg", "reliability.svg", "confusion.svg"}
+    tables = {"slides.csv", "patients.csv"}
+    for k in range(2):
+        assert {f.name for f in (folder / f"fold-{k}").iterdir()} == {"model.keras", "metrics.json"} | tables | figures
+    assert {f.name for f in folder.glob("*.*")} == {
+        "splits.csv",
+        "evaluation.json",
+        "config.yaml",
+        "run.json",
+        "manifest.csv",
+    } | tables | figures
+    table = pd.read_csv(folder / "fold-1" / "slides.csv")
+    assert list(table) == ["slide_id", "patient_id", "label", "p_a", "p_b", "predicted"]
+    assert table["slide_id"].tolist() == ["s4", "s5", "s6", "s7"]
+    np.testing.assert_allclose(table["p_a"] + table["p_b"], 1, atol=1e-6)
+    patients = pd.read_csv(folder / "fold-1" / "patients.csv")
+    np.testing.assert_allclose(patients["p_a"], table.groupby("patient_id")["p_a"].mean(), atol=1e-12)
+    pooled = pd.read_csv(folder / "slides.csv")
+    assert pooled["fold"].tolist() == [0] * 4 + [1] * 4
+    found = json.loads((folder / "evaluation.json").read_text())
+    folds = [json.loads((folder / f"fold-{k}" / "metrics.json").read_text()) for k in range(2)]
+    values = [fold["slides"]["measures"]["accuracy"]["value"] for fold in folds]
+    assert found["slides"]["mean"]["accuracy"]["value"] == pytest.approx(np.mean(values))
+    assert found["slides"]["pooled"]["measures"]["accuracy"]["value"] == pytest.approx(
+        (pooled["predicted"] == pooled["label"]).mean()
+    )
+
+
+def test_another_process_finds_the_same_to_the_byte(run, tmp_path):
+    config = run("figures: false", folds=[["p0", "p1"]])
+    out, _ = ats_mag("evaluate", config)
+    before = {f: f.read_bytes() for f in (tmp_path / "run").rglob("*.*") if f.suffix in (".csv", ".json")}
+    assert {"slides.csv", "metrics.json", "evaluation.json"} <= {f.name for f in before}
+    command = [sys.executable, "-m", "ats_mag.cli", "evaluate", str(config)]
+    again = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ | {"COLUMNS": "200"})
+    assert (again.stdout, again.stderr) == (out, "")
+    assert all(f.read_bytes() == content for f, content in before.items())
+
+
+def test_one_fold_at_a_time_and_undefined_measures(run, tmp_path):
+    config = run("figures: false, method: priority, draws: 2", folds=[["p0"], ["p1", "p2"], []])
+    out, error = ats_mag("evaluate", config, "--fold", 0)
+    assert "the AUROC of a single draw is undefined" in out
+    assert error.count("warning: fold 0, slides: undefined (NaN): auroc_a, auroc: every slide is of class") == 1
+    assert "still to do: 1, 2" in out
+    assert not (tmp_path / "run" / "evaluation.json").exists()
+    ats_mag("evaluate", config, "--fold", 1)
+    out, error = ats_mag("evaluate", config, "--fold", 2)
+    assert "Fold 2: 0 slides, 0 patients" in out
+    assert "there is no slide to measure" in error
+    assert "undefined in fold(s) 0, 2, so that means are over the other 1: auroc" in error
+    found = json.loads((tmp_path / "run" / "evaluation.json").read_text())
+    assert found["slides"]["mean"]["auroc"]["values"][0] is None
+    assert len(pd.read_csv(tmp_path / "run" / "patients.csv")) == 3
+
+
+def test_folds_are_pooled_only_where_they_were_measured_alike_and_with_the_models_that_are_there(run, slides, tmp_path):
+    config = run("figures: false, method: sequential, draws: 2")
+    ats_mag("evaluate", config, "--fold", 0)
+    text = config.read_text()
+    config.write_text(text.replace("draws: 2", "draws: 3"))
+    with pytest.raises(
+        ValueError, match=r"fold 1 was measured otherwise \(sequential, 3 draws .* fold 0 \(sequential, 2\)"
+    ):
+        ats_mag("evaluate", config, "--fold", 1)
+    config.write_text(text)
+    ats_mag("evaluate", config, "--fold", 1)
+    from ats_mag.model.saving import load_model
+
+    model = load_model(slides / "model.keras", compile=False)
+    model.head.bias.assign([1.0, 0.0])
+    model.save(tmp_path / "run" / "fold-0" / "model.keras")
+    out, _ = ats_mag("evaluate", config, "--fold", 1)
+    assert "still to do: 0" in out
+    out, _ = ats_mag("evaluate", config, "--fold", 0)
+    assert "All 2 folds" in out
+
+
+def test_a_test_part_of_which_no_slide_can_be_read_is_an_error(run, slides, tmp_path):
+    config = run("figures: false, on_bad_slide: skip")
+    (tmp_path / "empty").mkdir()
+    config.write_text(config.read_text().replace(str(slides / "slides"), str(tmp_path / "empty")))
+    with pytest.raises(OSError, match=r"none of 4 slides can be read, e\.g\. 's0': .*s0\.tif"):
+        measure_fold(config)
+
+
+def test_only_what_a_slide_is_to_blame_for_is_skipped(slides, monkeypatch):
+    from ats_mag.evaluation import predict_records as predict
+    from ats_mag.model.saving import load_model
+    from ats_mag.records.record import find_records
+
+    def fail(*_):
+        raise ValueError("a mistake of ours")
+
+    monkeypatch.setattr(predict, "_predict_one", fail)
+    model = load_model(slides / "model.keras", compile=False)
+    with pytest.raises(ValueError, match="a mistake of ours"):
+        predict.predict_records(model, find_records(slides / "records"), slides / "slides", skip_unreadable=True)
+
+
+def test_errors_name_what_to_do(run, tmp_path):
+    config = run()
+    with pytest.raises(ValueError, match=r"has the folds 0 to 1\. Received: 7"):
+        ats_mag("evaluate", config, "--fold", 7)
+    (tmp_path / "run" / "fold-1" / "model.keras").unlink()
+    with pytest.raises(FileNotFoundError, match=r"fold 1 has no trained model.*ats-mag train"):
+        ats_mag("evaluate", config)
+    assert not (tmp_path / "run" / "fold-0" / "metrics.json").exists()
+    (tmp_path / "run" / "splits.csv").unlink()
+    with pytest.raises(FileNotFoundError, match=r"splits.csv"):
+        ats_mag("evaluate", config)
+
+
+def test_draws_show_the_noise_of_sampling(run, tmp_path):
+    found = measure_fold(run("method: sequential, draws: 3, figures: false"))
+    assert found["draws"] == 3
+    assert found["sampling_noise"]["largest_sd"] > 0
+    table = read_table(tmp_path / "run" / "fold-0" / "slides.csv")
+    assert list(table)[3:] == ["p_a", "p_b", "predicted", "sd_a", "sd_b"]
+    assert (table["sd_a"] > 0).any()
+    np.testing.assert_allclose(table["sd_a"], table["sd_b"], rtol=1e-4)
+
+
+def test_a_method_without_chance_needs_one_draw(run, tmp_path):
+    config = run("draws: 4, figures: false")
+    out, _ = ats_mag("evaluate", config, "--fold", 0)
+    assert "topk takes the same patches every time, draws would not vary" in out
+    assert (read_table(tmp_path / "run" / "fold-0" / "slides.csv")["sd_a"] == 0).all()
+
+
+@pytest.mark.parametrize("method", ["topk", "exhaustive", "sequential", "priority", "replacement"])
+def test_probabilities_do_not_depend_on_the_company(slides, method):
+    from ats_mag.evaluation.predict_records import predict_records
+    from ats_mag.model.saving import load_model
+    from ats_mag.records.record import find_records
+
+    model = load_model(slides / "model.keras", compile=False)
+    model.test_method = method
+    records = find_records(slides / "records")
+    _, together, _ = predict_records(model, records, slides / "slides", draws=2)
+    some = [5, 0]
+    _, apart, _ = predict_records(model, [records[i] for i in some], slides / "slides", draws=2)
+    np.testing.assert_array_equal(apart, together[:, some])
+    assert len(together) == (2 if method in ("sequential", "priority", "replacement") else 1)
+
+
+def test_one_slide_is_predicted_as_a_batch_predicts_it(slides):
+    from ats_mag.evaluation.evaluate import class_probabilities, evaluate
+    from ats_mag.model.saving import load_model
+    from ats_mag.records.record import dataset, find_records
+
+    model = load_model(slides / "model.keras", compile=False)
+    records = find_records(slides / "records")
+    table, found = evaluate(model, records, slides / "slides")
+    together = class_probabilities("single_label", model.predict(dataset(records, slides / "slides", None), verbose=0))
+    np.testing.assert_allclose(table[["p_a", "p_b"]], together, atol=1e-4)
+    assert found["accuracy"] == (table["predicted"] == table["label"]).mean()
+
+
+def test_a_small_slide_alone_has_room_for_all_draws(slides):
+    from ats_mag.evaluation.predict_records import predict_records
+    from ats_mag.model.saving import load_model
+    from ats_mag.records.record import find_records
+
+    model = load_model(slides / "model.keras", compile=False)
+    model.test_n_patches = 600  # more than the lattice of 16 x 16 cells at one magnification
+    _, draws, _ = predict_records(model, find_records(slides / "records")[:1], slides / "slides")
+    assert np.isfinite(draws).all()
+
+
+def test_slides_that_are_left_out_are_named(run, slides, tmp_path):
+    config = run("figures: false, on_bad_slide: skip")
+    (tmp_path / "run" / "records" / "s0.tfrecord").unlink()
+    shutil.copytree(slides / "slides", tmp_path / "slides")
+    whole = (tmp_path / "slides" / "s2.tif").read_bytes()
+    (tmp_path / "slides" / "s2.tif").write_bytes(whole[: len(whole) // 2])
+    config.write_text(config.read_text().replace(str(slides / "slides"), str(tmp_path / "slides")))
+    with pytest.warns(EvaluationWarning) as caught:
+        found = measure_fold(config)
+    said = " ".join(str(w.message) for w in caught)
+    assert "fold 0: 1 test slides have no record and are not measured (run `ats-mag prepare`): 's0'" in said
+    assert "fold 0: 1 test slides could not be read" in said
+    assert found["without_record"] == ["s0"]
+    assert list(found["unreadable"]) == ["s2"]
+    assert "s2.tif" in found["unreadable"]["s2"]
+    assert found["slides"]["count"] == 2
+    config.write_text(config.read_text().replace("on_bad_slide: skip", "on_bad_slide: raise"))
+    with pytest.raises(OSError, match=r"s2\.tif"):
+        measure_fold(config)
+
+
+def test_a_patient_with_slides_of_different_labels(run):
+    config = run("figures: false", labels=["a", "b", *"bbabbb"])
+    with pytest.warns(EvaluationWarning, match="1 patients have slides of different labels.*'p0'"):
+        found = measure_fold(config)
+    assert found["patients_without_label"] == ["p0"]
+    assert (found["slides"]["count"], found["patients"]["count"]) == (4, 1)
+
+
+@pytest.mark.parametrize("head", ["binary", "multi_label"])
+def test_other_heads(run, slides, tmp_path, head):
+    from ats_mag.model.classifier import SlideClassifier
+    from ats_mag.model.networks import attention_network, feature_network
+
+    networks = {"attention": attention_network(2, 4, (8, 8)), "feature": feature_network(32, 8, (8, 8))}
+    model = SlideClassifier(CLASSES, patch_size=32, n_patches=4, head=head, seed=1, **networks)
+    labels = ["a", "b;a", "b", "b", *"abbb"] if head == "multi_label" else None
+    config = run(labels=labels, head=head)
+    model.save(tmp_path / "run" / "fold-0" / "model.keras")
+    found = measure_fold(config)
+    assert found["head"] == head
+    table = read_table(tmp_path / "run" / "fold-0" / "slides.csv")
+    assert 0 <= found["slides"]["measures"]["accuracy"]["value"] <= 1
+    assert np.shape(found["slides"]["confusion"]["counts"]) == ((2, 2) if head == "binary" else (2, 2, 2))
+    if head == "binary":
+        np.testing.assert_allclose(table["p_a"], 1 - table["p_b"], atol=1e-6)
+
+
+def test_records_of_another_resolution_are_refused(run, slides):
+    from ats_mag.evaluation.predict_records import predict_records
+    from ats_mag.model.saving import load_model
+    from ats_mag.records.record import find_records
+
+    records = [{**r, "overview_mpp": 4.0} for r in find_records(slides / "records")]
+    with pytest.raises(ValueError, match="'s0' was prepared with an overview of 4 um/px, the model was trained on 8"):
+        predict_records(load_model(slides / "model.keras", compile=False), records, slides / "slides")
+
+
+def test_the_colour_baseline_writes_the_same_files(run, tmp_path):
+    from ats_mag.cohort.manifest import load_manifest
+    from ats_mag.cohort.splits import load_splits
+    from ats_mag.runs.run_folder import start_run
+
+    config = read_config(run("figures: false"))
+    manifest = load_manifest(config)
+    start_run(config, manifest, load_splits(config, manifest))
+    path = Path(__file__).parents[2] / "experiments" / "colour_baseline.py"
+    spec = importlib.util.spec_from_file_location("colour_baseline", path)
+    spec.loader.exec_module(baseline := importlib.util.module_from_spec(spec))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UndefinedMeasureWarning)
+        baseline.main(tmp_path / "run.yaml")
+    folder = tmp_path / "run" / "colour-baseline"
+    assert {f.name for f in (folder / "fold-0").iterdir()} == {"slides.csv", "patients.csv", "metrics.json"}
+    assert {f.name for f in folder.glob("*.*")} == {"slides.csv", "patients.csv", "evaluation.json"}
+    found = read_table(folder / "slides.csv")
+    np.testing.assert_allclose(found["p_a"] + found["p_b"], 1)
+
+
+def test_the_interval_over_folds():
+    # Three values: t(0.975, 2) = 4.3027, s = 0.02, half width 4.3027 * 0.02 / sqrt(3).
+    assert t_interval(np.array([0.5, 0.52, np.nan, 0.48]), 0.95) == pytest.approx(
+        (0.5, 0.5 - 0.04968, 0.5 + 0.04968), abs=1e-5
+    )
+    assert t_interval(np.array([1.0, 0.9]), 0.95)[2] == 1
+    assert t_interval(np.array([0.7]), 0.95) == pytest.approx((0.7, np.nan, np.nan), nan_ok=True)
+    assert np.isnan(t_interval(np.array([np.nan]), 0.95)).all()
+
+
+def test_defaults():
+    assert RunConfig().evaluate.model_dump() == {
+        "method": None,
+        "draws": 1,
+        "on_bad_slide": "raise",
+        "resamples": 2000,
+        "confidence": 0.95,
+        "figures": True,
+    }

@@ -1,0 +1,60 @@
+"""A run with results, made without training: predictions are invented and measured as `evaluate` does it."""
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from ats_mag.cohort.manifest import load_manifest
+from ats_mag.cohort.splits import load_splits
+from ats_mag.config.schema import read_config
+from ats_mag.evaluation.evaluate import measure_predictions
+from ats_mag.evaluation.folds import across_folds
+from ats_mag.runs.run_folder import start_run
+from ats_mag.system.whole_file import digest
+
+ATTACK = "<script>alert('slide')</script>"
+CLASSES = ["benign", "<b>bold & bad</b>"]
+
+
+def make_run(folder, folds=2, measured=None, head="single_label", figures=True, slides=24):
+    """The configuration's path; of the folds, `measured` (default: all) are evaluated."""
+    (folder / "slides").mkdir(parents=True)
+    random = np.random.default_rng(0)
+    ids = [f"s{i:02}" for i in range(slides - 1)] + [ATTACK.replace("/", "")]
+    labels = [CLASSES[i % 2] for i in range(slides)]
+    table = pd.DataFrame({"slide_id": ids, "patient_id": [f"p{i // 2}" for i in range(slides)]})
+    # Two slides of a patient have one label.
+    table["label"] = [labels[i // 2] for i in range(slides)]
+    table["path"] = [f"slide-{i}.tif" for i in range(slides)]
+    table.to_csv(folder / "manifest.csv", index=False)
+    kind = {"kind": "kfold", "folds": folds} if folds > 1 else {"kind": "holdout", "test": 0.5}
+    values = {
+        "run": "run",
+        "data": {"slides": "slides", "manifest": "manifest.csv"},
+        "splits": kind | {"validation": 0.2},
+        "model": {"head": head},
+        "evaluate": {"resamples": 100, "figures": figures},
+    }
+    (folder / "config.yaml").write_text(yaml.safe_dump(values))
+    config = read_config(folder / "config.yaml")
+    manifest = load_manifest(config)
+    splits = load_splits(config, manifest)
+    start_run(config, manifest, splits)
+    for k in range(folds) if measured is None else measured:
+        test = splits[splits[f"fold_{k}"] == "test"]
+        truth = (test["label"] == CLASSES[1]).to_numpy(float)
+        p = np.clip(0.2 + 0.6 * truth + random.normal(0, 0.25, len(truth)), 0.01, 0.99)
+        draws = np.stack([1 - p, p], axis=-1)[None]
+        about = {"fold": k, "classes": CLASSES, "head": head, "method": "topk", "without_record": [], "unreadable": {}}
+        out = config.run / f"fold-{k}"
+        out.mkdir()
+        (out / "model.keras").write_text("a model")
+        about["model_sha256"] = digest(out / "model.keras")
+        measure_predictions(config, out, test[["slide_id", "patient_id", "label"]], draws, about)
+        epochs = np.arange(4)
+        history = {"epoch": epochs, "loss": 1 / (1 + epochs), "val_loss": 1.1 / (1 + epochs)}
+        history |= {"accuracy": 0.5 + epochs / 10, "mass_0.5": 0.5 + epochs / 10, "mass_2": 0.5 - epochs / 10}
+        pd.DataFrame(history).to_csv(out / "history.csv", index=False)
+    if measured is None:
+        across_folds(config)
+    return folder / "config.yaml"

@@ -1,0 +1,191 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import ats_mag
+from ats_mag.model.classifier import SlideClassifier
+from ats_mag.model.networks import application_network, attention_network, feature_network
+from ats_mag.prediction.predictor import slide_inputs
+
+
+def tensors(inputs):
+    return {name: keras.ops.convert_to_tensor(value) for name, value in inputs.items()}
+
+
+def test_keras_round_trip(build, batch, tmp_path):
+    inputs, _ = batch
+    model = build()
+    model.save(tmp_path / "m.keras")
+    again = ats_mag.load_model(tmp_path / "m.keras")
+    networks = ("attention", "feature")  # their own round trip is Keras' business
+    plain, restored = ({k: v for k, v in m.get_config().items() if k not in networks} for m in (model, again))
+    assert plain == restored
+    np.testing.assert_allclose(again.predict(inputs, verbose=0), model.predict(inputs, verbose=0), atol=1e-5)
+
+
+def test_load_model_names_what_is_missing(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"nothing\.keras"):
+        ats_mag.load_model(tmp_path / "nothing.keras")
+    (tmp_path / "junk.keras").write_text("no model")
+    with pytest.raises(ValueError, match=r"junk\.keras"):
+        ats_mag.load_model(tmp_path / "junk.keras")
+
+
+def test_exhaustive_is_the_expectation_over_every_cell_whatever_the_chunk(build, batch):
+    inputs, _ = batch
+    inputs = {name: value[:2] for name, value in inputs.items()}
+    model = build(test_method="exhaustive", chunk=7)
+    attention = np.asarray(model.attend(tensors(inputs)))
+    phi = np.zeros((2, model.dimension))
+    for b in range(2):
+        cells = np.argwhere(attention[b] > 0)[None]
+        one = {name: value[b : b + 1] for name, value in inputs.items()}
+        patches, _ = model.read(one, cells)
+        features = np.asarray(model.features_of(patches))[0]
+        phi[b] = (features * attention[b][tuple(cells[0].T)][:, None]).sum(axis=0)
+    expected = keras.ops.softmax(phi @ np.asarray(model.head.kernel) + np.asarray(model.head.bias))
+    np.testing.assert_allclose(model.predict(inputs, verbose=0), expected, atol=1e-5)
+
+
+def test_a_changed_attribute_reaches_functions_that_are_traced_already(build, batch):
+    inputs = {name: value[:1] for name, value in batch[0].items()}
+    model = build(on_error="fill")
+    first = model.predict(inputs, verbose=0)
+    for name, value in (("test_n_patches", 2), ("test_method", "exhaustive")):
+        setattr(model, name, value)
+        found = model.predict(inputs, verbose=0)
+        np.testing.assert_allclose(found, np.asarray(model(tensors(inputs))), atol=1e-6)
+        assert np.abs(found - first).max() > 1e-6
+        first = found
+    told = []
+    model.on_unreadable = lambda path, index, geometry, valid: (told.append(path), valid)[1]
+    model.predict(inputs, verbose=0)
+    assert told
+    missing = {**inputs, "path": np.where(inputs["path"] > 0, ord("x"), 0).astype("int32")}
+    model.predict(missing, verbose=0)
+    model.on_error = "raise"
+    with pytest.raises(tf.errors.NotFoundError):
+        model.predict(missing, verbose=0)
+
+
+def test_prediction_of_a_slide_does_not_depend_on_its_batch(build, batch, cohort):
+    inputs, _ = batch
+    model = build()
+    together = model.predict(inputs, batch_size=6, verbose=0)
+    for b in range(6):
+        alone = slide_inputs([str(cohort / "slides" / f"s{b}.tif")], 16.0, model.lattice.stride)
+        assert alone["overview"].shape != inputs["overview"][:1].shape  # the batch pads
+        np.testing.assert_allclose(model.predict(alone, verbose=0)[0], together[b], atol=1e-5)
+
+
+def test_padding_changes_no_logit(batch):
+    """White padding is exactly 0 in every layer, as the zeros that convolutions pad with."""
+    inputs, _ = batch
+    overview = inputs["overview"][:1, :64, :64].astype("float32")
+    network = attention_network(2, 4)
+    network.get_layer("logits").kernel.assign(np.random.default_rng(0).normal(size=(1, 1, 32, 2)))
+    padded = np.pad(overview, ((0, 0), (0, 32), (0, 64), (0, 0)), constant_values=255)
+    inside = np.asarray(network(padded))[:, :16, :16]
+    np.testing.assert_allclose(inside, np.asarray(network(overview)), atol=1e-5)
+
+
+def test_inspect_explains_the_prediction(build, batch):
+    inputs, _ = batch
+    model = build()
+    looked = model.inspect(inputs)
+    np.testing.assert_allclose(looked.probabilities, model.predict(inputs, verbose=0), atol=1e-5)
+    scores = looked.contribution.sum(axis=1) + np.asarray(model.head.bias)
+    np.testing.assert_allclose(keras.ops.softmax(scores), looked.probabilities, atol=1e-5)
+    assert looked.patches.shape == (6, 6, 32, 32, 3)
+    np.testing.assert_allclose(looked.attention.sum(axis=(1, 2, 3)), 1, atol=1e-5)
+    b, n = 2, 2  # the third of the most probable cells at the first magnification, where three of six patches are
+    row, column, m = looked.index[b, n]
+    assert m == 0
+    assert looked.attention[b, row, column, m] == np.sort(looked.attention[b, :, :, 0], axis=None)[-1 - n]
+
+
+def test_cells_off_tissue_are_never_drawn(build, batch):
+    inputs, _ = batch
+    model = build(test_method="sequential")
+    looked = model.inspect(inputs, n_patches=50)
+    cells = np.asarray(model.cells(inputs["mask"]))
+    for b in range(6):
+        drawn = looked.index[b][looked.weight[b] > 0]
+        assert cells[b][drawn[:, 0], drawn[:, 1]].all()
+
+
+def test_a_seed_repeats_the_draws(build, batch):
+    inputs, _ = batch
+    draws = [build(test_method="sequential", seed=5).inspect(inputs).index for _ in range(2)]
+    np.testing.assert_array_equal(*draws)
+    other = build(test_method="sequential", seed=6).inspect(inputs).index
+    assert (draws[0] != other).any()
+
+
+def test_inspect_draws_with_the_noise_of_its_inputs(build, noisy):
+    inputs, _ = noisy
+    model = build(test_method="sequential")
+    plain = {name: value for name, value in inputs.items() if name != "noise"}
+    index = [model.inspect(inputs).index, model.inspect(plain, noise=inputs["noise"]).index]
+    np.testing.assert_array_equal(*index)
+    assert (model.inspect(plain).index != index[0]).any()
+
+
+def test_more_patches_than_the_lattice_has_cells(build, batch):
+    inputs, _ = batch
+    with pytest.raises(ValueError, match="cannot be drawn from a lattice"):
+        build(n_patches=10_000)(tensors(inputs), training=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"head": "softmax"}, "head must be one of"),
+        ({"method": "topk"}, "method must be one of"),
+        ({"test_method": "best"}, "test_method must be one of"),
+        ({"n_patches": 0}, "n_patches must be an integer"),
+        ({"patch_size": 0}, "patch_size must be an integer"),
+        ({"n_patches": 1}, "stratify=True needs"),
+        ({"on_error": "ignore"}, "on_error must be"),
+    ],
+)
+def test_bad_arguments(build, options, message):
+    with pytest.raises(ValueError, match=message):
+        build(**options)
+
+
+def test_networks_that_do_not_fit():
+    with pytest.raises(ValueError, match="attention network must be fully convolutional"):
+        SlideClassifier(2, attention=attention_network(3))
+    flat = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Conv2D(4, 3)])
+    with pytest.raises(ValueError, match="feature network must map"):
+        SlideClassifier(2, patch_size=32, feature=flat)
+    with pytest.raises(ValueError, match="magnifications must be"):
+        SlideClassifier(2, magnifications=("20x", 0.5))
+    with pytest.raises(ValueError, match="each named once"):
+        SlideClassifier(["a", "a"])
+
+
+def test_a_network_of_keras_applications_and_weights_from_a_file(batch, tmp_path):
+    inputs, _ = batch
+    network = application_network("MobileNetV2", 32)
+    network.save_weights(tmp_path / "f.weights.h5")
+    model = SlideClassifier(
+        2, patch_size=32, n_patches=2, overview_mpp=16.0, attention=attention_network(2, 4),
+        feature=application_network("MobileNetV2", 32), feature_weights=str(tmp_path / "f.weights.h5"),
+    )  # fmt: skip
+    for a, b in zip(network.get_weights(), model.feature.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    model.save(tmp_path / "m.keras")
+    again = ats_mag.load_model(tmp_path / "m.keras")
+    np.testing.assert_allclose(again.predict(inputs, verbose=0), model.predict(inputs, verbose=0), atol=1e-5)
+    with pytest.raises(ValueError, match="no network"):
+        application_network("ResNet5000", 32)
+
+
+def test_built_in_networks_keep_no_batch_statistics():
+    for network in (attention_network(2), feature_network(64)):
+        assert not [layer for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    with pytest.raises(ValueError, match="power of 2"):
+        attention_network(2, stride=6)

@@ -1,0 +1,99 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from ats_mag.prediction.predictor import CARD, Predictor, slide_inputs
+from ats_mag.slides.reader import load_op
+
+FRESH_PROCESS = """
+import sys, numpy as np, tensorflow as tf
+op, model, stock, slides, out = sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4].split("|"), sys.argv[5]
+stock = tf.saved_model.load(stock)  # before the op is there
+tf.load_op_library(op)
+serve = tf.saved_model.load(model).signatures["serving_default"]
+found = serve(path=tf.constant(slides), slide_mpp=tf.constant(float("nan"), tf.float64))
+assert "ats_mag" not in sys.modules
+one = serve(path=tf.constant(slides[1]), slide_mpp=tf.constant([0.5], tf.float64))
+np.savez(out, one=one["probabilities"], **{name: value.numpy() for name, value in found.items()})
+"""
+
+
+@pytest.fixture(scope="module")
+def slides(cohort):
+    return [str(cohort / "slides" / f"s{i}.tif") for i in (1, 2, 3)]
+
+
+def test_the_savedmodel_predicts_in_a_process_without_the_package(build, slides, tmp_path):
+    model = build()
+    folder, stock = model.export(tmp_path / "exported")
+    arguments = [load_op(), str(folder), str(stock), "|".join(slides), str(tmp_path / "found.npz")]
+    subprocess.run([sys.executable, "-c", FRESH_PROCESS, *arguments], check=True, cwd=tmp_path, capture_output=True)
+    found = np.load(tmp_path / "found.npz")
+    inputs = slide_inputs(slides, model.lattice.overview_mpp, model.overview_multiple)
+    looked = model.inspect(inputs)
+    np.testing.assert_allclose(found["probabilities"], looked.probabilities, atol=1e-5)
+    np.testing.assert_allclose(found["one"][0], looked.probabilities[1], atol=1e-5)
+    np.testing.assert_allclose(found["attention"], looked.attention, atol=1e-5)
+    np.testing.assert_array_equal(found["location"], looked.location)
+    np.testing.assert_allclose(found["mpp"], 0.5)
+
+
+def test_the_stock_savedmodel_locates_and_classifies(build, slides, tmp_path):
+    import tensorflow as tf
+
+    model = build()
+    _, stock = model.export(tmp_path / "exported")
+    loaded = tf.saved_model.load(str(stock)).signatures
+    inputs = slide_inputs(slides[:1], model.lattice.overview_mpp, model.lattice.stride)
+    mask = loaded["tissue"](overview=tf.constant(inputs["overview"][0]))["mask"]
+    np.testing.assert_array_equal(mask, inputs["mask"][0])
+    places = loaded["locate"](overview=tf.constant(inputs["overview"]), mask=mask[None])
+    looked = model.inspect(inputs)
+    np.testing.assert_array_equal(places["index"], looked.index)
+    centre = looked.location + looked.downsample[..., None] * model.patch_size / 2
+    np.testing.assert_allclose(places["centre_um"], centre * 0.5, atol=0.5)
+    np.testing.assert_allclose(places["mpp"], looked.downsample * 0.5)
+    found = loaded["classify"](patches=tf.constant(looked.patches), weight=places["weight"])
+    np.testing.assert_allclose(found["probabilities"], looked.probabilities, atol=1e-5)
+
+
+@pytest.mark.parametrize("test_method", ["exhaustive", "sequential"])
+def test_other_test_methods_export(build, slides, tmp_path, test_method):
+    model = build(test_method=test_method)
+    folder, _ = model.export(tmp_path / "exported")
+    found = Predictor(folder)(slides[0])
+    if test_method == "exhaustive":
+        inputs = slide_inputs(slides[:1], model.lattice.overview_mpp, model.overview_multiple)
+        np.testing.assert_allclose(found, model.predict(inputs, verbose=0)[0], atol=1e-5)
+    assert found.sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_an_existing_folder_is_not_overwritten(build, tmp_path):
+    (tmp_path / "exported").mkdir()
+    with pytest.raises(FileExistsError, match="exported"):
+        build().export(tmp_path / "exported")
+    assert [p.name for p in tmp_path.iterdir()] == ["exported"]
+
+
+def test_the_card_says_what_a_server_must_know(build, tmp_path):
+    folder, _ = build().export(tmp_path / "exported")
+    card = json.loads((folder / CARD).read_text())
+    assert card["classes"] == ["a", "b", "c"]
+    assert card["magnifications_um_per_px"] == [0.5, 2.0]
+
+
+def test_predictor_on_a_binary_keras_model_gives_both_classes(build, slides, tmp_path):
+    model = build(["no", "yes"], head="binary")
+    model.save(tmp_path / "m.keras")
+    predictor = Predictor(tmp_path / "m.keras")
+    found = predictor(slides[0])
+    assert predictor.classes == ["no", "yes"]
+    assert found.shape == (2,)
+    assert found.sum() == pytest.approx(1)
+    with pytest.raises(FileNotFoundError, match=r"none.tif"):
+        predictor("none.tif")
+    with pytest.raises(FileNotFoundError, match=r"none.keras"):
+        Predictor("none.keras")
