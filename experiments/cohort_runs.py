@@ -31,7 +31,8 @@ from cohort_results import COLOUR, JOINT, SINGLE, table
 from ats_mag.cli.console import run_app
 from ats_mag.cohort.manifest import load_manifest
 from ats_mag.config.changes import is_free
-from ats_mag.config.schema import RunConfig, read_config
+from ats_mag.config.reading import read_config
+from ats_mag.config.schema import RunConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 STAND_IN = "stand-in"

@@ -24,10 +24,12 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from ats_mag.cli.measures import show_fold, show_folds, warnings_shown_once
 from ats_mag.cohort.splits import part_of
-from ats_mag.config.schema import RunConfig, read_config
+from ats_mag.config.reading import read_config
+from ats_mag.config.schema import RunConfig
 from ats_mag.evaluation.evaluate import measure_predictions
 from ats_mag.evaluation.folds import across_folds
-from ats_mag.records.record import dataset, encode_label, find_records
+from ats_mag.records.dataset import dataset
+from ats_mag.records.record import encode_label, find_records
 from ats_mag.runs.layout import fold_folder, fold_numbers, stored_splits, test_slides
 from ats_mag.runs.run_folder import read_run
 

@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from ats_mag.sampling.draws import sample, sample_weights
+from ats_mag.sampling.draws import sample
+from ats_mag.sampling.weights import sample_weights
 
 RESULTS = Path(__file__).parent / "results" / "estimators.json"
 METHODS = ("attention-sampling 0.2", "sequential", "replacement", "priority", "priority, not normalised")

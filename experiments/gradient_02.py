@@ -12,7 +12,8 @@ import keras
 from keras import ops
 
 import ats_mag
-from ats_mag.sampling.draws import Samples, sample_weights
+from ats_mag.sampling.draws import Samples
+from ats_mag.sampling.weights import sample_weights
 
 METHOD = "attention-sampling 0.2"
 

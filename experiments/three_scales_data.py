@@ -12,7 +12,8 @@ import tensorflow as tf
 
 import ats_mag
 from ats_mag.config.schema import AugmentConfig
-from ats_mag.geometry.lattice import MPP_UNIT, Lattice
+from ats_mag.geometry.lattice import Lattice
+from ats_mag.geometry.units import MPP_UNIT
 from ats_mag.records.record import find_records
 
 KINDS = ("fine", "middle", "coarse")

@@ -6,7 +6,7 @@ import yaml
 
 from ats_mag.cohort.manifest import load_manifest
 from ats_mag.cohort.splits import load_splits
-from ats_mag.config.schema import read_config
+from ats_mag.config.reading import read_config
 from ats_mag.evaluation.evaluate import measure_predictions
 from ats_mag.evaluation.folds import across_folds
 from ats_mag.runs.run_folder import start_run

@@ -23,7 +23,7 @@ def evaluate(
     into the run's. Intervals are those of the configuration: bootstrap over patients, and a t interval over folds.
     """
     from ats_mag.cohort.manifest import load_manifest
-    from ats_mag.config.schema import read_config
+    from ats_mag.config.reading import read_config
     from ats_mag.evaluation.evaluate import evaluate_fold
     from ats_mag.evaluation.folds import across_folds, unmeasured_folds
     from ats_mag.runs.layout import fold_numbers, model_file, stored_splits, test_slides

@@ -30,7 +30,7 @@ def prepare(
     """
     from ats_mag.cohort.manifest import load_manifest
     from ats_mag.cohort.splits import load_splits
-    from ats_mag.config.schema import read_config
+    from ats_mag.config.reading import read_config
     from ats_mag.preparation import prepare as run
     from ats_mag.preparation import unlisted_records
     from ats_mag.runs.run_folder import start_run

@@ -29,7 +29,7 @@ def validate(
 
     from rich.progress import Progress
 
-    from ats_mag.config.schema import read_config
+    from ats_mag.config.reading import read_config
     from ats_mag.runs.validate import validate as run
     from ats_mag.system.whole_file import write_whole
 

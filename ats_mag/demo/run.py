@@ -25,13 +25,15 @@ from ats_mag.demo.cohort import make_cohort, read_places
 from ats_mag.demo.figure import draw_figure
 from ats_mag.demo.slides import CLASSES, Place
 from ats_mag.evaluation.evaluate import evaluate
-from ats_mag.geometry.lattice import MPP_UNIT, Lattice
+from ats_mag.geometry.lattice import Lattice
+from ats_mag.geometry.units import MPP_UNIT
 from ats_mag.model.classifier import SlideClassifier
 from ats_mag.model.networks import attention_network, feature_network
 from ats_mag.pictures.look import look_at
 from ats_mag.prediction.predictor import slide_inputs
 from ats_mag.preparation import prepare
-from ats_mag.records.record import dataset, find_records
+from ats_mag.records.dataset import dataset
+from ats_mag.records.record import find_records
 from ats_mag.sampling.schedules import ScheduleStrength
 from ats_mag.training.progress_bar import FitProgress
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ats_mag.sampling.draws import STOCHASTIC_METHODS
+from ats_mag.sampling.weights import STOCHASTIC_METHODS
 from ats_mag.slides.copies.local_copies import LocalCopies
 from ats_mag.slides.errors import SlideError
 
@@ -99,7 +99,7 @@ def _predict_each(
     skip: bool,
 ) -> Iterator[tuple[dict[str, Any], np.ndarray | str]]:
     """Each record with its probabilities `(D, C)`, or with why it could not be read."""
-    from ats_mag.records.record import dataset
+    from ats_mag.records.dataset import dataset
     from ats_mag.slides.errors import plain_errors
 
     start = 0

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from ats_mag.geometry.units import MPP_UNIT as MPP_UNIT
+from ats_mag.geometry.units import MPP_UNIT
 
 # A slide's geometry travels as integers, because Keras casts floats to the compute dtype, which may be float16:
 # x, y, width, height of its bounds in level-0 pixels, and its mpp in units of `MPP_UNIT` um.

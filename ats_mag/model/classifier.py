@@ -25,9 +25,10 @@ from ats_mag.model.keras_loops import SlideModel, Traced
 from ats_mag.model.networks import attention_network, feature_network
 from ats_mag.model.trace import Trace
 from ats_mag.records.augmentation import original_cells, recolour, turn_patches
-from ats_mag.sampling.draws import METHODS, STOCHASTIC_METHODS, Samples, sample
+from ats_mag.sampling.draws import Samples, sample
 from ats_mag.sampling.regularizers import PACKAGE, MagnificationEntropy, PlaceEntropy
 from ats_mag.sampling.seeds import ReplicaSeedGenerator
+from ats_mag.sampling.weights import METHODS, STOCHASTIC_METHODS
 
 INPUT_FIELDS = ("overview", "mask", "path", "geometry")
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ats_mag.geometry.lattice import MPP_UNIT, Lattice
+from ats_mag.geometry.lattice import Lattice
+from ats_mag.geometry.units import MPP_UNIT
 
 if TYPE_CHECKING:
     from ats_mag.model.classifier import SlideClassifier

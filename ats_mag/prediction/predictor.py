@@ -179,7 +179,7 @@ def _open_export(path: Path, adaptive: AdaptiveOptions | None) -> tuple[list[str
     from ats_mag.evaluation.evaluate import class_probabilities
     from ats_mag.model.adaptive.predict import adaptive_prediction
     from ats_mag.model.export.adaptive_endpoint import NAME, REASONS, serving_options
-    from ats_mag.slides.reader import load_op
+    from ats_mag.slides.library import load_op
 
     try:
         card = json.loads((path / CARD).read_text())

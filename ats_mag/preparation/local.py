@@ -27,7 +27,7 @@ def run_locally(
 
 
 def _start() -> None:
-    from ats_mag.slides.reader import load_op
+    from ats_mag.slides.library import load_op
 
     load_op()
 

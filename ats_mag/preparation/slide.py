@@ -45,7 +45,7 @@ def prepare_slide(job: Job) -> Outcome:
 
 
 def _prepare(job: Job) -> Outcome:
-    from ats_mag.geometry.lattice import MPP_UNIT
+    from ats_mag.geometry.units import MPP_UNIT
     from ats_mag.records.record import encode_record, write_record
     from ats_mag.slides.overview import view_slide
 

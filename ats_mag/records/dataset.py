@@ -5,34 +5,21 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from ats_mag.config.schema import AugmentConfig
 from ats_mag.records.augmentation import COLOUR_FIELDS, TURNS
+from ats_mag.records.epoch_order import EpochOrder
+from ats_mag.records.record import FEATURES, encode_label, find_records
 from ats_mag.slides.copies.local_copies import LocalCopies
 from ats_mag.slides.overview import WHITE, pad_to_multiple
 from ats_mag.slides.paths import PATH_CODES_MULTIPLE, encode_paths
 
 _COPIED_AT_ONCE = 4  # a network file system gives one reader a fraction of what it has
 _BATCHES_AHEAD = 1  # that wait for the model; the next is being assembled meanwhile
-
-
-class Order(Protocol):
-    """Which slide comes when.
-
-    Attributes:
-        first: position of an epoch that the data begin at.
-        length: positions of an epoch.
-    """
-
-    first: int
-    length: int
-
-    def slide(self, position: int) -> tuple[Any, Any]:
-        """Number of the record at a position of the current epoch, and the seed `(2,)` of its random changes."""
 
 
 def dataset(
@@ -48,7 +35,7 @@ def dataset(
     local_copies: LocalCopies | None = None,
     augment: AugmentConfig | None = None,
     weights: Sequence[float] | None = None,
-    order: Order | None = None,
+    order: EpochOrder | None = None,
 ) -> tf.data.Dataset:
     """The records as a `tf.data` pipeline for `SlideClassifier.fit`, `evaluate` and `predict`.
 
@@ -76,8 +63,6 @@ def dataset(
         RecordError: see `find_records`; a label that is none of `classes`.
         ValueError: `weights` without `classes`, or not one for each record.
     """
-    from ats_mag.records.record import encode_label, find_records
-
     if isinstance(records, str | os.PathLike):
         records = find_records(records, split)
     files = [r["record"] for r in records]
@@ -107,7 +92,7 @@ def dataset(
 
 
 def _in_order(
-    columns: list[np.ndarray], shuffle: bool, seed: int | None, order: Order | None, random: bool
+    columns: list[np.ndarray], shuffle: bool, seed: int | None, order: EpochOrder | None, random: bool
 ) -> tf.data.Dataset:
     """Per slide a seed `(2,)` int64 and its entries of the columns."""
     if order is None:
@@ -129,8 +114,6 @@ def _in_order(
 
 
 def _load_view(file: tf.Tensor, slide_root: str, length: int, multiple: int) -> dict[str, tf.Tensor]:
-    from ats_mag.records.record import FEATURES
-
     record = tf.data.TFRecordDataset(file).get_single_element()
     example = tf.io.parse_single_example(record, FEATURES)
     overview = tf.ensure_shape(tf.io.decode_png(example["overview"], channels=3), (None, None, 3))

@@ -10,9 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from ats_mag.records.dataset import dataset as dataset
-from ats_mag.records.schema import SCHEMA as SCHEMA
-from ats_mag.records.schema import SUFFIX as SUFFIX
+from ats_mag.records.schema import SCHEMA, SUFFIX
 from ats_mag.slides.overview import Overview
 from ats_mag.system.whole_file import whole_file
 

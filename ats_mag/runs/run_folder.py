@@ -21,7 +21,8 @@ from ats_mag.cohort.manifest import COLUMNS, class_list
 from ats_mag.cohort.splits import FILE as SPLITS_FILE
 from ats_mag.cohort.splits import fold_names, splits_content
 from ats_mag.config.changes import changed_keys, value_at
-from ats_mag.config.schema import RunConfig, resolve_paths
+from ats_mag.config.reading import resolve_paths
+from ats_mag.config.schema import RunConfig
 from ats_mag.system.whole_file import digest, write_whole
 
 CONFIG_FILE, RUN_FILE, MANIFEST_FILE = "config.yaml", "run.json", "manifest.csv"

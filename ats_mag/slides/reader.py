@@ -1,34 +1,15 @@
 """The Python face of the slide reading op: patches, overviews and geometry as TensorFlow tensors."""
 
-import functools
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from ats_mag.slides import native
-from ats_mag.slides.library import LIBRARY, find_library
-from ats_mag.slides.paths import encode_paths as encode_paths
+from ats_mag.slides.library import raw_ops
 
-_OPS = ("AtsMagReadPatches", "AtsMagReadOverview", "AtsMagSlideGeometry", "AtsMagSnapPatches")
 _FAR_AWAY = 2.0**62  # where a location that is no number goes; the op refuses it
-
-
-def load_op() -> str:
-    """Loads the op library into TensorFlow, once, and returns its path.
-
-    A process that serves an exported model needs nothing else of this package: `tf.load_op_library(path)` there. It
-    finds OpenSlide through the environment variable `ATS_MAG_OPENSLIDE`, the sibling package `openslide_bin`, or as
-    the system's `libopenslide.so.1`.
-
-    Raises:
-        ImportError: the library has not been built, or another copy of it was loaded before.
-    """
-    _ops()
-    return str(LIBRARY)
 
 
 def read_patches(
@@ -63,7 +44,7 @@ def read_patches(
     with tf.device("CPU:0"):
         paths, location, downsample = _places(path, location, downsample)
         carrier = tf.zeros((0, height, width, 3), tf.uint8)  # carries the static size into the op's shape function
-        patches, valid = _ops().ats_mag_read_patches(paths, location, downsample, carrier, on_error=on_error)
+        patches, valid = raw_ops().ats_mag_read_patches(paths, location, downsample, carrier, on_error=on_error)
     return (patches, valid) if on_error == "fill" else patches
 
 
@@ -90,7 +71,7 @@ def snap_patches(path: Any, location: Any, downsample: Any, size: Sequence[int],
         paths, location, downsample = _places(path, location, downsample)
         reach = tf.broadcast_to(tf.cast(_tensor(reach, "reach", tf.float64), tf.float64), tf.shape(paths)[:1])
         sides = tf.constant([height, width], tf.int64)
-        return _ops().ats_mag_snap_patches(paths, location, downsample, reach, sides)
+        return raw_ops().ats_mag_snap_patches(paths, location, downsample, reach, sides)
 
 
 def read_overview(path: Any, mpp: Any, slide_mpp: Any = float("nan")) -> tf.Tensor:
@@ -113,7 +94,7 @@ def read_overview(path: Any, mpp: Any, slide_mpp: Any = float("nan")) -> tf.Tens
         tf.errors.DataLossError: the slide is damaged.
     """
     with tf.device("CPU:0"):
-        return _ops().ats_mag_read_overview(_one_path(path), _scalar(mpp, "mpp"), _scalar(slide_mpp, "slide_mpp"))
+        return raw_ops().ats_mag_read_overview(_one_path(path), _scalar(mpp, "mpp"), _scalar(slide_mpp, "slide_mpp"))
 
 
 def slide_geometry(path: Any, slide_mpp: Any = float("nan")) -> tuple[tf.Tensor, tf.Tensor]:
@@ -137,37 +118,8 @@ def slide_geometry(path: Any, slide_mpp: Any = float("nan")) -> tuple[tf.Tensor,
         if slide_mpp.shape.rank is not None and slide_mpp.shape.rank > 1:
             raise ValueError(f"`slide_mpp` must be (B,) or a number. Received: a tensor of shape {slide_mpp.shape}")
         slide_mpp = tf.broadcast_to(slide_mpp, tf.shape(paths)[:1])
-        bounds, mpp = _ops().ats_mag_slide_geometry(paths, slide_mpp)
+        bounds, mpp = raw_ops().ats_mag_slide_geometry(paths, slide_mpp)
     return bounds, mpp
-
-
-@functools.cache
-def _ops() -> Any:
-    """The module of raw ops."""
-    library = find_library()
-    ops = tf.load_op_library(_copy(library) if native.loaded_alone() else str(library))
-    if not hasattr(ops, "ats_mag_read_patches"):  # TensorFlow gives the functions to whoever defines an op first
-        raise ImportError(
-            f"another copy of the slide reading op was loaded in this process before {library}; load this one first, "
-            "with ats_mag.load_op()"
-        )
-    for name in _OPS:
-        try:
-            tf.no_gradient(name)
-        except KeyError:  # already registered, when this module is imported a second time
-            continue
-    return ops
-
-
-def _copy(library: Path) -> str:
-    """Another library of the same content, for a process that has loaded this one without TensorFlow.
-
-    The ops register themselves while a library is being loaded, and that happens once. A file in memory, as no folder
-    can be relied on to be writable and executable.
-    """
-    file = os.memfd_create(library.name)
-    os.write(file, library.read_bytes())
-    return f"/proc/self/fd/{file}"
 
 
 def _tensor(value: Any, name: str, dtype: tf.DType) -> tf.Tensor:

@@ -18,7 +18,8 @@ import tensorflow as tf
 import ats_mag
 from ats_mag.sampling.regularizers import MagnificationEntropy, PlaceEntropy
 from ats_mag.slides.overview import WHITE, pad_to_multiple, view_slide
-from ats_mag.slides.reader import encode_paths, read_patches
+from ats_mag.slides.paths import encode_paths
+from ats_mag.slides.reader import read_patches
 
 SIZE, PATCHES, CHUNK = 224, 16, 32
 FINE, COARSE, OVERVIEW = 0.5, 2.0, 8.0  # um/px

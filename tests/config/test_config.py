@@ -4,7 +4,8 @@ import sys
 import pytest
 import yaml
 
-from ats_mag.config.schema import ConfigError, RunConfig, Section, read_config
+from ats_mag.config.reading import ConfigError, read_config
+from ats_mag.config.schema import RunConfig, Section
 from ats_mag.config.template import template
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from ats_mag.cohort.manifest import read_manifest
-from ats_mag.config.schema import read_config
+from ats_mag.config.reading import read_config
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 

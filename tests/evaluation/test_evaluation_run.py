@@ -16,7 +16,8 @@ import pytest
 from typer.testing import CliRunner
 
 from ats_mag.cli import app, console
-from ats_mag.config.schema import RunConfig, read_config
+from ats_mag.config.reading import read_config
+from ats_mag.config.schema import RunConfig
 from ats_mag.evaluation.folds import t_interval
 from ats_mag.evaluation.result_files import read_table
 from ats_mag.evaluation.scored import EvaluationWarning, UndefinedMeasureWarning
@@ -268,7 +269,8 @@ def test_probabilities_do_not_depend_on_the_company(slides, method):
 def test_one_slide_is_predicted_as_a_batch_predicts_it(slides):
     from ats_mag.evaluation.evaluate import class_probabilities, evaluate
     from ats_mag.model.saving import load_model
-    from ats_mag.records.record import dataset, find_records
+    from ats_mag.records.dataset import dataset
+    from ats_mag.records.record import find_records
 
     model = load_model(slides / "model.keras", compile=False)
     records = find_records(slides / "records")

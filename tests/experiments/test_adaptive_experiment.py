@@ -9,7 +9,8 @@ import pytest
 
 from ats_mag.model.adaptive.options import AdaptiveOptions
 from ats_mag.model.adaptive.predict import predict_adaptively
-from ats_mag.records.record import dataset, find_records
+from ats_mag.records.dataset import dataset
+from ats_mag.records.record import find_records
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "experiments"))
 import adaptive

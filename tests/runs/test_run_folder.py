@@ -12,7 +12,8 @@ from ats_mag.cohort import fingerprints
 from ats_mag.cohort.fingerprints import fingerprint
 from ats_mag.cohort.manifest import load_manifest
 from ats_mag.cohort.splits import load_splits
-from ats_mag.config.schema import RunConfig, read_config
+from ats_mag.config.reading import read_config
+from ats_mag.config.schema import RunConfig
 from ats_mag.preparation.state import State, write_state
 from ats_mag.runs.run_folder import RunError, differences, is_trained, read_run, start_run
 

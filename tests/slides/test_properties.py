@@ -5,7 +5,8 @@ import re
 import pytest
 import tensorflow as tf
 
-from ats_mag.slides.properties import SlideError, plain_errors, slide_info
+from ats_mag.slides.errors import SlideError, plain_errors
+from ats_mag.slides.properties import slide_info
 from ats_mag.slides.reader import read_patches, slide_geometry
 
 _APERIO = "Aperio Image Library v1\r\n96x64 (32x32) JPEG/RGB Q=90|"

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from made_run import prepared, write_config  # noqa: F401
 
-from ats_mag.config.schema import read_config
+from ats_mag.config.reading import read_config
 from ats_mag.training.run import train_fold
 
 pytestmark = [pytest.mark.usefixtures("_quick"), pytest.mark.filterwarnings("ignore:Gradients do not exist")]
