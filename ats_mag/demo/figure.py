@@ -58,10 +58,9 @@ def draw_figure(
 
 
 def _encircle(axes: Axes, look: SlideLook, places: Sequence[Any]) -> None:
-    scale = look.mpp / look.lattice.overview_mpp
     for place in places:
-        centre = (place.x - look.geometry[0]) * scale, (place.y - look.geometry[1]) * scale
-        axes.add_patch(Circle(centre, place.radius * scale, fill=False, color="black", lw=0.6, ls=":"))
+        centre, radius = look.on_overview((place.x, place.y)), place.radius / look.overview_px
+        axes.add_patch(Circle(centre, radius, fill=False, color="black", lw=0.6, ls=":"))
 
 
 def _draw_patches(figure: Figure, cell: Any, look: SlideLook) -> None:

@@ -26,7 +26,6 @@ from ats_mag.demo.figure import draw_figure
 from ats_mag.demo.slides import CLASSES, Place
 from ats_mag.evaluation.evaluate import evaluate
 from ats_mag.geometry.lattice import Lattice
-from ats_mag.geometry.units import MPP_UNIT
 from ats_mag.model.classifier import SlideClassifier
 from ats_mag.model.networks import attention_network, feature_network
 from ats_mag.pictures.look import look_at
@@ -186,13 +185,10 @@ def _overview_accuracy(
 
 
 def cells_of_places(
-    places: list[Place], kind: str, lattice: Lattice, geometry: Any, shape: tuple[int, int]
+    places: list[Place], kind: str, lattice: Lattice, geometry: np.ndarray, shape: tuple[int, int]
 ) -> np.ndarray:
     """Which cells `(H, W)` have their centre inside a place of that kind."""
-    x0, y0, _, _, mpp = (int(v) for v in geometry)
-    step = lattice.cell_um / (mpp * MPP_UNIT)
-    x = x0 + (np.arange(shape[1]) + 0.5) * step
-    y = y0 + (np.arange(shape[0]) + 0.5) * step
+    x, y = lattice.centres(geometry, shape)
     inside = np.zeros(shape, bool)
     for place in places:
         if place.kind == kind:
@@ -211,7 +207,7 @@ def _local_shares(
         for i, one in enumerate(attention):
             here = places[records[start + i]["slide_id"]]
             for k, kind in enumerate(KIND_OF_MAGNIFICATION):
-                inside = cells_of_places(here, kind, model.lattice, inputs["geometry"][i], one.shape[:2])
+                inside = cells_of_places(here, kind, model.lattice, np.asarray(inputs["geometry"][i]), one.shape[:2])
                 mass[k] += one[inside].sum(axis=0)
         start += len(attention)
     return {

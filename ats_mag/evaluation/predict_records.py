@@ -120,8 +120,7 @@ def _predict_each(
 
 def _predict_one(model: SlideClassifier, record: dict[str, Any], inputs: dict[str, Any], draw: int) -> np.ndarray:
     if model.test_method in STOCHASTIC_METHODS:
-        rows, columns = (side // model.lattice.stride for side in inputs["mask"].shape[1:])
-        cells = rows * columns * len(model.magnifications)
+        cells = model.lattice.cell_count(model.lattice.shape_of_overview(inputs["mask"].shape[1:]))
         count = model.test_n_patches if model.test_method == "replacement" else cells
         rng = np.random.default_rng([_SEED, draw, *record["slide_id"].encode()])
         inputs = {**inputs, "noise": rng.random((1, count), dtype="float32")}

@@ -6,7 +6,6 @@ import re
 
 MPP_OF_1X = 10.0  # um/px; by convention 10x is 1 um/px, 20x is 0.5, 40x is 0.25
 PLAUSIBLE_MPP = (0.05, 500.0)
-MPP_UNIT = 1e-7  # um/px: a slide's resolution travels with its geometry as an integer of these
 
 _MAGNIFICATION = re.compile(r"(\d+(?:\.\d+)?)\s*[xX×]")
 _LENGTH = re.compile(r"(\d+(?:\.\d+)?(?:[eE]-?\d+)?)\s*(?:um/px|µm/px|mpp)?")

@@ -75,7 +75,7 @@ class SlideClassifier(SlideModel):
     Call arguments:
         inputs: a dict of `overview` `(B, h, w, 3)` uint8, `mask` `(B, h, w)` tissue as
             bool or 0/1, `path` `(B, L)` int32 (see
-            `slides.paths.encode_paths`), `geometry` `(B, 5)` integers (see `lattice.GEOMETRY_FIELDS`), and optionally
+            `slides.paths.encode_paths`), `geometry` `(B, 5)` integers (see `bounds.GEOMETRY_FIELDS`), and optionally
             `noise`, see the next argument, and `turn` `(B, 3)` and `colour` `(B, 5)` of augmented slides: how the overview
             was turned already, and how overview and patches are to be coloured (see `augmentation`).
         noise: uniform numbers that replace the draw, see `sample`.

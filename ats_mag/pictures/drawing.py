@@ -24,7 +24,6 @@ from ats_mag.pictures.panels import (
     draw_scale_bar,
     draw_slide,
     plain,
-    shown_size,
 )
 from ats_mag.pictures.patches import looked_at, score_names, shown_score
 from ats_mag.system.whole_file import whole_file
@@ -46,7 +45,7 @@ def draw_attention_picture(look: SlideLook, path: str | os.PathLike[str]) -> Non
     shown = looked_at(look)
     n_magnifications = len(look.lattice.magnifications)
     panels = 1 + n_magnifications + (n_magnifications > 1)
-    pixels = shown_size(look)
+    pixels = look.shown_size
     columns, size = _arrange(panels, pixels[0] / pixels[1])
     rows = -(-panels // columns)
     cell = max(size[0], _NARROWEST)

@@ -32,7 +32,7 @@ def write_explanation(look: SlideLook, out: str | os.PathLike[str]) -> list[Path
     draw_patch_sheet(look, files[1])
     write_maps(look, files[2])
     write_geojson(look, files[3])
-    if look.geometry[:2].any():
+    if look.origin.any():
         files.append(folder / QUPATH)
         write_geojson(look, files[-1], "bounds")
     else:

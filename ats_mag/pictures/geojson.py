@@ -103,7 +103,7 @@ def _bands(look: SlideLook, shift: np.ndarray) -> list[dict[str, Any]]:
             row, column = np.nonzero(here)
             # In whole cells, in which neighbours share their corners exactly.
             area = shapely.union_all(shapely.box(column, row, column + 1, row + 1))
-            origin = look.geometry[:2] - shift
+            origin = look.origin - shift
             area = shapely.transform(area, lambda cells, o=origin: np.round(cells * look.cell_px + o, _DIGITS))
             geometry = json.loads(shapely.to_geojson(shapely.orient_polygons(area)))
             measurements = {

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ats_mag.geometry.bounds import slide_mpp
 from ats_mag.geometry.lattice import Lattice
-from ats_mag.geometry.units import MPP_UNIT
 
 if TYPE_CHECKING:
     from ats_mag.model.classifier import SlideClassifier
@@ -23,7 +24,7 @@ class SlideLook:
         slide: the file.
         classes: names of the C classes.
         lattice: of the model.
-        geometry: `(5,)` integers, see `lattice.GEOMETRY_FIELDS`.
+        geometry: `(5,)` integers, see `bounds.GEOMETRY_FIELDS`.
         overview: `(h, w, 3)` uint8, padded to whole cells.
         mask: `(h, w)` bool, the tissue.
         probabilities: `(C,)`, one per class for `binary`, too.
@@ -54,12 +55,33 @@ class SlideLook:
     @property
     def mpp(self) -> float:
         """um/px of level 0."""
-        return float(self.geometry[4] * MPP_UNIT)
+        return float(slide_mpp(self.geometry))
 
     @property
     def cell_px(self) -> float:
-        """Side of a cell in level-0 pixels; cell (row, column) begins at ``(column, row) * cell_px + geometry[:2]``."""
-        return self.lattice.cell_um / self.mpp
+        """Side of a cell in level-0 pixels; cell (row, column) begins at ``(column, row) * cell_px + origin``."""
+        return self.lattice.cell_px(self.mpp)
+
+    @property
+    def overview_px(self) -> float:
+        """Side of an overview pixel in level-0 pixels."""
+        return self.lattice.overview_px(self.mpp)
+
+    @property
+    def origin(self) -> np.ndarray:
+        """`(2,)` (x, y) of the top-left corner of the slide's bounds, level-0 pixels; overview and lattice begin there."""
+        return self.geometry[:2]
+
+    @property
+    def shown_size(self) -> tuple[float, float]:
+        """Width and height of the slide's bounds in overview pixels, without the overview's padding."""
+        width, height = self.geometry[2:4] / self.overview_px
+        return float(width), float(height)
+
+    def on_overview(self, point: Sequence[float] | np.ndarray) -> tuple[float, float]:
+        """A place (x, y) in level-0 pixels, in pixels of the overview."""
+        x, y = (np.asarray(point) - self.origin) / self.overview_px
+        return float(x), float(y)
 
     @property
     def side_px(self) -> np.ndarray:
@@ -113,7 +135,6 @@ def look_at(
 
 def _lattice_of(geometry: np.ndarray, attention: np.ndarray, lattice: Lattice) -> tuple[int, int]:
     """Rows and columns of the cells that a slide itself has, without what pads its overview."""
-    sides = geometry[3:1:-1] * MPP_UNIT * geometry[4]
     last = np.argwhere(attention.any(axis=2)).max(axis=0) + 1
-    rows, columns = np.minimum(np.maximum(np.ceil(sides / lattice.cell_um), last), attention.shape[:2]).astype(int)
+    rows, columns = np.minimum(np.maximum(lattice.shape(geometry), last), attention.shape[:2])
     return int(rows), int(columns)

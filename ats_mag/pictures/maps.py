@@ -41,7 +41,7 @@ def slide_maps(look: SlideLook) -> dict[str, np.ndarray]:
         "magnifications": np.array(look.lattice.magnifications),
         "overview": look.overview,
         "tissue": look.mask,
-        "overview_to_level0": _transform(look, look.lattice.overview_mpp / look.mpp),
+        "overview_to_level0": _transform(look, look.overview_px),
         "patch_cell": look.index[shown],
         "patch_box": np.concatenate([look.location[shown], side, side], axis=1).astype(float),
         "patch_attention": patch_attention(look)[shown],
@@ -58,5 +58,5 @@ def slide_maps(look: SlideLook) -> dict[str, np.ndarray]:
 
 
 def _transform(look: SlideLook, step: float) -> np.ndarray:
-    x, y = (float(value) for value in look.geometry[:2])
+    x, y = (float(value) for value in look.origin)
     return np.array([[step, 0, x], [0, step, y], [0, 0, 1]])

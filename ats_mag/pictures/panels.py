@@ -23,12 +23,6 @@ _SMALL = 9.0  # points; a field of view that is drawn smaller gets a ring to be 
 _DARKEST, _LIGHTEST = 0.09, 0.38  # of the grey slide below the attention
 
 
-def shown_size(look: SlideLook) -> tuple[float, float]:
-    """Width and height of the slide's bounds in pixels of the overview, without its padding."""
-    scale = look.mpp / look.lattice.overview_mpp
-    return float(look.geometry[2]) * scale, float(look.geometry[3]) * scale
-
-
 def draw_slide(axes: Axes, look: SlideLook) -> None:
     """The overview in its own colours."""
     _show(axes, look, look.overview)
@@ -68,7 +62,7 @@ def draw_numbers(axes: Axes, look: SlideLook, points: float, most: int = NUMBERE
         points: size of an overview pixel on paper.
         most: patches that may get a number.
     """
-    width, height = (side * points for side in shown_size(look))
+    width, height = (side * points for side in look.shown_size)
     shown = looked_at(look)
     fields = [_ringed(*(value * points for value in _place(look, i))) for i in shown]
     numbers: list[_Box] = []
@@ -83,7 +77,7 @@ def draw_numbers(axes: Axes, look: SlideLook, points: float, most: int = NUMBERE
         numbers.append(box)
         colour = magnification_colour(int(look.index[i, 2]))
         middle = (field[0] + field[2]) / 2 / points, (field[1] + field[3]) / 2 / points
-        if field[2] - field[0] > look.side_px[i] * look.mpp / look.lattice.overview_mpp * points + 1:
+        if field[2] - field[0] > look.side_px[i] / look.overview_px * points + 1:
             radius = (field[2] - field[0]) / 2 / points
             axes.add_patch(Circle(middle, radius, fill=False, color=colour, lw=0.8, alpha=0.9, zorder=3))
         at = ((left + right) / 2 / points, (top + below) / 2 / points)
@@ -104,7 +98,7 @@ def draw_scale_bar(axes: Axes, look: SlideLook, points: float) -> None:
         look: of the slide.
         points: size of an overview pixel on paper.
     """
-    width, height = shown_size(look)
+    width, height = look.shown_size
     um = round_length(width * look.lattice.overview_mpp * 0.4)
     length = um / look.lattice.overview_mpp
     y = height + 7 / points
@@ -147,7 +141,7 @@ def _show(axes: Axes, look: SlideLook, image: np.ndarray) -> None:
 
 
 def _frame(axes: Axes, look: SlideLook) -> None:
-    width, height = shown_size(look)
+    width, height = look.shown_size
     axes.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[], aspect="equal")
     for spine in axes.spines.values():
         spine.set(color="0.6", linewidth=0.6)
@@ -155,9 +149,7 @@ def _frame(axes: Axes, look: SlideLook) -> None:
 
 def _place(look: SlideLook, i: int) -> tuple[float, float, float]:
     """Left, top and side of a patch in pixels of the overview."""
-    scale = look.mpp / look.lattice.overview_mpp
-    left, top = (look.location[i] - look.geometry[:2]) * scale
-    return float(left), float(top), float(look.side_px[i] * scale)
+    return *look.on_overview(look.location[i]), float(look.side_px[i] / look.overview_px)
 
 
 def _ringed(left: float, top: float, side: float) -> _Box:

@@ -115,6 +115,7 @@ def slide_inputs(
         ValueError: a slide without tissue.
         tf.errors.OpError: see `view_slide`; on another backend than TensorFlow, ordinary exceptions instead.
     """
+    from ats_mag.geometry.multiples import round_up
     from ats_mag.slides.overview import WHITE, Overview
     from ats_mag.slides.paths import encode_paths
 
@@ -123,7 +124,7 @@ def slide_inputs(
     for path, view in zip(paths, views, strict=True):
         if not view.mask.any():
             raise ValueError(f"no tissue was found on slide {path!r}: nothing can be predicted of it")
-    height, width = (-(-max(view.mask.shape[axis] for view in views) // multiple) * multiple for axis in (0, 1))
+    height, width = (round_up(max(view.mask.shape[axis] for view in views), multiple) for axis in (0, 1))
 
     def padded(arrays: list[np.ndarray], value: int) -> np.ndarray:
         margins = [((0, height - a.shape[0]), (0, width - a.shape[1]), *[(0, 0)] * (a.ndim - 2)) for a in arrays]

@@ -16,7 +16,7 @@ from ats_mag.records.epoch_order import EpochOrder
 from ats_mag.records.record import FEATURES, encode_label, find_records
 from ats_mag.slides.copies.local_copies import LocalCopies
 from ats_mag.slides.overview import WHITE, pad_to_multiple
-from ats_mag.slides.paths import PATH_CODES_MULTIPLE, encode_paths
+from ats_mag.slides.paths import codes_length, encode_paths
 
 _COPIED_AT_ONCE = 4  # a network file system gives one reader a fraction of what it has
 _BATCHES_AHEAD = 1  # that wait for the model; the next is being assembled meanwhile
@@ -188,4 +188,4 @@ def _path_length(
 ) -> int:
     paths = [os.path.join(slide_root, r["path"]) for r in records]
     longest = max(len(os.fsencode(path)) if copies is None else copies.longest_path(path) for path in paths)
-    return -(-(longest + 1) // PATH_CODES_MULTIPLE) * PATH_CODES_MULTIPLE
+    return codes_length(longest + 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import keras
 
@@ -41,7 +41,7 @@ class ScheduleStrength(keras.callbacks.Callback):
         self.step = 0
 
     def on_train_begin(self, logs: Logs = None) -> None:
-        found = [getattr(layer, "regularizer", None) for layer in self.model._flatten_layers()]
+        found = [getattr(layer, "regularizer", None) for layer in _layers_within(self.model)]
         self.strengths = [r.strength for r in found if isinstance(r, self.kind)]
         if not self.strengths:
             raise ValueError(f"the model has no {self.kind.__name__} whose strength could be scheduled")
@@ -51,3 +51,11 @@ class ScheduleStrength(keras.callbacks.Callback):
         for strength in self.strengths:
             strength.assign(self.schedule(self.step))
         self.step += 1
+
+
+def _layers_within(model: keras.Model) -> Iterator[keras.Layer]:
+    """The layers of a model and of the models among them."""
+    for layer in model.layers:
+        yield layer
+        if isinstance(layer, keras.Model):
+            yield from _layers_within(layer)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from ats_mag.geometry.units import MPP_UNIT
+from ats_mag.geometry.bounds import MPP_UNIT
+from ats_mag.geometry.multiples import round_up
 
 WHITE = 255
 
@@ -15,7 +16,7 @@ class Overview(NamedTuple):
     Attributes:
         image: `(h, w, 3)` uint8.
         mask: `(h, w)` bool, tissue.
-        geometry: `(5,)` int64, see `lattice.GEOMETRY_FIELDS`.
+        geometry: `(5,)` int64, see `bounds.GEOMETRY_FIELDS`.
     """
 
     image: Any
@@ -51,7 +52,7 @@ def pad_to_multiple(image: Any, multiple: int, value: int) -> Any:
     import tensorflow as tf
 
     shape = tf.shape(image)[:2]
-    short = tf.maximum(-(-shape // multiple), 1) * multiple - shape
+    short = tf.maximum(round_up(shape, multiple), multiple) - shape
     paddings = tf.concat(
         [tf.stack([tf.zeros(2, tf.int32), short], axis=1), tf.zeros((image.shape.rank - 2, 2), tf.int32)], axis=0
     )

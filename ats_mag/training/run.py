@@ -221,7 +221,7 @@ def _settings(config: RunConfig, parts: dict[str, list[dict[str, Any]]], sizes: 
 
 def check_lattices(records: list[dict[str, Any]], model: SlideClassifier) -> None:
     """Every slide's lattice must hold N cells, whatever batch it comes in."""
-    from ats_mag.geometry.units import MPP_UNIT
+    from ats_mag.geometry.bounds import MPP_UNIT
 
     for r in records:
         _, _, width, height, mpp = (int(v) for v in r["geometry"])

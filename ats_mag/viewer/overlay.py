@@ -57,7 +57,7 @@ class Overlay:
 
 def _values(look: SlideLook) -> dict[str, Any]:
     rows, columns, _ = look.attention.shape
-    left, top = (int(value) for value in look.geometry[:2])
+    left, top = (int(value) for value in look.origin)
     # The head of a binary model has one score, the second class's.
     scores = look.classes[1:] if look.contribution.shape[1] == 1 else look.classes
     magnifications = [

@@ -27,8 +27,8 @@ def make_model(classes=("a", "b", "c"), magnifications=(0.5, 1.0, 2.0), n_patche
 
 def invent_look(width, height, magnifications=(0.5, 2.0), n=16, classes=("normal", "tumour"), patch=224, name="s.svs"):
     """A look at a slide that never was, of any size in overview pixels of 8 um, at 0.25 um/px."""
+    from ats_mag.geometry.bounds import MPP_UNIT
     from ats_mag.geometry.lattice import Lattice
-    from ats_mag.geometry.units import MPP_UNIT
     from ats_mag.pictures.look import SlideLook
 
     rng = np.random.default_rng(width * 7 + height)
