@@ -8,6 +8,7 @@ import os
 import platform
 from collections.abc import Iterator
 
+from ats_mag.backend import on_tensorflow
 from ats_mag.slides.library import c_entries, load_op
 
 
@@ -22,7 +23,7 @@ def findings() -> Iterator[tuple[str, str, bool]]:
     import keras
     import tensorflow as tf
 
-    yield "keras backend", keras.backend.backend(), keras.backend.backend() == "tensorflow"
+    yield "keras backend", keras.backend.backend(), on_tensorflow()
     gpus = tf.config.list_physical_devices("GPU")
     yield "gpu", ", ".join(gpu.name for gpu in gpus) or "none: training runs on the CPU", True
     yield "cpus", str(os.cpu_count()), True
