@@ -9,7 +9,7 @@ from typing import Any, get_args, get_origin
 
 from ats_mag.config.schema import RunConfig, Section
 from ats_mag.config.template import attribute_docs, dumped
-from ats_mag.geometry.units import parse_mpp
+from ats_mag.geometry.units import parse_mpp, parse_slide_mpp
 from ats_mag.system.whole_file import write_whole
 
 _HEAD = """\
@@ -43,7 +43,7 @@ def _section(model: type[Section], name: str) -> Iterator[str]:
         if isinstance(default, Section):
             inner.append((f"{name}.{key}" if name else key, type(default)))
             continue
-        is_mpp = any(getattr(m, "func", None) is parse_mpp for m in _metadata(field))
+        is_mpp = any(getattr(m, "func", None) in (parse_mpp, parse_slide_mpp) for m in _metadata(field))
         value = "um/px, or e.g. `20x`" if is_mpp else _value(schema["properties"][key])
         if is_mpp and get_origin(field.annotation) is list:
             value = f"list of: {value}"

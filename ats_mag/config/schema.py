@@ -17,11 +17,12 @@ from pydantic import (
 )
 
 from ats_mag.config.text import Text
-from ats_mag.geometry.units import parse_mpp
+from ats_mag.geometry.units import parse_mpp, parse_slide_mpp
 
 DEFAULT_COPIES_GB = 50.0
 
 Mpp = Annotated[float, BeforeValidator(parse_mpp)]
+SlideMpp = Annotated[float, BeforeValidator(parse_slide_mpp)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 # Of keys whose change leaves results comparable: where things lie, how the work is done, what happens to slides that cannot
@@ -59,7 +60,7 @@ class DataConfig(Section):
     manifest: Annotated[Path, _FREE] = Path("manifest.csv")
     columns: Annotated[dict[str, Text], _FREE] = {}
     labels: Annotated[dict[Text, Text] | None, _FREE] = None
-    default_mpp: Mpp | None = None
+    default_mpp: SlideMpp | None = None
 
 
 class SplitConfig(Section):

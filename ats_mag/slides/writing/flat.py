@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import tifffile
 
+from ats_mag.geometry.units import PLAUSIBLE_SLIDE_MPP, is_plausible_slide_mpp
 from ats_mag.slides.errors import SlideError
 from ats_mag.slides.writing.flat_tiff import open_tiff, stated_mpp
 from ats_mag.slides.writing.pixels import to_rgb
@@ -25,8 +26,6 @@ SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", *TIFF_SUFFIXES)
 TILE = 256
 SMALLEST_LEVEL = 64  # pixels of the longer side: smaller levels save nothing
 
-_PLAUSIBLE_MPP = (0.05, 50.0)  # um/px, as for slides
-_LARGEST_DIFFERENCE = 0.10  # of x and y
 _PNG_DEPTH = 24  # offset of the bit depth in a PNG file
 
 
@@ -173,8 +172,8 @@ def _resolution(image: Path, mpp: float | None, stated: tuple[float, float, str]
     if stated is None:
         raise ValueError(f"the resolution of image {str(image)!r} is unknown: the file states none; {mend}")
     x, y, source = stated
-    low, high = _PLAUSIBLE_MPP
-    if not (low <= x <= high and low <= y <= high) or abs(x - y) > _LARGEST_DIFFERENCE * min(x, y):
+    if not is_plausible_slide_mpp(x, y):
+        low, high = PLAUSIBLE_SLIDE_MPP
         raise ValueError(
             f"the resolution of image {str(image)!r} is not plausible: {x:g} x {y:g} um/px from {source} "
             f"(expected {low} to {high:g}, x and y about equal); {mend}"
