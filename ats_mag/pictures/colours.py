@@ -43,7 +43,7 @@ def attention_rgba(attention: np.ndarray, highest: float | None = None) -> np.nd
     import matplotlib
 
     highest = float(attention.max()) if highest is None else highest
-    level = np.sqrt(np.clip(attention / highest, 0, 1)) if highest > 0 else np.zeros_like(attention)
-    layer = matplotlib.colormaps[ATTENTION_MAP](0.2 + 0.8 * level, bytes=True)
-    layer[..., 3] = np.round(255 * level)
+    strength = np.sqrt(np.clip(attention / highest, 0, 1)) if highest > 0 else np.zeros_like(attention)
+    layer = matplotlib.colormaps[ATTENTION_MAP](0.2 + 0.8 * strength, bytes=True)
+    layer[..., 3] = np.round(255 * strength)
     return layer

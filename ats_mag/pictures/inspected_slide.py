@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class SlideLook:
+class InspectedSlide:
     """One slide, what a model looked at on it, and what came of it.
 
     Attributes:
@@ -89,13 +89,13 @@ class SlideLook:
         return self.lattice.patch_size * self.downsample
 
 
-def look_at(
+def inspect_slide(
     model: SlideClassifier,
     slide: str | os.PathLike[str],
     slide_mpp: float | None = None,
     method: str | None = None,
     n_patches: int | None = None,
-) -> SlideLook:
+) -> InspectedSlide:
     """Lets a model look at one slide.
 
     Args:
@@ -120,7 +120,7 @@ def look_at(
     height, width = rows * model.lattice.stride, columns * model.lattice.stride
     there = (seen.index[0, :, :2] < (rows, columns)).all(axis=1)  # a small slide's surplus draws may lie in the padding
     same = ("index", "location", "downsample", "weight", "patches", "contribution")
-    return SlideLook(
+    return InspectedSlide(
         slide=path,
         classes=list(model.classes),  # Keras makes another kind of list of it, which does not travel
         lattice=model.lattice,
