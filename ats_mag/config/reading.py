@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ def read_config(path: str | os.PathLike[str]) -> RunConfig:
 class _Loader(yaml.SafeLoader):
     """Refuses a key that stands twice, of which YAML would silently take the last."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         keys = [key for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]  # "<<" takes over another's
         names = [self.construct_object(key, deep=deep) for key in keys]
         for i, name in enumerate(names):

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterator
 from typing import Any, get_args, get_origin
 
+from pydantic.fields import FieldInfo
+
 from ats_mag.config.schema import RunConfig, Section
 from ats_mag.config.template import attribute_docs, dumped
 from ats_mag.geometry.units import parse_mpp, parse_slide_mpp
@@ -54,7 +56,7 @@ def _section(model: type[Section], name: str) -> Iterator[str]:
         yield from _section(part, section)
 
 
-def _metadata(field: Any) -> list[Any]:
+def _metadata(field: FieldInfo) -> list[object]:
     """All annotations of a field, those inside `X | None` too."""
     return [*field.metadata, *(m for part in get_args(field.annotation) for m in getattr(part, "__metadata__", ()))]
 

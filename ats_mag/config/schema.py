@@ -37,7 +37,7 @@ class Section(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _all_defaults(cls, values: Any) -> Any:
+    def _all_defaults(cls, values: object) -> object:
         """A section of which every key is commented out is read as none."""
         return {} if values is None else values
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BeforeValidator
 
@@ -19,7 +19,7 @@ class SpelledFloat(float):
     spelling = ""
 
 
-def _text(value: Any) -> Any:
+def _text(value: object) -> object:
     """Numbers as text; what YAML has made a truth value or another number cannot be told back."""
     if isinstance(value, bool):
         raise ValueError("YAML reads yes, no, on, off, true and false as truth values: write it in quotes")

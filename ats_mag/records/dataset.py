@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -20,6 +20,10 @@ from ats_mag.slides.paths import codes_length, encode_paths
 
 _COPIED_AT_ONCE = 4  # a network file system gives one reader a fraction of what it has
 _BATCHES_AHEAD = 1  # that wait for the model; the next is being assembled meanwhile
+
+
+View: TypeAlias = dict[str, tf.Tensor]  # what a model takes of one slide
+Element: TypeAlias = View | tuple[View | tf.Tensor, ...]  # with label and weight, where there are any
 
 
 def dataset(
@@ -76,7 +80,7 @@ def dataset(
     inputs = _in_order(columns, shuffle, seed, order, augment is not None)
     length = _path_length(records, slide_root, local_copies)
 
-    def load(seed: tf.Tensor, file: tf.Tensor, *label: tf.Tensor) -> Any:
+    def load(seed: tf.Tensor, file: tf.Tensor, *label: tf.Tensor) -> Element:
         view = _load_view(file, str(slide_root), length, multiple)
         if augment is not None:
             view = _augmented(view, augment, seed)
@@ -105,7 +109,7 @@ def _in_order(
         return tf.data.Dataset.zip(seeds, slides).map(lambda seed, slide: (seed, *slide))
     tables = [tf.constant(column) for column in columns]
 
-    def take(position: tf.Tensor) -> Any:
+    def take(position: tf.Tensor) -> tuple[tf.Tensor, ...]:
         number, seed = tf.numpy_function(order.slide, [position], (tf.int64, tf.int64))
         number, seed = tf.ensure_shape(number, ()), tf.ensure_shape(seed, (2,))
         return (seed, *[tf.gather(table, number) for table in tables])
@@ -113,7 +117,7 @@ def _in_order(
     return tf.data.Dataset.range(order.first, order.length).map(take)
 
 
-def _load_view(file: tf.Tensor, slide_root: str, length: int, multiple: int) -> dict[str, tf.Tensor]:
+def _load_view(file: tf.Tensor, slide_root: str, length: int, multiple: int) -> View:
     record = tf.data.TFRecordDataset(file).get_single_element()
     example = tf.io.parse_single_example(record, FEATURES)
     overview = tf.ensure_shape(tf.io.decode_png(example["overview"], channels=3), (None, None, 3))
@@ -129,7 +133,7 @@ def _load_view(file: tf.Tensor, slide_root: str, length: int, multiple: int) -> 
     }
 
 
-def _augmented(view: dict[str, tf.Tensor], augment: AugmentConfig, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+def _augmented(view: View, augment: AugmentConfig, seed: tf.Tensor) -> View:
     """A slide turned, and with the numbers that the model turns and recolours its patches by."""
     view = dict(view)
     if augment.flips:
@@ -167,8 +171,7 @@ def _copy_ahead(loaded: tf.data.Dataset, copies: LocalCopies, length: int, batch
         (found,) = encode_paths([path])
         return np.pad(found, (0, max(0, length - len(found))))
 
-    def replace(*element: Any) -> Any:
-        view, *label = element
+    def replace(view: View, *label: tf.Tensor) -> Element:
         path = tf.ensure_shape(tf.numpy_function(copy, [view["path"]], tf.int32), (length,))
         return ({**view, "path": path}, *label) if label else {**view, "path": path}
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from ats_mag.slides.errors import exception_of
 from ats_mag.slides.library import c_entries
 from ats_mag.slides.paths import path_bytes
+from ats_mag.tensors import Downsample, Location, PathCodes
 
 _MESSAGE = 4096  # bytes of an error's message that are kept
 _ALLOCATE = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
@@ -132,7 +132,7 @@ def slide_json(path: str | os.PathLike[str], slide_mpp: float = float("nan")) ->
     return received[0]
 
 
-def _places(path: Any, location: Any, downsample: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _places(path: PathCodes, location: Location, downsample: Downsample) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     codes = np.ascontiguousarray(path, np.uint8)
     location = np.ascontiguousarray(location, np.int64)
     downsample = np.ascontiguousarray(downsample, np.float64)
@@ -148,7 +148,7 @@ def _at(array: np.ndarray) -> ctypes.c_void_p:
     return ctypes.c_void_p(array.ctypes.data)
 
 
-def _call(name: str, *arguments: Any) -> None:
+def _call(name: str, *arguments: object) -> None:
     message = ctypes.create_string_buffer(_MESSAGE)
     entry: Callable[..., int] = getattr(c_entries(), name)
     code = entry(*arguments, message, ctypes.c_int64(_MESSAGE))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ats_mag.geometry.bounds import MPP_UNIT
 from ats_mag.geometry.multiples import round_up
+from ats_mag.tensors import Tensor
 
 WHITE = 255
 
@@ -19,12 +20,12 @@ class Overview(NamedTuple):
         geometry: `(5,)` int64, see `bounds.GEOMETRY_FIELDS`.
     """
 
-    image: Any
-    mask: Any
-    geometry: Any
+    image: Tensor
+    mask: Tensor
+    geometry: Tensor
 
 
-def view_slide(path: Any, overview_mpp: float, slide_mpp: Any = float("nan")) -> Overview:
+def view_slide(path: Tensor | str, overview_mpp: float, slide_mpp: Tensor | float = float("nan")) -> Overview:
     """Reads a slide's overview, tissue mask and geometry with TensorFlow ops.
 
     Args:
@@ -47,7 +48,7 @@ def view_slide(path: Any, overview_mpp: float, slide_mpp: Any = float("nan")) ->
     return Overview(image, tissue_mask(image), tf.concat([bounds[0], steps], axis=0))
 
 
-def pad_to_multiple(image: Any, multiple: int, value: int) -> Any:
+def pad_to_multiple(image: Tensor, multiple: int, value: int) -> Tensor:
     """Pads `(h, w, ...)` on the right and at the bottom to multiples of `multiple`, at least one."""
     import tensorflow as tf
 

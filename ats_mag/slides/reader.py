@@ -8,12 +8,13 @@ import numpy as np
 import tensorflow as tf
 
 from ats_mag.slides.library import raw_ops
+from ats_mag.tensors import Downsample, Location, PathCodes, Tensor
 
 _FAR_AWAY = 2.0**62  # where a location that is no number goes; the op refuses it
 
 
 def read_patches(
-    path: Any, location: Any, downsample: Any, size: Sequence[int], on_error: str = "raise"
+    path: PathCodes, location: Location, downsample: Downsample, size: Sequence[int], on_error: str = "raise"
 ) -> tf.Tensor | tuple[tf.Tensor, tf.Tensor]:
     """Reads N patches from each of B slides.
 
@@ -48,7 +49,9 @@ def read_patches(
     return (patches, valid) if on_error == "fill" else patches
 
 
-def snap_patches(path: Any, location: Any, downsample: Any, size: Sequence[int], reach: Any) -> tf.Tensor:
+def snap_patches(
+    path: PathCodes, location: Location, downsample: Downsample, size: Sequence[int], reach: Tensor
+) -> tf.Tensor:
     """Moves patches a little where then fewer of the slide's tiles have to be decoded.
 
     A patch that is no larger than a tile ends up within one where `reach` allows; at a random place it touches 3.5.
@@ -74,7 +77,7 @@ def snap_patches(path: Any, location: Any, downsample: Any, size: Sequence[int],
         return raw_ops().ats_mag_snap_patches(paths, location, downsample, reach, sides)
 
 
-def read_overview(path: Any, mpp: Any, slide_mpp: Any = float("nan")) -> tf.Tensor:
+def read_overview(path: Tensor | str, mpp: Tensor | float, slide_mpp: Tensor | float = float("nan")) -> tf.Tensor:
     """Reads the slide's bounds (all of it, where the file states none) at a low resolution.
 
     Args:
@@ -97,7 +100,7 @@ def read_overview(path: Any, mpp: Any, slide_mpp: Any = float("nan")) -> tf.Tens
         return raw_ops().ats_mag_read_overview(_one_path(path), _scalar(mpp, "mpp"), _scalar(slide_mpp, "slide_mpp"))
 
 
-def slide_geometry(path: Any, slide_mpp: Any = float("nan")) -> tuple[tf.Tensor, tf.Tensor]:
+def slide_geometry(path: PathCodes, slide_mpp: Tensor | float = float("nan")) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns where the tissue of each slide lies and the resolution of its level 0.
 
     Args:
@@ -122,7 +125,7 @@ def slide_geometry(path: Any, slide_mpp: Any = float("nan")) -> tuple[tf.Tensor,
     return bounds, mpp
 
 
-def _tensor(value: Any, name: str, dtype: tf.DType) -> tf.Tensor:
+def _tensor(value: Tensor, name: str, dtype: tf.DType) -> tf.Tensor:
     """`value` as a tensor of its own type, or of `dtype` where it is plain Python."""
     if tf.is_tensor(value):
         return value
@@ -133,14 +136,14 @@ def _tensor(value: Any, name: str, dtype: tf.DType) -> tf.Tensor:
         raise ValueError(f"`{name}` must be numbers. Received: {name}={value!r}") from error
 
 
-def _scalar(value: Any, name: str) -> tf.Tensor:
+def _scalar(value: Tensor, name: str) -> tf.Tensor:
     tensor = tf.cast(_tensor(value, name, tf.float64), tf.float64)
     if tensor.shape.rank not in (None, 0):
         raise ValueError(f"`{name}` must be one number. Received: a tensor of shape {tensor.shape}")
     return tensor
 
 
-def _places(path: Any, location: Any, downsample: Any) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+def _places(path: PathCodes, location: Location, downsample: Downsample) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Paths, locations `(B, N, 2)` and downsamples `(B, N)` as the op takes them."""
     location = _locations(location)
     downsample = tf.cast(_tensor(downsample, "downsample", tf.float64), tf.float64)
@@ -151,7 +154,7 @@ def _places(path: Any, location: Any, downsample: Any) -> tuple[tf.Tensor, tf.Te
     return _paths(path), location, tf.broadcast_to(downsample, tf.shape(location)[:2])
 
 
-def _locations(value: Any) -> tf.Tensor:
+def _locations(value: Location) -> tf.Tensor:
     tensor = _tensor(value, "location", tf.int64)
     if tensor.shape.rank not in (None, 3) or (tensor.shape.rank == 3 and tensor.shape[2] not in (None, 2)):
         raise ValueError(f"`location` must be (B, N, 2). Received: a tensor of shape {tensor.shape}")
@@ -171,7 +174,7 @@ def _strings(value: Any) -> Any:
     return os.fsencode(value) if isinstance(value, str | os.PathLike) else value
 
 
-def _string_tensor(value: Any, rank: int) -> tf.Tensor:
+def _string_tensor(value: Tensor, rank: int) -> tf.Tensor:
     wanted = "one string" if rank == 0 else "(B,) strings or (B, L) int32 codes"
     try:
         tensor = value if tf.is_tensor(value) else tf.constant(_strings(value), tf.string)
@@ -182,7 +185,7 @@ def _string_tensor(value: Any, rank: int) -> tf.Tensor:
     return tensor
 
 
-def _paths(value: Any) -> tf.Tensor:
+def _paths(value: PathCodes) -> tf.Tensor:
     dtype = getattr(value, "dtype", None)
     if dtype is None or not tf.as_dtype(dtype).is_integer:
         return _string_tensor(value, 1)
@@ -192,7 +195,7 @@ def _paths(value: Any) -> tf.Tensor:
     return tensor
 
 
-def _one_path(value: Any) -> tf.Tensor:
+def _one_path(value: Tensor) -> tf.Tensor:
     return _string_tensor(value, 0)
 
 
