@@ -81,7 +81,7 @@ def show_folds(found: dict[str, Any]) -> None:
 
 
 def _add_rows(table: Table, columns: list[dict[str, Any]], classes: list[str]) -> None:
-    from ats_mag.evaluation.words import measure_words
+    from ats_mag.evaluation.measures import measure_words
 
     for name, words in measure_words(classes).items():
         table.add_row(escape(words), *(_text(column[name]) for column in columns))

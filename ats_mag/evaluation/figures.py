@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -13,17 +12,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ats_mag.evaluation.scored import Scored
+from ats_mag.runs.layout import ResultFiles
 from ats_mag.system.whole_file import whole_file
 
 _GREY = "0.6"
 _BAR = "#9ecae1"
 
 
-def draw_figures(folder: Path, scored: dict[str, Scored], found: dict[str, Any]) -> None:
+def draw_figures(files: ResultFiles, scored: dict[str, Scored], found: dict[str, Any]) -> None:
     """Writes `roc.svg`, `precision_recall.svg`, `reliability.svg` and `confusion.svg`: the same bytes for the same data.
 
     Args:
-        folder: to write to.
+        files: to write.
         scored: of `slides` and `patients`.
         found: of the same, what `measure_level` gives, and `confidence` of the intervals.
     """
@@ -35,7 +35,7 @@ def draw_figures(folder: Path, scored: dict[str, Scored], found: dict[str, Any])
         for part, level in zip(figure.subfigures(1, len(scored), squeeze=False)[0], scored, strict=True):
             part.suptitle(_plain(f"{scored[level].name} (n = {len(scored[level])})"), fontsize=10)
             draw(part, scored[level], found[level], share)
-        with matplotlib.rc_context({"svg.hashsalt": "ats_mag"}), whole_file(folder / f"{name}.svg") as unfinished:
+        with matplotlib.rc_context({"svg.hashsalt": "ats_mag"}), whole_file(files.figure(name)) as unfinished:
             figure.savefig(unfinished, format="svg", metadata={"Date": None})
 
     panels("roc", _draw_roc, 4.9)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from ats_mag.model.heads import class_probabilities
 from ats_mag.sampling.draws import STOCHASTIC_METHODS
 from ats_mag.slides.copies.local_copies import LocalCopies
 from ats_mag.slides.errors import SlideError
@@ -82,12 +83,6 @@ def predict_records(
         raise SlideError(f"none of {len(unreadable)} slides can be read, e.g. {slide!r}: {reason}")
     shape = (draws, 0, len(model.classes))
     return Predictions(kept, np.stack(found, axis=1) if found else np.zeros(shape), unreadable)
-
-
-def class_probabilities(head: str, outputs: np.ndarray) -> np.ndarray:
-    """A model's outputs as `(B, C)`, one column per class for `binary`, too."""
-    outputs = np.asarray(outputs)
-    return np.concatenate([1 - outputs, outputs], axis=1) if head == "binary" else outputs
 
 
 def _predict_each(

@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Circle, Rectangle
 from matplotlib.patheffects import withStroke
 
-from ats_mag.pictures.colours import attention_rgba, magnification_colour
+from ats_mag.model.attention_layer import attention_rgba
+from ats_mag.pictures.colours import magnification_colour
 from ats_mag.pictures.look import SlideLook
 from ats_mag.pictures.patches import looked_at
 

@@ -22,7 +22,7 @@ class PredictionTable:
 
     Args:
         path: the CSV; made where absent.
-        card: of the model and how it is asked, see `Source.card`.
+        card: of the model and how it is asked, see `ModelIdentity.card`.
 
     Attributes:
         rows: by the path of the slide its `mpp`, both as they stand in the row.
