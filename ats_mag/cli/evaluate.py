@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.progress import track
@@ -13,7 +13,7 @@ from ats_mag.cli.console import console, errors
 from ats_mag.cli.measures import show_fold, show_folds, warnings_shown_once
 
 if TYPE_CHECKING:
-    from ats_mag.evaluation.predict_records import Progress
+    from ats_mag.evaluation.predict_records import Predicted, Progress
 
 
 def evaluate(
@@ -51,7 +51,7 @@ def evaluate(
 
 
 def _progress(title: str) -> Progress:
-    def over(slides: Iterable[Any], count: int) -> Iterable[Any]:
+    def over(slides: Iterable[Predicted], count: int) -> Iterable[Predicted]:
         if not errors.is_terminal:
             return slides
         return track(slides, title, count, console=errors, transient=True)

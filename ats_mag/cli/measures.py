@@ -24,7 +24,7 @@ def warnings_shown_once() -> Iterator[None]:
         warnings.simplefilter("always", EvaluationWarning)
         usual = warnings.showwarning
 
-        def show(message: Any, category: type[Warning], *where: Any, **more: Any) -> None:
+        def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
             if not issubclass(category, EvaluationWarning):
                 usual(message, category, *where, **more)
             elif str(message) not in seen:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -129,5 +129,5 @@ def _sentences(found: dict[str, Any]) -> Iterator[str]:
         yield f"[yellow]{escape(text)}"
 
 
-def _more(names: list[Any]) -> str:
+def _more(names: Sequence[object]) -> str:
     return f" and {len(names) - _SHOWN} more, see the report" if len(names) > _SHOWN else ""

@@ -39,7 +39,7 @@ def attention_rgba(
 
 def lay_over(overview: np.ndarray, layer: np.ndarray) -> np.ndarray:
     """An overview `(h, w, 3)` uint8 with a layer `(H, W, 4)` of its cells over it; whole cells, as overviews are padded to."""
-    rows, columns = (side // cells for side, cells in zip(overview.shape, layer.shape, strict=False))
+    rows, columns = (side // cells for side, cells in zip(overview.shape[:2], layer.shape[:2], strict=True))
     pixels = np.repeat(np.repeat(layer, rows, axis=0), columns, axis=1)
     opacity = pixels[..., 3:] / 255
     return np.round((1 - opacity) * overview + opacity * pixels[..., :3]).astype(np.uint8)

@@ -96,7 +96,7 @@ def _missing(results: RunResults) -> list[str]:
     return notes
 
 
-def _headline(results: RunResults) -> list[tuple[str, Any]]:
+def _headline(results: RunResults) -> list[tuple[str, dict[str, Any]]]:
     """The measures at the top: those that reports are best made of, see `across_folds`."""
     if results.evaluation is None:
         return []

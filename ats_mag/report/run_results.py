@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,7 +46,7 @@ class FoldResults:
     metrics: dict[str, Any] | None
     slides: pd.DataFrame | None
     history: pd.DataFrame | None
-    bad_slides: list[Any]
+    bad_slides: list[dict[Hashable, str]]
     figures: dict[str, bytes]
 
 

@@ -11,7 +11,11 @@ from ats_mag.config.schema import read_config
 from ats_mag.runs.run import Run
 from ats_mag.training.fit import train_fold
 
-pytestmark = pytest.mark.needs_tensorflow
+pytestmark = [
+    pytest.mark.needs_tensorflow,
+    pytest.mark.filterwarnings("ignore:fold 0. the validation part has slides of one class only"),
+    pytest.mark.filterwarnings("ignore:Gradients do not exist"),
+]
 
 
 @pytest.fixture(scope="module")

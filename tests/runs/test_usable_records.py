@@ -61,6 +61,7 @@ def study(made, tmp_path):
 
 def found(study, text=YAML, skip=False):
     (study / "config.yaml").write_text(text)
+    (study / "run" / "splits.csv").unlink(missing_ok=True)  # of a manifest that has changed, it may be
     run = Run.open(read_config(study / "config.yaml"))
     return usable_records(run, run.manifest["slide_id"], skip)
 
