@@ -36,7 +36,7 @@ class Contestant:
         x_low, x_high = keras.Input(low), keras.Input(high)
         map_ = attention(x_low)
         regularized = ats_mag.RegularizeAttention(ats_mag.MultinomialEntropy(1e-4))(map_)
-        gradient_of_02 = method not in ats_mag.sampling.draws.METHODS
+        gradient_of_02 = method not in ats_mag.sampling.weights.METHODS
         kind = SamplePatches02 if gradient_of_02 else ats_mag.SamplePatches
         sampler = kind(n_patches, patch_size, "sequential" if gradient_of_02 else method, seed=seed)
         patches, weight, _ = sampler([x_low, x_high, regularized])
