@@ -1,6 +1,6 @@
 """BACH (ICIAR 2018), part A, as a cohort: breast fields that are normal, benign, carcinoma in situ or invasive.
 
-    python data_prep/bach.py ICIAR2018_BACH_Challenge runs/bach --patients patients.xlsx
+    python -m data_prep.bach ICIAR2018_BACH_Challenge runs/bach --patients patients.xlsx
     ats-mag validate runs/bach/config.yaml     # then prepare, train and evaluate
 
 The first argument is the unpacked folder with `Photos` in it, or `Photos` itself: 100 TIFF files of 2048 x 1536 pixels at

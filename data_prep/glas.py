@@ -1,6 +1,6 @@
 """Warwick-QU / GlaS as a cohort: benign or malignant fields of colon glands.
 
-    python data_prep/glas.py DATA runs/glas
+    python -m data_prep.glas DATA runs/glas
     ats-mag validate runs/glas/config.yaml     # then prepare, train and evaluate
 
 DATA is the folder of the challenge as it is downloaded (`Grade.csv`, `train_1.bmp`, `testA_1.bmp`, ... and, left aside,

@@ -1,7 +1,7 @@
 """Megapixel MNIST: large black images with five digits, three of one class, which is the image's label.
 
-    python data_prep/megapixel_mnist.py mnist.npz runs/megapixel --side 500 --scale 0.2 --no-noise
-    python data_prep/megapixel_mnist.py mnist.npz runs/megapixel-1500 --side 1500 --scale 0.12
+    python -m data_prep.megapixel_mnist mnist.npz runs/megapixel --side 500 --scale 0.2 --no-noise
+    python -m data_prep.megapixel_mnist mnist.npz runs/megapixel-1500 --side 1500 --scale 0.12
 
 The data set of Katharopoulos & Fleuret, "Processing Megapixel Images with Deep Attention-Sampling Models" (ICML 2019,
 section 4.2): the digits do not overlap, and with noise 50 scribbles, pairs of straight lines, lie about. The small images are

@@ -5,7 +5,7 @@ the foci are large, in the class `normal` small and so many more that they cover
 the levels of their files and slightly in colour. Every test tissue is scanned twice, at 0.25 and at 0.5 um/px; of the
 training slides, ten are broken, each in another way, and five do not state their resolution.
 
-    python data_prep/mixed_scanners.py runs/scanners
+    python -m data_prep.mixed_scanners runs/scanners
     ats-mag validate runs/scanners/config.yaml
 
 writes `slides/`, `manifest.csv`, `config.yaml`, and `mishaps.csv`, which says what is wrong with which slide.

@@ -11,7 +11,7 @@ density is first standardised channel by channel to mean 0 and deviation 1, then
 that vary from slide to slide and from tile to tile, the same way for both kinds; a smooth random field, added to the
 density, drowns what is left of a tile's architecture at the overview's resolution.
 
-    python data_prep/synthetic_slides.py TILES runs/crc-tiles --train 200 --test 100 --seed 0
+    python -m data_prep.synthetic_slides TILES runs/crc-tiles --train 200 --test 100 --seed 0
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from typing import Annotated, NamedTuple
 
 import numpy as np
 import typer
-from composed_cohort import write_cohort
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 from rich.progress import track
 
 from ats_mag.slides.writing.pyramid import write_pyramid
+from data_prep.composed_cohort import write_cohort
 
 MPP = 0.5  # um/px of level 0
 TILE = 224  # pixels

@@ -1,7 +1,7 @@
 """TCGA-PRAD as a cohort: diagnostic slides of prostate adenocarcinoma with their Gleason grade groups.
 
     gdc-client download -m gdc_manifest.txt -d slides
-    python data_prep/tcga_prad.py gdc_manifest.txt clinical.tsv --slides slides --out runs/tcga-prad
+    python -m data_prep.tcga_prad gdc_manifest.txt clinical.tsv --slides slides --out runs/tcga-prad
     ats-mag validate runs/tcga-prad/config.yaml     # then prepare, train and evaluate
 
 The manifest is the one that the GDC portal gives for its client (columns id, filename, md5, size, state). The clinical

@@ -10,7 +10,7 @@ certain that a cue is seen at its magnification alone. (Where the three mosaics 
 most of the coarse cues, too, by the look of their details.) Stamps are standardised channel by channel and freed of what is
 larger than an eighth of their side, so the overview tells where to look and not what is there.
 
-    python data_prep/three_scale_slides.py TILES runs/three-scales
+    python -m data_prep.three_scale_slides TILES runs/three-scales
 
 The tiles (224 x 224 pixels) lie in `training/AC`, `training/H`, `test/AC` and `test/H`. Test slides are made of test tiles;
 training tiles are divided between training and validation slides.
@@ -25,15 +25,15 @@ from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import typer
-from composed_cohort import write_cohort
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 from rich.progress import track
 from scipy.ndimage import gaussian_filter
-from synthetic_slides import GLASS, MPP, TILE, tile_files
 
 from ats_mag.cli.script import run_script
 from ats_mag.slides.writing.pyramid import write_pyramid
+from data_prep.composed_cohort import write_cohort
+from data_prep.synthetic_slides import GLASS, MPP, TILE, tile_files
 
 KINDS = ("fine", "middle", "coarse")
 CLASSES = ("healthy", "cancer")
