@@ -30,7 +30,7 @@ PARTS = {"train": "train", "testA": "test", "testB": "test"}  # of the file name
 
 _HEAD = """\
 GlaS: benign or malignant colon glands in fields of 480 x 320 um.
-Made by data_prep/glas.py; relative paths are relative to this file's folder."""
+Made by data_prep.glas; relative paths are relative to this file's folder."""
 _NOTES = {
     "splits.kind": "The challenge's own division; a part of its training fields is for validation.",
     "splits.validation": "Share of the training fields.",

@@ -9,7 +9,7 @@ the large ones resized with anti-aliasing. Training images are made of MNIST's t
 
 `train.npz` and `test.npz` hold what is not black: `value` uint8 of all pixels, their `index` within an image, `begin` and one
 more, where each image begins, for `high_*` and `low_*`; `label`; `digits` `(n, 5, 2)` (row, column) of the digits' corners; and
-`side` and `low_side`. `experiments/reference/megapixel_images.py` reads them.
+`side` and `low_side`. `experiments/megapixel/reference/images.py` reads them.
 """
 
 from __future__ import annotations

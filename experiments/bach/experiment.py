@@ -9,8 +9,8 @@ and one of patients); without it every field counts as a patient, and the measur
 challenge have no labels: the split is a cross-validation over patients in four folds with all four classes on every side, and of
 the patients that are not for testing, 15 % are for validation. Measures are means over the folds.
 
-`data_prep/bach.py` makes the cohort, `experiments/cohort_runs` says what is measured; results go to `experiments/results/bach`, and what
-has one is not run again. The patches are for a GPU.
+`data_prep.bach` makes the cohort, `experiments.cohort_runs` says what is measured; results go to
+`experiments/results/bach`, and what has one is not run again. The patches are for a GPU.
 """
 
 from __future__ import annotations

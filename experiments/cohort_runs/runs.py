@@ -4,7 +4,8 @@ The contestants, all with the division, the training and the networks of the coh
 
 - `joint`: one attention over the places and all magnifications of the configuration,
 - `single, X um/px`: the same at one of these magnifications, with as many patches,
-- `colour`: logistic regression on colour histograms of the overviews (`experiments.colour_baseline`). It has no seed: it runs once.
+- `colour`: logistic regression on colour histograms of the overviews (`experiments.colour_baseline`). It has no seed: it
+  runs once.
 
 Each run goes through `ats-mag prepare`, `train` and `evaluate` in a process of its own and writes one result file. One that is
 there is not run again, and what was interrupted goes on. `table.py` makes the table, in which the sweep's choice, the single

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
+from data_prep.mixed_scanners.tissue import EOSIN, HAEMATOXYLIN
+
 GLASS = 243
-# Optical densities of a full stain, red, green and blue: Ruifrok & Johnston 2001, table of haematoxylin and eosin.
-_HAEMATOXYLIN, _EOSIN = np.array([0.65, 0.70, 0.29]), np.array([0.07, 0.99, 0.11])
 
 
 def tissue(seed: int, height: int, width: int, glass: int = 0) -> np.ndarray:
@@ -23,8 +23,8 @@ def tissue(seed: int, height: int, width: int, glass: int = 0) -> np.ndarray:
     """
     rng = np.random.default_rng(seed)
     ground, spots = (gaussian_filter(rng.standard_normal((height, width)), sigma) for sigma in (12, 2))
-    density = (0.35 + 0.1 * ground / ground.std())[..., None] * _EOSIN
-    density += (spots > 1.2 * spots.std())[..., None] * 0.8 * _HAEMATOXYLIN
+    density = (0.35 + 0.1 * ground / ground.std())[..., None] * EOSIN
+    density += (spots > 1.2 * spots.std())[..., None] * 0.8 * HAEMATOXYLIN
     image = np.rint(GLASS * np.exp(-np.maximum(density, 0))).astype(np.uint8)
     if glass:
         inner = np.zeros((height, width), bool)

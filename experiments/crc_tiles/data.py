@@ -1,4 +1,4 @@
-"""The slides of `data_prep/synthetic_slides.py`: their records and their places."""
+"""The slides of `data_prep.synthetic_slides`: their records and their places."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Cohort:
     """The slides, their records and their places.
 
     Args:
-        folder: as `data_prep/synthetic_slides.py` wrote it.
+        folder: as `data_prep.synthetic_slides` wrote it.
         settings: of the run; the records are prepared for its `overview_mpp`.
     """
 

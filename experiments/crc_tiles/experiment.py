@@ -1,6 +1,6 @@
 """Finds cancer on at most 2 % of the tissue, from slide labels alone: the model against three baselines.
 
-Reads slides made by `data_prep/synthetic_slides.py`, prepares their records, trains a `SlideClassifier` end to end from
+Reads slides made by `data_prep.synthetic_slides`, prepares their records, trains a `SlideClassifier` end to end from
 the slide files, and compares its test AUC with
 
 - `colour`: logistic regression on colour statistics of the slide's tissue at 8 um/px,
@@ -49,9 +49,7 @@ def kept(folder: Path, name: str, settings: Settings, make: Callable[[], dict[st
 
 
 def main(
-    slides: Annotated[Path, typer.Argument(help="Folder made by data_prep/synthetic_slides.py.")] = Path(
-        "runs/crc-tiles"
-    ),
+    slides: Annotated[Path, typer.Argument(help="Folder made by data_prep.synthetic_slides.")] = Path("runs/crc-tiles"),
     out: Annotated[Path, typer.Option(help="Where the measures go.")] = RESULTS / "crc_tiles.json",
     run: Annotated[Path | None, typer.Option(help="Folder of the parts and the model. [default: SLIDES/run]")] = None,
     n_patches: Annotated[int, typer.Option(help="N, patches per slide.")] = Settings().n_patches,

@@ -8,8 +8,8 @@ The first argument is the folder of the challenge as it is downloaded: `Grade.cs
 `malignant`) and `images/`. The split is the challenge's own, of whose training fields a fifth are for validation; fields of a
 patient stand on both sides of it, so that measures are of new fields. `--split patients` divides anew in four folds.
 
-`data_prep/glas.py` makes the cohort, `experiments/cohort_runs` says what is measured; results go to `experiments/results/glas`, and what
-has one is not run again.
+`data_prep.glas` makes the cohort, `experiments.cohort_runs` says what is measured; results go to
+`experiments/results/glas`, and what has one is not run again.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def stand_in(folder: Path) -> Path:
 def main(
     data: Annotated[Path | None, typer.Argument(help="Folder of the unpacked data set.")] = None,
     cohort: Annotated[Path, typer.Argument(help="Folder of slides, records and runs.")] = Path("runs/glas"),
-    split: Annotated[str | None, typer.Option(help="official or patients, see data_prep/glas.py.")] = None,
+    split: Annotated[str | None, typer.Option(help="official or patients, see data_prep.glas.")] = None,
     seeds: Seeds = 3,
     only: Only = None,
     out: Out = OUT,

@@ -2,10 +2,11 @@
 
     python -m experiments.gradient_variance runs/three-scales
 
-For some test slides of `experiments/three_scales`, and a model before and after its training, the features of every cell are computed. The
-exact derivative of the slide's loss by the expectation then makes a score of each cell, and the gradient by the attention's
-logits is known exactly; each way of sampling estimates it from N draws, thousands of times (`experiments/estimators`). Writes
-`experiments/results/gradient-variance.json`. Draws are not stratified here, so that every method stands alone.
+For some test slides of `experiments.three_scales`, and a model before and after its training, the features of every cell are
+computed. The exact derivative of the slide's loss by the expectation then makes a score of each cell, and the gradient by the
+attention's logits is known exactly; each way of sampling estimates it from N draws, thousands of times (see
+`experiments.estimators`). Writes `experiments/results/gradient-variance.json`. Draws are not stratified here, so that every
+method stands alone.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ def measure(
 
 
 def main(
-    slides: Annotated[Path, typer.Argument(help="Folder made by data_prep/three_scale_slides.py.")] = Path(
+    slides: Annotated[Path, typer.Argument(help="Folder made by data_prep.three_scale_slides.")] = Path(
         "runs/three-scales"
     ),
     number: Annotated[int, typer.Option(min=1, help="Test slides.")] = 8,

@@ -90,14 +90,14 @@ def images_of(folder: Path) -> dict[str, Any]:
     for name in ("train", "test"):
         path = folder / f"{name}.npz"
         if not path.exists():
-            raise FileNotFoundError(f"{str(path)!r} does not exist: make it with data_prep/megapixel_mnist.py")
+            raise FileNotFoundError(f"{str(path)!r} does not exist: make it with data_prep.megapixel_mnist")
         with np.load(path) as data:
             found[name] = json.loads(str(data["settings"]))
     return found
 
 
 def main(
-    images: Annotated[Path, typer.Argument(help="Folder made by data_prep/megapixel_mnist.py.")],
+    images: Annotated[Path, typer.Argument(help="Folder made by data_prep.megapixel_mnist.")],
     seeds: Annotated[int, typer.Option(min=1, help="Seeds 0, 1, ...")] = 3,
     only: Annotated[list[str] | None, typer.Option(help="Methods to run. [default: all]")] = None,
     epochs: Annotated[int, typer.Option(min=1)] = 10,

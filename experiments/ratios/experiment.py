@@ -34,7 +34,7 @@ QUICK_SIDES = (2048, 4096)
 
 
 def main(
-    slides: Annotated[Path, typer.Argument(help="Folder made by data_prep/three_scale_slides.py.")] = Path(
+    slides: Annotated[Path, typer.Argument(help="Folder made by data_prep.three_scale_slides.")] = Path(
         "runs/three-scales"
     ),
     turns: Annotated[int, typer.Option(min=1)] = 5,

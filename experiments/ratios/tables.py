@@ -32,8 +32,8 @@ def time_to_accuracy(folder: Path = RESULTS) -> str:
         curves = {name: smooth(runs[seed]) for name, runs in single.items()}
         joint = smooth(found[JOINT][seed])
         best = max(curve.max() for curve in curves.values())
-        epochs = [{name: _epochs_to(c, c.max() - slack) for name, c in curves.items()} for slack in (0, SLACK)]
-        of_joint = [_epochs_to(joint, best - slack) for slack in (0, SLACK)]
+        epochs = [{name: epochs_to(c, c.max() - slack) for name, c in curves.items()} for slack in (0, SLACK)]
+        of_joint = [epochs_to(joint, best - slack) for slack in (0, SLACK)]
         factors = [
             sum(n * steps[shown(name)] for name, n in of_sweep.items()) / (n_joint * steps["joint"])
             for of_sweep, n_joint in zip(epochs, of_joint, strict=True)
@@ -49,7 +49,7 @@ def time_to_accuracy(folder: Path = RESULTS) -> str:
     return markdown([*head, "sweep / joint, time", less, "joint's own best"], rows)
 
 
-def _epochs_to(curve: np.ndarray, accuracy: float) -> int:
+def epochs_to(curve: np.ndarray, accuracy: float) -> int:
     """The first epoch, counted from 1, that reaches it; one that comes after the last where none does."""
     reached = np.flatnonzero(curve >= accuracy - 1e-9)
     return int(reached[0]) + 1 if len(reached) else len(curve) + 1

@@ -54,7 +54,7 @@ def agreement(slides: pd.DataFrame) -> dict[str, Any]:
 
 
 def main(
-    folder: Annotated[Path, typer.Argument(help="Folder made by data_prep/mixed_scanners.py.")] = Path("runs/scanners"),
+    folder: Annotated[Path, typer.Argument(help="Folder made by data_prep.mixed_scanners.")] = Path("runs/scanners"),
     out: Annotated[Path, typer.Option(help="Where the measures go.")] = RESULTS / "scanners.json",
 ) -> None:
     """Runs the cohort through, and writes what became of it."""

@@ -21,7 +21,7 @@ from experiments.common.result_files import RESULTS, write_plain
 
 
 def main(
-    slides: Annotated[Path, typer.Argument(help="Folder made by data_prep/synthetic_slides.py --file-tile 256.")],
+    slides: Annotated[Path, typer.Argument(help="Folder made by data_prep.synthetic_slides --file-tile 256.")],
     runs: Annotated[Path | None, typer.Option(help="Folder of the runs. [default: SLIDES/snapping]")] = None,
     seeds: Annotated[int, typer.Option(help="Runs of each kind.")] = 3,
     out: Annotated[Path, typer.Option(help="Where the measures go.")] = RESULTS / "snapping.json",

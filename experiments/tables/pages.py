@@ -12,23 +12,23 @@ from pathlib import Path
 from experiments.common.processes import ROOT
 from experiments.megapixel import results as megapixel
 from experiments.ratios import tables as ratios
-from experiments.tables import benchmarks, experiments
+from experiments.tables import of_benchmarks, of_experiments
 from experiments.three_scales import tables as three_scales
 
 TABLES: dict[str, Callable[[], str]] = {
-    "demo": experiments.demo,
-    "estimators": experiments.estimators,
-    "gradient-variance": experiments.gradient_variance,
-    "crc-tiles": experiments.crc_tiles,
-    "reading": benchmarks.reading,
-    "scaling": benchmarks.scaling,
-    "snapping": experiments.snapping,
-    "overlap": benchmarks.overlap,
-    "step": benchmarks.step,
-    "in-memory": benchmarks.in_memory,
-    "scanners": experiments.scanners,
-    "glas": experiments.glas,
-    "adaptive": experiments.adaptive,
+    "demo": of_experiments.demo,
+    "estimators": of_experiments.estimators,
+    "gradient-variance": of_experiments.gradient_variance,
+    "crc-tiles": of_experiments.crc_tiles,
+    "reading": of_benchmarks.reading,
+    "scaling": of_benchmarks.scaling,
+    "snapping": of_experiments.snapping,
+    "overlap": of_benchmarks.overlap,
+    "step": of_benchmarks.step,
+    "in-memory": of_benchmarks.in_memory,
+    "scanners": of_experiments.scanners,
+    "glas": of_experiments.glas,
+    "adaptive": of_experiments.adaptive,
     "megapixel": megapixel.table,
     "three-scales": three_scales.accuracy,
     "three-scales-summary": three_scales.summary,

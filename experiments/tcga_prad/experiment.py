@@ -3,14 +3,14 @@
     python -m experiments.tcga_prad gdc_manifest.txt clinical.tsv --slides slides --cohort runs/tcga-prad --seeds 3
     python -m experiments.tcga_prad --quick --out runs/tcga-prad-quick
 
-The arguments are those of `data_prep/tcga_prad.py`, whose `--out` is `--cohort` here: the manifest of gdc-client (columns id,
+The arguments are those of `data_prep.tcga_prad`, whose `--out` is `--cohort` here: the manifest of gdc-client (columns id,
 filename, md5, size, state), one or several clinical tables (`clinical.tsv` of the GDC portal, or cBioPortal's), and the folder
 that gdc-client downloaded into (`slides/UUID/TCGA-XX-XXXX-01Z-00-DX1.*.svs`, or all in one folder). A slide's class is made of its
 patient's ISUP grade group: low (1 and 2) or high (3 to 5), or what `--classes` says. The split is a cross-validation over
 patients in five folds, of whose other patients 15 % are for validation; `--by-site` keeps each hospital on one side. Measures
 are means over the folds, of slides and, in the result files, of patients, too.
 
-`data_prep/tcga_prad.py` makes the cohort, `experiments/cohort_runs` says what is measured; results go to
+`data_prep.tcga_prad` makes the cohort, `experiments/cohort_runs` says what is measured; results go to
 `experiments/results/tcga-prad`, and what has one is not run again. The patches are for a GPU.
 """
 

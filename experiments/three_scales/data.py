@@ -1,4 +1,4 @@
-"""The slides of `data_prep/three_scale_slides.py` as the contestants see them."""
+"""The slides of `data_prep.three_scale_slides` as the contestants see them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import ats_mag
 from ats_mag.config.schema import AugmentConfig
 from ats_mag.geometry.lattice import MPP_UNIT, Lattice
 from ats_mag.records.record import find_records
-from data_prep.three_scale_slides import CLASSES, KINDS, MAGNIFICATIONS
+from data_prep.three_scale_slides.layout import CLASSES, KINDS, MAGNIFICATIONS
 
 SPLITS = ("train", "validation", "test")
 
@@ -23,7 +23,7 @@ class Cohort:
     """Slides, records and places.
 
     Args:
-        folder: as `data_prep/three_scale_slides.py` wrote it.
+        folder: as `data_prep.three_scale_slides` wrote it.
         overview_mpp: um/px of the overviews.
 
     Raises:

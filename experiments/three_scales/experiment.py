@@ -57,7 +57,7 @@ def measure(contestant: str, seed: int, cohort: Cohort, out: Path, quick: bool) 
 
 
 def main(
-    slides: Annotated[Path, typer.Argument(help="Folder made by data_prep/three_scale_slides.py.")] = Path(
+    slides: Annotated[Path, typer.Argument(help="Folder made by data_prep.three_scale_slides.")] = Path(
         "runs/three-scales"
     ),
     seeds: Annotated[int, typer.Option(min=1, help="Seeds 0, 1, ...")] = 3,

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ats_mag.evaluation.bootstrap import interval
-from data_prep.three_scale_slides import KINDS
+from data_prep.three_scale_slides.layout import KINDS
 from experiments.common.result_files import RESULTS, Result, load
 
 JOINT = "joint, priority"  # the library's own recipe here, see docs/results.md

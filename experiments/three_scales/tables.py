@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data_prep.three_scale_slides import KINDS
+from data_prep.three_scale_slides.layout import KINDS
 from experiments.common.result_files import RESULTS, Result
 from experiments.common.table import markdown
 from experiments.three_scales.results import (

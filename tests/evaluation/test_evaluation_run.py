@@ -1,13 +1,11 @@
 """A run from its splits and models to measures and figures, in Python and on the command line."""
 
-import importlib.util
 import json
 import os
 import shutil
 import subprocess
 import sys
 import warnings
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -351,16 +349,14 @@ def test_the_colour_baseline_writes_the_same_files(run, tmp_path):
     from ats_mag.cohort.manifest import load_manifest
     from ats_mag.cohort.splits import load_splits
     from ats_mag.runs.run_folder import start_run
+    from experiments.colour_baseline.folds import main as measure_colour
 
     config = read_config(run("figures: false"))
     manifest = load_manifest(config)
     start_run(config, manifest, load_splits(config, manifest))
-    path = Path(__file__).parents[2] / "experiments" / "colour_baseline.py"
-    spec = importlib.util.spec_from_file_location("colour_baseline", path)
-    spec.loader.exec_module(baseline := importlib.util.module_from_spec(spec))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UndefinedMeasureWarning)
-        baseline.main(tmp_path / "run.yaml")
+        measure_colour(tmp_path / "run.yaml")
     folder = tmp_path / "run" / "colour-baseline"
     assert {f.name for f in (folder / "fold-0").iterdir()} == {"slides.csv", "patients.csv", "metrics.json"}
     assert {f.name for f in folder.glob("*.*")} == {"slides.csv", "patients.csv", "evaluation.json"}

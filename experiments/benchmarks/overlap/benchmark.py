@@ -17,7 +17,6 @@ import tempfile
 from collections.abc import Callable, Iterator
 from itertools import cycle
 from pathlib import Path
-from typing import Any
 
 # A small cache of tiles: each contestant is to decode what it reads.
 os.environ["ATS_MAG_THREADS"] = "1"
@@ -32,6 +31,7 @@ from ats_mag.model.classifier import SlideClassifier
 from ats_mag.model.networks import attention_network, feature_network
 from ats_mag.prediction.predictor import slide_inputs
 from ats_mag.slides.writing.pyramid import write_pyramid
+from ats_mag.tensors import Index, Labels, Tensor
 from experiments.benchmarks.overlap.readers import PROCESSORS, ElsewhereReader, HeldPatches
 from experiments.common import in_turns
 from experiments.common.result_files import RESULTS, versions, write
@@ -81,23 +81,25 @@ def build(reader: ReadSlidePatches, options: argparse.Namespace, parts: int) -> 
     return model
 
 
-def contestants(batches: list[Any], options: argparse.Namespace) -> dict[str, Callable[[], Any]]:
+def contestants(
+    batches: list[tuple[dict[str, Tensor], Labels]], options: argparse.Namespace
+) -> dict[str, Callable[[], object]]:
     """Each takes one step on the batch that is its turn."""
 
-    def steps(model: SlideClassifier) -> Callable[[], Any]:
+    def steps(model: SlideClassifier) -> Callable[[], object]:
         turns = cycle(batches)
         return lambda: model.train_on_batch(*next(turns))
 
     model = build(ElsewhereReader(options.patch_size), options, 1)
     read = tf.function(model.read)
 
-    def draws() -> Iterator[tuple[Any, Any]]:
+    def draws() -> Iterator[tuple[dict[str, Tensor], Index]]:
         attentions = [model.attend(inputs) for inputs, _ in batches]
         for (inputs, _), attention in cycle(list(zip(batches, attentions, strict=True))):
             yield inputs, model.draw(attention, training=True).index
 
     drawn = draws()
-    found: dict[str, Callable[[], Any]] = {"reading": lambda: read(*next(drawn))[1].numpy()}
+    found: dict[str, Callable[[], object]] = {"reading": lambda: read(*next(drawn))[1].numpy()}
     held, _ = read(*next(drawn))
     for parts in PARTS:
         found[f"computing, {parts} parts"] = steps(build(HeldPatches(held), options, parts))

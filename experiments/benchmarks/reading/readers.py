@@ -1,4 +1,4 @@
-"""The contestants of `reading.py`: each reads patches at given places of a level into one array, its own usual way.
+"""Readers: each reads patches at given places of a level into one array, its own usual way.
 
 A place is the top-left corner (x, y) in pixels of the level; the levels measured have whole downsamples, so that all
 read the same pixels. Peers are imported where they are used: those that are not installed are left out.

@@ -3,10 +3,10 @@
     python -m experiments.benchmarks.step [--reference PYTHON] [--batch 32] [--quick] [--out FILE]
 
 writes `experiments/results/step.json`. Both train the networks of attention-sampling's scripts/mnist.py (`networks.py` and
-`reference/attention_sampling_02.py` of `experiments/megapixel`) with its defaults: images of 1500 x 1500 and 180 x 180, ten patches of 50 x 50,
-Adam, entropy regulariser. A turn is one `model.train_on_batch` of the same NumPy arrays, feeding included. Each
-contestant is a process of its own, held to as many processors as it has threads. `experiments/megapixel/reference/__init__.py` says how
-to install attention-sampling 0.2; without it its row is absent.
+`reference/attention_sampling_02.py` of `experiments/megapixel`) with its defaults: images of 1500 x 1500 and 180 x 180, ten
+patches of 50 x 50, Adam, entropy regulariser. A turn is one `model.train_on_batch` of the same NumPy arrays, feeding included.
+Each contestant is a process of its own, held to as many processors as it has threads.
+`experiments/megapixel/reference/__init__.py` says how to install attention-sampling 0.2; without it its row is absent.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Reads what `data_prep/megapixel_mnist.py` writes, in this environment and in that of attention-sampling 0.2."""
+"""Reads what `data_prep.megapixel_mnist` writes, in this environment and in that of attention-sampling 0.2."""
 
 import numpy as np
 

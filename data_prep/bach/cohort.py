@@ -13,16 +13,16 @@ every split. Fields that it does not list come from other patients than those it
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 from typing import Annotated, Any
 
 import pandas as pd
 import typer
 
-from ats_mag.cli.script import make_cohort, run_script, warn
+from ats_mag.cli.script import make_cohort, warn
 from ats_mag.cohort.field_cohort import FieldCohort
 from ats_mag.system.tables import read_table
+from data_prep.bach.patients import read_patients
 
 MPP = 0.42  # um/px, stated by the challenge
 SIZE = (2048, 1536)  # pixels of a field
@@ -31,7 +31,7 @@ SUFFIXES = (".tif", ".tiff")
 
 _HEAD = """\
 BACH, part A: breast fields of 860 x 645 um in four classes.
-Made by data_prep/bach.py; relative paths are relative to this file's folder."""
+Made by data_prep.bach; relative paths are relative to this file's folder."""
 _NOTES = {
     "data.labels": "The classes in the order of the challenge.",
     "splits.kind": "Divided by patients, as far as they are known, with all classes on every side.",
@@ -90,11 +90,20 @@ def read_fields(folder: Path) -> tuple[pd.DataFrame, list[Path]]:
             raise FileNotFoundError(f"{str(photos / label)!r} holds no TIFF files: unpack the data set again")
         rows += [{"image": file, "label": label} for file in fields]
         aside += [file for file in files if file not in fields]
-    _check_truth(photos / "microscopy_ground_truth.csv", {row["image"].name: row["label"] for row in rows})
+    check_truth(photos / "microscopy_ground_truth.csv", {row["image"].name: row["label"] for row in rows})
     return pd.DataFrame(rows), aside
 
 
-def _check_truth(file: Path, labels: dict[str, str]) -> None:
+def check_truth(file: Path, labels: dict[str, str]) -> None:
+    """Compares the folders' labels with those of the challenge's own table, where it is there.
+
+    Args:
+        file: CSV without heads: name and label.
+        labels: by name of the picture.
+
+    Raises:
+        ValueError: they differ.
+    """
     if not file.is_file():
         return
     names, rows = read_table(file)  # without heads
@@ -103,72 +112,6 @@ def _check_truth(file: Path, labels: dict[str, str]) -> None:
             raise ValueError(
                 f"{str(file)!r} calls {name!r} {label}, but it lies in the folder {labels[name]}: correct one"
             )
-
-
-def read_patients(
-    file: Path, stems: set[str], image_column: str | None = None, patient_column: str | None = None
-) -> dict[str, str]:
-    """The patients that a table names, by the stem of the field.
-
-    The column of the images is the one whose values are names of fields; that of the patients the other one, or the one with
-    "patient" in its head. Heads may be absent. Rows without a patient are left out.
-
-    Args:
-        file: CSV, TSV or XLSX; of a workbook, all sheets.
-        stems: names of the fields, without suffix.
-        image_column, patient_column: heads of the columns, where they are not found by themselves.
-
-    Raises:
-        FileNotFoundError, ValueError: no such file, no such column, or a field with two patients.
-    """
-    if not file.is_file():
-        raise FileNotFoundError(f"patient table {str(file)!r} does not exist")
-    options: dict[str, Any] = {"header": None, "dtype": str, "keep_default_na": False}
-    try:
-        if file.suffix.lower() in (".xlsx", ".xls"):
-            sheets = list(pd.read_excel(file, sheet_name=None, **options).values())
-        else:
-            sheets = [pd.read_csv(file, sep=None, engine="python", **options)]
-    except (ValueError, OSError, ImportError, KeyError, zipfile.BadZipFile) as error:
-        raise ValueError(f"patient table {str(file)!r} is no readable CSV or XLSX: {error}") from error
-    found: dict[str, str] = {}
-    for sheet in sheets:
-        table = sheet.fillna("").apply(lambda column: column.str.strip())
-        images = table.map(lambda text: Path(text.replace("\\", "/")).stem if Path(text).suffix else text)
-        columns = _columns(table, images.isin(stems).sum(), image_column, patient_column)
-        if columns is None:
-            continue
-        for stem, patient in zip(images[columns[0]], table[columns[1]], strict=True):
-            if stem not in stems or patient in ("", "?", "-", "NaN", "nan"):
-                continue
-            if found.setdefault(stem, patient) != patient:
-                raise ValueError(
-                    f"patient table {str(file)!r} gives {stem!r} two patients, {found[stem]!r} and {patient!r}"
-                )
-    if not found:
-        raise ValueError(
-            f"patient table {str(file)!r} names the patient of no field: it needs a column of image names "
-            f"({', '.join(sorted(stems)[:2])}, ...) and one of patients; name them by --image-column and --patient-column"
-        )
-    return found
-
-
-def _columns(table: pd.DataFrame, matches: pd.Series, image: str | None, patient: str | None) -> tuple[int, int] | None:
-    """The numbers of the columns of images and of patients in a table without heads."""
-    if table.empty:
-        return None
-    heads = [text.lower() for text in table.iloc[0]]
-    images = [i for i, head in enumerate(heads) if image is not None and head == image.lower()]
-    if image is None and matches.max() > 0:
-        images = [int(matches.to_numpy().argmax())]
-    if not images:
-        return None
-    wanted = patient.lower() if patient is not None else None
-    others = [i for i in range(len(heads)) if i != images[0]]
-    patients = [i for i in others if (heads[i] == wanted if wanted is not None else "patient" in heads[i])]
-    if not patients and wanted is None and len(others) == 1:
-        patients = others
-    return (images[0], patients[0]) if patients else None
 
 
 def main(
@@ -200,7 +143,3 @@ def main(
     fields["patient_id"] = [f"patient-{known[stem]}" if stem in known else stem for stem in stems]
     cohort = FieldCohort(fields[["image", "patient_id", "label"]], out, MPP, configuration(folds), _NOTES, _HEAD)
     make_cohort(cohort, workers, SIZE)
-
-
-if __name__ == "__main__":
-    run_script(main)
