@@ -11,7 +11,6 @@ things are not as in a scan: the whole file stays in the file system's cache, an
 
 from __future__ import annotations
 
-import argparse
 import struct
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ import imagecodecs
 import numpy as np
 
 from experiments.benchmarks import made_slides
+from experiments.common.arguments import new_parser
 
 TILE = 256
 STORED_SIDE = 16  # so many tiles a side are stored
@@ -111,7 +111,7 @@ def _append_directory(file: BinaryIO, link: int, tags: list[Tag]) -> int:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = new_parser("benchmarks.giant_slides", __doc__)
     parser.add_argument("path", type=Path)
     parser.add_argument("--side", type=int, required=True, help="pixels of level 0 a side")
     parser.add_argument("--mpp", type=float, default=0.5)

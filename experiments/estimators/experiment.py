@@ -7,12 +7,12 @@ writes `experiments/results/estimators.json`, which the tables of `docs/estimato
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from experiments.common.arguments import new_parser
 from experiments.common.result_files import RESULTS, write_plain
 from experiments.estimators.draws import moments
 from experiments.estimators.enumeration import METHODS, exact_biases, softmax
@@ -41,7 +41,7 @@ def regime(sd: float, draws: int) -> dict[str, Any]:
 
 def main() -> None:
     """Measures, writes and prints."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = new_parser("estimators", __doc__)
     parser.add_argument("--draws", type=int, default=60_000, help="per method and regime")
     parser.add_argument("--output", type=Path, default=RESULTS / "estimators.json")
     arguments = parser.parse_args()

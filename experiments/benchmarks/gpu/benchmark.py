@@ -13,7 +13,6 @@ writes `experiments/results/gpu.json` where JAX has a GPU. TensorFlow is not nee
 
 from __future__ import annotations
 
-import argparse
 import os
 import tempfile
 import time
@@ -30,6 +29,7 @@ import numpy as np
 
 import ats_mag
 from experiments.common import in_turns
+from experiments.common.arguments import new_parser
 from experiments.common.result_files import RESULTS, versions, write
 from experiments.common.table import show as show_table
 from experiments.common.worker import Worker
@@ -150,7 +150,7 @@ def show(found: dict[str, Any]) -> None:
 
 def main() -> None:
     """Measures, prints and writes."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = new_parser("benchmarks.gpu", __doc__)
     parser.add_argument(
         "--slides", type=Path, help=f"folder of {BATCH} slides (default: made ones, see giant_slides.py)"
     )

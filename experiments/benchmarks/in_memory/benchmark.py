@@ -12,7 +12,6 @@ Then: by how much the process grows while patches are read from an image of 1 GB
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
@@ -23,6 +22,7 @@ import numpy as np
 from experiments.benchmarks import reference
 from experiments.benchmarks.in_memory.cases import CASES, Case
 from experiments.common import in_turns
+from experiments.common.arguments import new_parser
 from experiments.common.result_files import RESULTS, versions, write
 from experiments.common.table import show
 from experiments.common.worker import Worker
@@ -76,7 +76,7 @@ def growth(name: str) -> dict[str, Any]:
 
 def main() -> None:
     """Measures, prints and writes."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = new_parser("benchmarks.in_memory", __doc__)
     reference.add_option(parser)
     parser.add_argument("--quick", action="store_true", help="few turns; writes nothing but what --out names")
     parser.add_argument("--out", type=Path, help="file to write instead")

@@ -34,6 +34,7 @@ from ats_mag.slides.writing.pyramid import write_pyramid
 from ats_mag.tensors import Index, Labels, Tensor
 from experiments.benchmarks.overlap.readers import PROCESSORS, ElsewhereReader, HeldPatches
 from experiments.common import in_turns
+from experiments.common.arguments import new_parser
 from experiments.common.result_files import RESULTS, versions, write
 from experiments.common.table import show
 
@@ -115,7 +116,7 @@ def to_longer(taken: dict[str, list[float]], parts: int) -> float:
 
 def main() -> None:
     """Measures, prints and writes."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = new_parser("benchmarks.overlap", __doc__)
     parser.add_argument("--slides", type=Path, help="folder of slides; without it, a few are made")
     parser.add_argument("--batch", type=int, default=8, help="slides per step")
     parser.add_argument("--patches", type=int, default=32, help="patches per slide")

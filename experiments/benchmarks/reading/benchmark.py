@@ -30,6 +30,7 @@ from typing import Any
 from experiments.benchmarks.reading.contestants import Field
 from experiments.benchmarks.reading.level import SIZE, LevelComparison, levels
 from experiments.benchmarks.reading.slides import make_slides, real_slides
+from experiments.common.arguments import new_parser
 from experiments.common.result_files import RESULTS, versions, write
 from experiments.common.table import show as show_table
 
@@ -61,7 +62,7 @@ def show(slide: str, cells: list[dict[str, Any]]) -> None:
 
 def main() -> None:
     """Measures, prints and writes."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = new_parser("benchmarks.reading", __doc__)
     parser.add_argument("--work", type=Path, help="folder that keeps the made slides (default: a temporary one)")
     parser.add_argument("--turns", type=int, default=7)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])

@@ -17,7 +17,6 @@ it held with its networks made; ours and OpenSlide's caches of decoded tiles (at
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +26,7 @@ from typing import Any
 from experiments.benchmarks import memory
 from experiments.benchmarks.giant_slides import write_giant
 from experiments.common import in_turns
+from experiments.common.arguments import new_parser
 from experiments.common.result_files import RESULTS, versions, write
 from experiments.common.table import show as show_table
 from experiments.common.worker import Worker
@@ -201,7 +201,7 @@ def measure(slides: Mapping[int, Path], turns: int, patience: float) -> dict[str
 
 def main() -> None:
     """Measures, prints and writes."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = new_parser("benchmarks.scaling", __doc__)
     parser.add_argument("--work", type=Path, help="folder for the made slides (default: a temporary one)")
     parser.add_argument("--turns", type=int, default=9)
     parser.add_argument("--patience", type=float, default=100.0, help="longest pass over every patch, in seconds")

@@ -11,7 +11,6 @@ Each contestant is a process of its own, held to as many processors as it has th
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ import numpy as np
 
 from experiments.benchmarks import reference
 from experiments.common import in_turns
+from experiments.common.arguments import new_parser
 from experiments.common.result_files import RESULTS, versions, write
 from experiments.common.table import show
 from experiments.common.worker import Worker
@@ -85,7 +85,7 @@ def compare(batch: int, threads: int, python: str | None, repeats: int) -> dict[
 
 def main() -> None:
     """Measures, prints and writes."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = new_parser("benchmarks.step", __doc__)
     reference.add_option(parser)
     parser.add_argument("--batch", type=int, nargs="+", default=[32, 128])
     parser.add_argument("--threads", type=int, default=2)
