@@ -13,8 +13,13 @@ ROOT = Path(__file__).resolve().parents[1]
 GOLDEN = Path(os.environ.get("ATS_MAG_GOLDEN", ROOT.parent / "shared" / "golden"))
 
 
+def pytest_addoption(parser):
+    parser.addoption("--long", action="store_true", help="run the tests that take long, too")
+
+
 def pytest_configure(config):
     config.addinivalue_line("markers", "needs_tensorflow: uses TensorFlow itself, not only Keras")
+    config.addinivalue_line("markers", "long: takes long; `make test-all` runs it")
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
@@ -23,7 +28,12 @@ def pytest_configure(config):
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("--long"):
+        skip = pytest.mark.skip(reason="takes long: `make test-all` runs it")
+        for item in items:
+            if item.get_closest_marker("long"):
+                item.add_marker(skip)
     if keras.backend.backend() == "tensorflow":
         return
     skip = pytest.mark.skip(reason="needs Keras' TensorFlow backend")

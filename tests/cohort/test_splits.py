@@ -3,6 +3,7 @@ import warnings
 
 import pandas as pd
 import pytest
+from backends import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -51,7 +52,7 @@ def stay_together(splits, unit, fold):
     return not splits[[unit, fold]].drop_duplicates()[unit].duplicated().any()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(cohorts, kinds)
 def test_every_division_is_a_partition_by_patient(table, how):
     if how.by_site or how.kind == "kfold":
@@ -77,7 +78,7 @@ def test_every_division_is_a_partition_by_patient(table, how):
     pd.testing.assert_frame_equal(divide(table, how), splits)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(
     st.lists(st.integers(1, 20), min_size=1, max_size=4).filter(lambda sizes: sum(sizes) > 3),
     st.floats(0.05, 0.9),
@@ -94,7 +95,7 @@ def test_a_holdout_has_its_share_of_every_class_to_within_one_patient(sizes, sha
         assert abs(count - part * size) <= 1
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(st.lists(st.integers(3, 20), min_size=1, max_size=4), st.integers(2, 3), st.integers(0, 1000))
 def test_folds_have_their_share_of_every_class_to_within_one_patient(sizes, folds, seed):
     table = manifest([(f"{label}{i}", label) for label, size in zip("abcd", sizes, strict=False) for i in range(size)])

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from backends import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,7 +16,7 @@ def test_a_cell_is_where_the_formula_says():
     np.testing.assert_array_equal(location[0], [centre - 100, centre - 400])
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(
     st.integers(0, 400),
     st.integers(0, 400),

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from backends import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -55,7 +56,7 @@ def near(tmp_path):
     return tmp_path / "near"
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(st.data())
 def test_the_bound_holds_and_the_least_recently_used_leaves(data):
     sizes = data.draw(st.lists(st.integers(0, 60), min_size=1, max_size=6))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from backends import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -112,7 +113,7 @@ def test_finer_than_level_0_is_interpolated(flat_slide, noise, downsample):
         assert np.abs(patch.astype(int) - want).max() <= 1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     x=st.integers(-900, 1500),
     y=st.integers(-900, 1300),
