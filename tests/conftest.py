@@ -7,6 +7,8 @@ import keras
 import numpy as np
 import pytest
 
+from ats_mag.system.processes import run_in_processes
+
 pytest_plugins = ["small_model"]
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -19,6 +21,7 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "needs_tensorflow: uses TensorFlow itself, not only Keras")
+    config.addinivalue_line("markers", "processes: prepares slides in processes, as users do")
     config.addinivalue_line("markers", "long: takes long; `make test-all` runs it")
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
@@ -40,6 +43,28 @@ def pytest_collection_modifyitems(config, items):
     for item in items:
         if item.get_closest_marker("needs_tensorflow"):
             item.add_marker(skip)
+
+
+def in_this_process(work, jobs, workers, failed, seconds, begin, start):
+    """As `run_in_processes`, without processes, each of which takes seconds to begin."""
+    for job in jobs:
+        begin(job)
+        yield job, work(job)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _prepare_here():
+    """Slides are prepared without processes but in tests that are marked `processes`."""
+    with pytest.MonkeyPatch.context() as patch:
+        if keras.backend.backend() == "tensorflow":
+            patch.setattr("ats_mag.preparation.run.run_in_processes", in_this_process)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _prepare_in_processes(request, monkeypatch):
+    if request.node.get_closest_marker("processes"):
+        monkeypatch.setattr("ats_mag.preparation.run.run_in_processes", run_in_processes)
 
 
 @pytest.fixture(autouse=True)

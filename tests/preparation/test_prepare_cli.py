@@ -39,6 +39,7 @@ def ats_mag(*arguments):
     return CliRunner().invoke(app, ["prepare", *map(str, arguments)])
 
 
+@pytest.mark.processes
 def test_broken_slides_are_told_and_decide_the_status_as_configured(project, tmp_path):
     done = ats_mag(project(overview_mpp=16.0))
     assert done.exit_code == 1, done.output

@@ -18,13 +18,6 @@ from ats_mag.training.fold_data import fold_records
 YAML = "splits: {kind: manifest, validation: 0}\nprepare: {empty_mask: whole}\ndata: {default_mpp: 0.5}\n"
 
 
-def in_this_process(work, jobs, workers, failed, seconds, begin, start):
-    """As `run_in_processes`, without processes."""
-    for job in jobs:
-        begin(job)
-        yield job, work(job)
-
-
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """Four slides with records: one whose resolution the manifest states, one of the default, one without tissue."""
@@ -36,12 +29,10 @@ def made(tmp_path_factory):
     table.to_csv(folder / "manifest.csv", index=False)
     (folder / "config.yaml").write_text(YAML)
     config = read_config(folder / "config.yaml")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ats_mag.preparation.run.run_in_processes", in_this_process)
-        done = prepare(
-            load_manifest(config), config.data.slides, config.records, empty_mask="whole", default_mpp=0.5, workers=1
-        )
-        assert [p.error for p in done] == [None] * 4
+    done = prepare(
+        load_manifest(config), config.data.slides, config.records, empty_mask="whole", default_mpp=0.5, workers=1
+    )
+    assert [p.error for p in done] == [None] * 4
     return folder
 
 
