@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ats_mag.cli.watch import show_counts, show_failures, watched
+from ats_mag.cli.slides_done import show_counts, show_failures, show_progress
 
 if TYPE_CHECKING:
     from ats_mag.prediction import Predicted
@@ -65,7 +65,7 @@ def predict(
     if out is None:
         done = _printed(done)
     elif len(found) > 1:
-        done = watched(done, len(found), "Predicting", "predicted")
+        done = show_progress(done, len(found), "Predicting", "predicted")
     statuses, failed = [], []
     for one in done:
         statuses.append(one.status)

@@ -17,5 +17,6 @@ def report(config: Annotated[Path, typer.Argument(help="The run's configuration,
     """
     from ats_mag.config.reading import read_config
     from ats_mag.report.page import write_report
+    from ats_mag.runs.run import Run
 
-    console.print(f"wrote {write_report(read_config(config))}", highlight=False, soft_wrap=True)
+    console.print(f"wrote {write_report(Run.stored(read_config(config)))}", highlight=False, soft_wrap=True)

@@ -107,7 +107,7 @@ def inspect_slide(
     Raises:
         FileNotFoundError, SlideError, ValueError: the slide cannot be read, has no known resolution or no tissue.
     """
-    from ats_mag.evaluation.predict_records import class_probabilities
+    from ats_mag.model.heads import class_probabilities
     from ats_mag.prediction.predictor import slide_inputs
     from ats_mag.slides.errors import plain_errors
 

@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 
-from ats_mag.pictures.colours import attention_rgba, magnification_colour
+from ats_mag.model.attention_layer import attention_rgba
+from ats_mag.pictures.colours import magnification_colour
 from ats_mag.pictures.inspected_slide import InspectedSlide
 
 _DARKEST, _LIGHTEST = 0.09, 0.38  # of the grey slide below the attention

@@ -139,10 +139,10 @@ def slide_inputs(
 
 
 def _open_keras(path: Path, adaptive: AdaptiveOptions | None) -> tuple[list[str], Predict]:
-    from ats_mag.evaluation.evaluate import class_probabilities
     from ats_mag.model.adaptive.bounds import score_range
     from ats_mag.model.adaptive.predict import predict_adaptively
     from ats_mag.model.classifier import SlideClassifier
+    from ats_mag.model.heads import class_probabilities
     from ats_mag.model.saving import load_model
 
     model = load_model(path, compile=False)
@@ -164,9 +164,9 @@ def _open_keras(path: Path, adaptive: AdaptiveOptions | None) -> tuple[list[str]
 def _open_export(path: Path, adaptive: AdaptiveOptions | None) -> tuple[list[str], Predict]:
     import tensorflow as tf
 
-    from ats_mag.evaluation.evaluate import class_probabilities
     from ats_mag.model.adaptive.predict import adaptive_prediction
     from ats_mag.model.export.adaptive_endpoint import NAME, REASONS, serving_options
+    from ats_mag.model.heads import class_probabilities
     from ats_mag.slides.library import load_op
 
     try:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
 
 PROBES = 4  # places at which patches of every magnification are read
 
@@ -159,7 +162,7 @@ def _read(job: SlideJob, found: SlideCheck, file: str) -> None:
     _probe(job, found, file, centres)
 
 
-def _probe(job: SlideJob, found: SlideCheck, file: str, centres: Any) -> None:
+def _probe(job: SlideJob, found: SlideCheck, file: str, centres: np.ndarray) -> None:
     """Reads patches around some places, level-0 (x, y)."""
     import numpy as np
 

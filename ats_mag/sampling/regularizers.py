@@ -21,7 +21,11 @@ class AttentionRegularizer(keras.regularizers.Regularizer):
         if not isinstance(strength, (int, float)):
             raise ValueError(f"strength must be a number. Received: strength={strength!r}")
         self.strength = keras.Variable(
-            float(strength), dtype="float32", trainable=False, aggregation="only_first_replica", name="strength"
+            float(strength),
+            dtype="float32",
+            trainable=False,
+            aggregation="only_first_replica",
+            name=f"{type(self).__name__}_strength",
         )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from ats_mag.geometry.units import MPP_OF_1X
+from ats_mag.model.attention_layer import attention_rgba
 from ats_mag.pictures.colours import magnification_colour, rgb
 from ats_mag.pictures.inspected_slide import InspectedSlide
 
@@ -38,11 +39,8 @@ class Overlay:
         """
         if not 0 <= magnification < self._attention.shape[-1]:
             raise IndexError(f"there is no magnification {magnification}")
-        share = self._attention[..., magnification] / max(float(self._attention.max()), 1e-30)
-        layer = np.empty((*share.shape, 4), np.uint8)
-        layer[..., :3] = rgb(magnification_colour(magnification))
-        layer[..., 3] = np.round(255 * share)
-        return _png(layer)
+        colour = rgb(magnification_colour(magnification))
+        return _png(attention_rgba(self._attention[..., magnification], float(self._attention.max()), colour))
 
     def patch_png(self, patch: int) -> bytes:
         """The patch as the model read it.

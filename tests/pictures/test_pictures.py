@@ -8,8 +8,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Rectangle
 
+from ats_mag.model.attention_layer import attention_rgba
 from ats_mag.pictures.attention_picture import draw_attention_picture
-from ats_mag.pictures.colours import MAGNIFICATION_COLOURS, attention_rgba, colour_scale, magnification_colour, rgb
+from ats_mag.pictures.colours import MAGNIFICATION_COLOURS, colour_scale, magnification_colour, rgb
 from ats_mag.pictures.heaviest_patches import heaviest_first
 from ats_mag.pictures.panels import draw_attention, draw_colour_bar, draw_places, plain, round_length
 from ats_mag.pictures.patch_numbers import draw_numbers
