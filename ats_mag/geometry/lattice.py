@@ -97,7 +97,7 @@ class Lattice:
         left, top = (int(value) for value in geometry[:2])
         return left + (np.arange(shape[1]) + 0.5) * step, top + (np.arange(shape[0]) + 0.5) * step
 
-    def centres_um(self, index: Index, dtype: str = "float64") -> Tensor:
+    def centres_um(self, index: Index, dtype: str = "float32") -> Tensor:
         """Where cells have their centres, um from the origin of the slide's bounds.
 
         Args:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -27,6 +27,10 @@ FEATURES = {
     "mask": tf.io.FixedLenFeature((), tf.string),
     "geometry": tf.io.FixedLenFeature((5,), tf.int64),
 }
+
+
+View: TypeAlias = dict[str, tf.Tensor]  # what a model takes of one slide
+Element: TypeAlias = View | tuple[View | tf.Tensor, ...]  # with label and weight, where there are any
 
 
 class RecordError(ValueError):

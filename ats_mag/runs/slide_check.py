@@ -39,7 +39,7 @@ class SlideCheck:
         size: (width, height) of level 0, pixels.
         mpp: um/px of level 0, None where unknown.
         mpp_source: `manifest`, `default` (of the configuration), or the file's property.
-        levels: per magnification `mpp`, the `level` read, its `factor` and `how`, see `slides.levels.LevelChoice`.
+        levels: per magnification `mpp`, the `level` read, its `factor` and `how`, see `geometry.levels.LevelChoice`.
         tissue: share of the overview that is tissue.
         cells: of the lattice, all magnifications together.
         quickhash: OpenSlide's, the same for the same picture.

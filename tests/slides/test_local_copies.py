@@ -163,7 +163,7 @@ def test_processes_share_a_folder(slides, near):
     code = """
         import random, sys
         from pathlib import Path
-        from ats_mag.slides.local_copies import LocalCopies
+        from ats_mag.slides.copies.local_copies import LocalCopies
         near, seed, *slides = sys.argv[1:]
         copies = LocalCopies(near, 500)
         window = copies.window(2)
@@ -187,8 +187,8 @@ def test_processes_share_a_folder(slides, near):
 def test_what_a_killed_process_leaves_is_removed(slides, near):
     code = """
         import os, signal, sys
-        from ats_mag.slides import copy_folder
-        from ats_mag.slides.local_copies import LocalCopies
+        from ats_mag.slides.copies import copy_folder
+        from ats_mag.slides.copies.local_copies import LocalCopies
         def half(reader, writer, size):
             writer.write(reader.read(size // 2))
             writer.flush()
