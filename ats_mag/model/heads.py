@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -44,3 +45,9 @@ HEADS = {
     "multi_label": Head("sigmoid", "binary_crossentropy"),
     "binary": Head("sigmoid", "binary_crossentropy"),
 }
+
+
+def class_probabilities(head: str, outputs: np.ndarray) -> np.ndarray:
+    """A model's outputs as `(B, C)`, one column per class for `binary`, too."""
+    outputs = np.asarray(outputs)
+    return np.concatenate([1 - outputs, outputs], axis=1) if head == "binary" else outputs

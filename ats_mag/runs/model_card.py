@@ -7,7 +7,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ats_mag.runs.run_folder import RUN_FILE, versions
+from ats_mag.cohort.splits import count_labels, read_splits
+from ats_mag.runs.layout import FoldFiles, RunLayout
+from ats_mag.runs.run_file import versions
 from ats_mag.system.whole_file import digest
 
 if TYPE_CHECKING:
@@ -45,12 +47,14 @@ def model_card(
         ValueError: a file of the run is damaged.
     """
     file = None if model_file is None else Path(model_file)
-    run = None if file is None else _read(file.parent.parent / RUN_FILE)
+    fold = None if file is None else FoldFiles(file.parent)
+    layout = None if fold is None else RunLayout(fold.folder.parent)
+    run = None if layout is None else _read(layout.run)
     return {
         "model": describe(model),
         "model_file": None if file is None else {"name": file.name, "sha256": digest(file)},
-        "training": None if file is None or run is None else _training(file.parent, run),
-        "measures": None if file is None else _measures(file.parent),
+        "training": None if fold is None or run is None else _training(fold, run),
+        "measures": None if fold is None else _measures(fold),
         "versions": {"training": None if run is None else run["versions"], "export": versions()},
         "intended_use": intended_use or INTENDED_USE,
         "limits": list(LIMITS),
@@ -71,31 +75,29 @@ def describe(model: SlideClassifier) -> dict[str, Any]:
     }
 
 
-def _training(folder: Path, run: dict[str, Any]) -> dict[str, Any] | None:
-    """Counts of the fold whose folder it is, after `count_labels`."""
-    from ats_mag.cohort.splits import FILE, count_labels, read_splits
-
-    fold = folder.name.removeprefix("fold-")
-    splits = folder.parent / FILE
-    if not fold.isdecimal() or not splits.exists():
+def _training(fold: FoldFiles, run: dict[str, Any]) -> dict[str, Any] | None:
+    """Counts of the fold, after `count_labels`."""
+    folder = fold.folder.parent
+    splits = RunLayout(folder).splits
+    if fold.number is None or not splits.exists():
         return None
     table = read_splits(splits)
     multi_label = run["config"]["model"]["head"] == "multi_label"
     counts = count_labels(table, multi_label, run["classes"])
     parts: dict[str, Any] = {}
-    for row in counts[counts["fold"] == int(fold)].to_dict("records"):
-        members = table[table[f"fold_{fold}"] == row["part"]]
+    for row in counts[counts["fold"] == fold.number].to_dict("records"):
+        members = table[table[f"fold_{fold.number}"] == row["part"]]
         part = parts.setdefault(
             str(row["part"]),
             {"slides": len(members), "patients": int(members["patient_id"].nunique()), "classes": {}},
         )
         part["classes"][row["label"]] = {"slides": int(row["slides"]), "patients": int(row["patients"])}
-    return {"run": folder.parent.resolve().name, "fold": int(fold), "parts": parts, "left_out": run["left_out"]}
+    return {"run": folder.resolve().name, "fold": fold.number, "parts": parts, "left_out": run["left_out"]}
 
 
-def _measures(folder: Path) -> dict[str, Any] | None:
+def _measures(fold: FoldFiles) -> dict[str, Any] | None:
     """What `evaluate` measured on the fold's test part."""
-    found = _read(folder / "metrics.json")
+    found = _read(fold.metrics)
     if found is None:
         return None
     about = {key: found[key] for key in ("method", "draws", "confidence", "resamples")}

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ats_mag.config.schema import read_config
+from ats_mag.config.reading import read_config
 from experiments.cohort_runs.commands import run_commands
 from experiments.cohort_runs.configuration import QUICK, configure, contestants, description, path_of
 from experiments.cohort_runs.measures import test_measures, validation_measures

@@ -16,22 +16,23 @@ import typer
 
 from ats_mag.cli.measures import show_fold, show_folds, warnings_shown_once
 from ats_mag.cohort.splits import part_of
-from ats_mag.config.schema import RunConfig, read_config
+from ats_mag.config.reading import read_config
 from ats_mag.evaluation.evaluate import measure_predictions
 from ats_mag.evaluation.folds import across_folds
 from ats_mag.records.record import find_records
-from ats_mag.runs.layout import fold_folder, fold_numbers, stored_splits, test_slides
-from ats_mag.runs.run_folder import read_run
+from ats_mag.runs.layout import RunLayout
+from ats_mag.runs.run import Run
 from experiments.colour_baseline import FOLDER
 from experiments.colour_baseline.model import BINS, histograms, predict
 
 
-def run_fold(config: RunConfig, fold: int) -> dict[str, Any]:
+def run_fold(run: Run, results: RunLayout, fold: int) -> dict[str, Any]:
     """Learns from a fold's training and validation slides, and measures the predictions of its test slides."""
-    splits, classes = stored_splits(config), read_run(config)["classes"]
+    splits, classes, config = run.splits, run.classes, run.config
     records = {r["slide_id"]: r for r in find_records(config.records)}
     known = splits[splits["slide_id"].isin(records)].set_index("slide_id", drop=False)
-    test = test_slides(known, fold)
+    test = run.test_slides(fold)
+    test = test[test["slide_id"].isin(records)]
     without = [slide for slide in part_of(splits, fold, "test") if slide not in records]
     train = known.loc[[slide for part in ("train", "validation") for slide in part_of(known, fold, part)]]
     of_train, of_test = (
@@ -49,16 +50,16 @@ def run_fold(config: RunConfig, fold: int) -> dict[str, Any]:
         "without_record": without,
         "unreadable": {},
     }
-    folder = fold_folder(config, fold, config.run / FOLDER)
-    return measure_predictions(config, folder, test, probabilities[None], about)
+    return measure_predictions(config.evaluate, results.fold(fold), test, probabilities[None], about)
 
 
 def main(config: Annotated[Path, typer.Argument(help="The run's configuration.")]) -> None:
     """Measures the baseline on all folds of a run."""
-    run = read_config(config)
+    run = Run.open_divided(read_config(config))
+    results = RunLayout(run.layout.folder / FOLDER)
     with warnings_shown_once():
-        for fold in fold_numbers(stored_splits(run)):
-            show_fold(run_fold(run, fold))
-        found = across_folds(run, run.run / FOLDER)
+        for fold in run.folds:
+            show_fold(run_fold(run, results, fold))
+        found = across_folds(run, results)
     if len(found["folds"]) > 1:
         show_folds(found)

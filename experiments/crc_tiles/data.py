@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 import ats_mag
+from ats_mag.geometry.lattice import Lattice
 from ats_mag.records.record import find_records
 from experiments.crc_tiles.settings import CLASSES, Settings
 
@@ -60,11 +61,11 @@ def place_mass(cohort: Cohort, split: str, attention: Iterable[np.ndarray]) -> n
         split: of the slides.
         attention: `(H, W, M)` of the first B slides of the split.
     """
-    cell = cohort.settings.overview_mpp * cohort.settings.stride
+    settings = cohort.settings
+    lattice = Lattice(settings.overview_mpp, settings.stride, settings.magnifications, settings.patch_size)
     masses = []
     for record, here in zip(cohort.records[split], attention, strict=False):
-        mpp = record["geometry"][4] * 1e-7
-        row, column = ((np.arange(side) + 0.5) * cell / mpp for side in here.shape[:2])
+        column, row = lattice.centres(record["geometry"], here.shape[:2])
         inside = np.zeros(here.shape[:2], dtype=bool)
         for place in cohort.places[record["slide_id"]]["places"]:
             rows = (row >= place["y"]) & (row < place["y"] + place["side"])

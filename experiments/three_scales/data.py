@@ -12,7 +12,7 @@ import tensorflow as tf
 
 import ats_mag
 from ats_mag.config.schema import AugmentConfig
-from ats_mag.geometry.lattice import MPP_UNIT, Lattice
+from ats_mag.geometry.lattice import Lattice
 from ats_mag.records.record import find_records
 from data_prep.three_scale_slides.layout import CLASSES, KINDS, MAGNIFICATIONS
 
@@ -58,8 +58,7 @@ class Cohort:
 
     def inside(self, record: dict[str, Any], kind: str, lattice: Lattice, shape: tuple[int, int]) -> np.ndarray:
         """Which cells `(H, W)` have their centre in a place of that kind."""
-        step = lattice.cell_um / (record["geometry"][4] * MPP_UNIT)
-        row, column = ((np.arange(side) + 0.5) * step for side in shape)
+        column, row = lattice.centres(record["geometry"], shape)
         found = np.zeros(shape, dtype=bool)
         for place in self.places[record["slide_id"]]["places"]:
             if place["kind"] == kind:

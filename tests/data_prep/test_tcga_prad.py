@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from ats_mag.cohort.manifest import read_manifest
-from ats_mag.config.schema import read_config
+from ats_mag.config.reading import read_config
 from data_prep.tcga_prad.cohort import parse_classes
 from data_prep.tcga_prad.grades import grade_group, read_grades
 

@@ -7,7 +7,8 @@ import pytest
 
 from ats_mag.model.adaptive.options import AdaptiveOptions
 from ats_mag.model.adaptive.predict import predict_adaptively
-from ats_mag.records.record import dataset, find_records
+from ats_mag.records.dataset import dataset
+from ats_mag.records.record import find_records
 from experiments.adaptive import experiment
 from experiments.adaptive.fixed_n import smallest
 from experiments.adaptive.simulation import simulator, stop

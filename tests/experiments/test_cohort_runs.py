@@ -7,7 +7,7 @@ import sys
 import pandas as pd
 import pytest
 
-from ats_mag.config.schema import read_config
+from ats_mag.config.reading import read_config
 from experiments.cohort_runs import measures, results, runs
 from experiments.cohort_runs.configuration import path_of
 from experiments.cohort_runs.table import NO_CHOICE, table

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from ats_mag.sampling.draws import Samples
-from ats_mag.slides.reader import encode_paths
+from ats_mag.slides.paths import encode_paths
 from ats_mag.tensors import Probabilities
 from experiments.benchmarks import memory
 from experiments.benchmarks.scaling.steps import FINE, OVERVIEW, PATCHES, Steps, loss_of

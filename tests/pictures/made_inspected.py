@@ -25,10 +25,13 @@ def make_model(classes=("a", "b", "c"), magnifications=(0.5, 1.0, 2.0), n_patche
     )
 
 
-def invent_look(width, height, magnifications=(0.5, 2.0), n=16, classes=("normal", "tumour"), patch=224, name="s.svs"):
-    """A look at a slide that never was, of any size in overview pixels of 8 um, at 0.25 um/px."""
-    from ats_mag.geometry.lattice import MPP_UNIT, Lattice
-    from ats_mag.pictures.look import SlideLook
+def invent_inspected(
+    width, height, magnifications=(0.5, 2.0), n=16, classes=("normal", "tumour"), patch=224, name="s.svs"
+):
+    """What a model saw on a slide that never was, of any size in overview pixels of 8 um, at 0.25 um/px."""
+    from ats_mag.geometry.bounds import MPP_UNIT
+    from ats_mag.geometry.lattice import Lattice
+    from ats_mag.pictures.inspected_slide import InspectedSlide
 
     rng = np.random.default_rng(width * 7 + height)
     lattice = Lattice(8.0, 8, tuple(magnifications), patch)
@@ -53,7 +56,7 @@ def invent_look(width, height, magnifications=(0.5, 2.0), n=16, classes=("normal
     location, downsample = (np.asarray(a)[0] for a in lattice.place(index[None], geometry[None]))
     drawn = attention.ravel()[order]
     probabilities = np.sort(rng.dirichlet(np.ones(len(classes))))[::-1]
-    return SlideLook(
+    return InspectedSlide(
         slide=f"/slides/{name}",
         classes=list(classes),
         lattice=lattice,

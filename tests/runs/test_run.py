@@ -11,10 +11,14 @@ from made_cohort import write_slide
 from ats_mag.cohort import fingerprints
 from ats_mag.cohort.fingerprints import fingerprint
 from ats_mag.cohort.manifest import load_manifest
-from ats_mag.cohort.splits import load_splits
-from ats_mag.config.schema import RunConfig, read_config
+from ats_mag.config.reading import read_config
+from ats_mag.config.schema import RunConfig
 from ats_mag.preparation.state import State, write_state
-from ats_mag.runs.run_folder import RunError, differences, is_trained, read_run, start_run
+from ats_mag.runs.comparability import compare
+from ats_mag.runs.layout import RunLayout
+from ats_mag.runs.run import Run
+from ats_mag.runs.run_file import RunError
+from ats_mag.system.whole_file import digest
 
 YAML = """
 data: {labels: {G1: low, G2: low, G3: high}}
@@ -38,17 +42,25 @@ def study(tmp_path):
 
 def start(study, text=YAML):
     (study / "c.yaml").write_text(text)
+    return Run.open(read_config(study / "c.yaml")).config
+
+
+def about(config):
+    """What the run keeps about itself."""
+    return Run.stored(config).about
+
+
+def problems(study):
+    """What is not as the run was begun with; the division aside."""
     config = read_config(study / "c.yaml")
-    manifest = load_manifest(config)
-    start_run(config, manifest, load_splits(config, manifest))
-    return config
+    return compare(config, load_manifest(config), digest(study / "run" / "splits.csv")).problems
 
 
 def begin_training(study):
     (study / "run" / "fold-0").mkdir()
-    assert not is_trained(read_config(study / "c.yaml"))
+    assert not RunLayout(study / "run").is_trained
     (study / "run" / "fold-0" / "history.csv").write_text("epoch\n")
-    assert is_trained(read_config(study / "c.yaml"))
+    assert RunLayout(study / "run").is_trained
 
 
 def edit_manifest(study, edit):
@@ -59,7 +71,7 @@ def edit_manifest(study, edit):
 def test_what_is_stored(study, monkeypatch):
     monkeypatch.chdir(study)
     config = start(study)
-    run = read_run(config)
+    run = about(config)
     assert run["classes"] == ["low", "high"]
     assert run["label_mapping"] == {"G1": "low", "G2": "low", "G3": "high"}
     assert run["left_out"] == {"?": 5}
@@ -107,8 +119,7 @@ def test_changes_that_matter_are_refused_once_trained(study, old, new, message):
     text = YAML.replace(old, new)
     if "label of" in message:  # the division is checked first, and names its labels itself
         (study / "c.yaml").write_text(text)
-        config = read_config(study / "c.yaml")
-        assert message in differences(config, load_manifest(config))[0]
+        assert message in problems(study)[0]
         return
     with pytest.raises(RunError, match=message + r"[^$]*use another `run` folder"):
         start(study, text)
@@ -123,8 +134,8 @@ def test_changes_that_do_not_matter_are_taken_over(study):
     )
     text += "prepare: {workers: 3, scheduler: 'tcp://a:1', records: elsewhere, minutes_per_slide: 9}\nevaluate: {draws: 4}\n"
     config = start(study, text)
-    assert read_run(config)["config"]["evaluate"]["draws"] == 4
-    assert len(read_run(config)["starts"]) == 2
+    assert about(config)["config"]["evaluate"]["draws"] == 4
+    assert len(about(config)["starts"]) == 2
 
 
 def test_everything_may_change_before_training_but_the_division(study):
@@ -134,15 +145,15 @@ def test_everything_may_change_before_training_but_the_division(study):
         start(study, YAML + "splits: {seed: 5}\n")
     (study / "run" / "splits.csv").unlink()
     config = start(study, YAML + "splits: {seed: 5}\n")
-    assert read_run(config)["seeds"]["splits"] == 5
-    assert read_run(config)["config"]["train"]["epochs"] == 3
+    assert about(config)["seeds"]["splits"] == 5
+    assert about(config)["config"]["train"]["epochs"] == 3
 
 
 @pytest.mark.parametrize("killed_at", ["manifest.csv", "config.yaml", "run.json", "splits.csv"])
 def test_a_start_that_is_killed_leaves_no_division_of_other_settings(study, monkeypatch, killed_at):
-    from ats_mag.runs import run_folder
+    from ats_mag.runs import run, run_file
 
-    write = run_folder.write_whole
+    write = run.write_whole
 
     def killed(file, content):
         if file.name == killed_at:
@@ -150,14 +161,15 @@ def test_a_start_that_is_killed_leaves_no_division_of_other_settings(study, monk
         write(file, content)
 
     with monkeypatch.context() as patch:
-        patch.setattr(run_folder, "write_whole", killed)
+        patch.setattr(run, "write_whole", killed)
+        patch.setattr(run_file, "write_whole", killed)
         with pytest.raises(KeyboardInterrupt):
             start(study)
     config = start(study, YAML + "splits: {test: 0.5, validation: 0}\n")
     splits = pd.read_csv(study / "run" / "splits.csv")
     assert (splits["fold_0"] == "test").sum() == 8
-    assert read_run(config)["splits_made_with"]["test"] == 0.5
-    assert read_run(config)["splits_sha256"] == hashlib.sha256((study / "run" / "splits.csv").read_bytes()).hexdigest()
+    assert about(config)["splits_made_with"]["test"] == 0.5
+    assert about(config)["splits_sha256"] == hashlib.sha256((study / "run" / "splits.csv").read_bytes()).hexdigest()
 
 
 def test_a_division_that_was_removed_comes_back(study):
@@ -213,7 +225,7 @@ def test_a_slide_that_was_never_read_may_become_whole(study, told_by):
     else:
         (study / "run" / "fold-0" / "bad_slides.csv").write_text("slide_id,path,error\ns0,s0.svs,why\n")
     write_slide(slide, 0)
-    assert read_run(start(study))["slides"]["s0"]["size"] == slide.stat().st_size
+    assert about(start(study))["slides"]["s0"]["size"] == slide.stat().st_size
 
 
 def test_a_slide_that_was_prepared_before_it_failed_is_not_replaced(study):
@@ -229,7 +241,7 @@ def test_a_slide_that_was_prepared_before_it_failed_is_not_replaced(study):
 def test_files_that_never_answer_are_not_waited_for(study, monkeypatch):
     """A pipe is no slide, and a file system that hangs keeps its slides to itself."""
     config = start(study)
-    before = read_run(config)["slides"]
+    before = about(config)["slides"]
     (study / "slides" / "s1.svs").unlink()
     os.mkfifo(study / "slides" / "s1.svs")
     assert "no ordinary file" in fingerprint(str(study / "slides" / "s1.svs"))["error"]
@@ -243,7 +255,7 @@ def test_files_that_never_answer_are_not_waited_for(study, monkeypatch):
     monkeypatch.setattr(fingerprints, "fingerprint", hang)
     monkeypatch.setattr(fingerprints, "_PATIENCE", 0.5)
     start(study)
-    assert read_run(config)["slides"] == before
+    assert about(config)["slides"] == before
     found = fingerprints.fingerprints(load_manifest(config), config.data.slides, {})
     assert found["s0"] == {"error": "no answer within 0.5 s"}
     assert found["s2"] == before["s2"]
@@ -257,18 +269,17 @@ def test_manifests_that_changed_are_named(study):
     with pytest.raises(RunError, match=r"the mpp of 1 slide\(s\) has changed: s4"):
         start(study)
     edit_manifest(study, lambda t: t[t["slide_id"] != "s0"])
-    config = read_config(study / "c.yaml")
-    assert "1 slide(s) are no more in the manifest: s0" in differences(config, load_manifest(config))
+    assert "1 slide(s) are no more in the manifest: s0" in problems(study)
 
 
 def test_a_run_that_is_not_there_or_damaged(study):
     config = read_config(study / "c.yaml")
     with pytest.raises(RunError, match="ats-mag prepare"):
-        read_run(config)
+        about(config)
     config = start(study)
     (study / "run" / "run.json").write_text("{")
     with pytest.raises(RunError, match="damaged"):
-        read_run(config)
+        about(config)
     with pytest.raises(RunError, match="damaged"):
         start(study)
 
@@ -283,3 +294,27 @@ def test_a_run_of_an_earlier_release_goes_on(study):
     run["config"]["train"]["gone"] = 1
     file.write_text(json.dumps(run))
     assert start(study) == config
+
+
+def test_a_stored_run_needs_neither_its_slides_nor_its_manifest(study):
+    config = start(study)
+    opened = Run.open(config)
+    (study / "manifest.csv").unlink()
+    (study / "slides").rename(study / "gone")
+    run = Run.stored(config)
+    assert (run.classes, run.folds, run.fingerprints) == (opened.classes, opened.folds, opened.fingerprints)
+    pd.testing.assert_frame_equal(run.manifest, opened.manifest[list(run.manifest)], check_dtype=False)
+    pd.testing.assert_frame_equal(run.test_slides(0), opened.test_slides(0), check_dtype=False)
+    run.layout.splits.unlink()
+    assert Run.stored(config).folds == []
+
+
+def test_a_run_that_was_not_divided_cannot_be_evaluated(study):
+    config = read_config(study / "c.yaml")
+    with pytest.raises(
+        FileNotFoundError, match=r"splits\.csv' does not exist, nothing was trained: run `ats-mag train`"
+    ):
+        Run.open_divided(config)
+    assert not (study / "run").exists()
+    start(study)
+    assert Run.open_divided(config).folds == [0]

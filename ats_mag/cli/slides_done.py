@@ -26,7 +26,7 @@ class Done(Protocol):
 _Done = TypeVar("_Done", bound=Done)
 
 
-def watched(slides: Iterable[_Done], total: int, doing: str, done: str) -> Iterator[_Done]:
+def show_progress(slides: Iterable[_Done], total: int, doing: str, done: str) -> Iterator[_Done]:
     """The same slides, with a bar and the time left on standard error; where there is no terminal, a line per tenth.
 
     Args:

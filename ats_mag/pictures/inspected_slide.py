@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ats_mag.geometry.lattice import MPP_UNIT, Lattice
+from ats_mag.geometry.bounds import slide_mpp
+from ats_mag.geometry.lattice import Lattice
 
 if TYPE_CHECKING:
     from ats_mag.model.classifier import SlideClassifier
 
 
 @dataclass(frozen=True)
-class SlideLook:
+class InspectedSlide:
     """One slide, what a model looked at on it, and what came of it.
 
     Attributes:
         slide: the file.
         classes: names of the C classes.
         lattice: of the model.
-        geometry: `(5,)` integers, see `lattice.GEOMETRY_FIELDS`.
+        geometry: `(5,)` integers, see `bounds.GEOMETRY_FIELDS`.
         overview: `(h, w, 3)` uint8, padded to whole cells.
         mask: `(h, w)` bool, the tissue.
         probabilities: `(C,)`, one per class for `binary`, too.
@@ -53,12 +55,33 @@ class SlideLook:
     @property
     def mpp(self) -> float:
         """um/px of level 0."""
-        return float(self.geometry[4] * MPP_UNIT)
+        return float(slide_mpp(self.geometry))
 
     @property
     def cell_px(self) -> float:
-        """Side of a cell in level-0 pixels; cell (row, column) begins at ``(column, row) * cell_px + geometry[:2]``."""
-        return self.lattice.cell_um / self.mpp
+        """Side of a cell in level-0 pixels; cell (row, column) begins at ``(column, row) * cell_px + origin``."""
+        return self.lattice.cell_px(self.mpp)
+
+    @property
+    def overview_px(self) -> float:
+        """Side of an overview pixel in level-0 pixels."""
+        return self.lattice.overview_px(self.mpp)
+
+    @property
+    def origin(self) -> np.ndarray:
+        """`(2,)` (x, y) of the top-left corner of the slide's bounds, level-0 pixels; overview and lattice begin there."""
+        return self.geometry[:2]
+
+    @property
+    def shown_size(self) -> tuple[float, float]:
+        """Width and height of the slide's bounds in overview pixels, without the overview's padding."""
+        width, height = self.geometry[2:4] / self.overview_px
+        return float(width), float(height)
+
+    def on_overview(self, point: Sequence[float] | np.ndarray) -> tuple[float, float]:
+        """A place (x, y) in level-0 pixels, in pixels of the overview."""
+        x, y = (np.asarray(point) - self.origin) / self.overview_px
+        return float(x), float(y)
 
     @property
     def side_px(self) -> np.ndarray:
@@ -66,13 +89,13 @@ class SlideLook:
         return self.lattice.patch_size * self.downsample
 
 
-def look_at(
+def inspect_slide(
     model: SlideClassifier,
     slide: str | os.PathLike[str],
     slide_mpp: float | None = None,
     method: str | None = None,
     n_patches: int | None = None,
-) -> SlideLook:
+) -> InspectedSlide:
     """Lets a model look at one slide.
 
     Args:
@@ -84,7 +107,7 @@ def look_at(
     Raises:
         FileNotFoundError, SlideError, ValueError: the slide cannot be read, has no known resolution or no tissue.
     """
-    from ats_mag.evaluation.predict_records import class_probabilities
+    from ats_mag.model.heads import class_probabilities
     from ats_mag.prediction.predictor import slide_inputs
     from ats_mag.slides.errors import plain_errors
 
@@ -97,7 +120,7 @@ def look_at(
     height, width = rows * model.lattice.stride, columns * model.lattice.stride
     there = (seen.index[0, :, :2] < (rows, columns)).all(axis=1)  # a small slide's surplus draws may lie in the padding
     same = ("index", "location", "downsample", "weight", "patches", "contribution")
-    return SlideLook(
+    return InspectedSlide(
         slide=path,
         classes=list(model.classes),  # Keras makes another kind of list of it, which does not travel
         lattice=model.lattice,
@@ -112,7 +135,6 @@ def look_at(
 
 def _lattice_of(geometry: np.ndarray, attention: np.ndarray, lattice: Lattice) -> tuple[int, int]:
     """Rows and columns of the cells that a slide itself has, without what pads its overview."""
-    sides = geometry[3:1:-1] * MPP_UNIT * geometry[4]
     last = np.argwhere(attention.any(axis=2)).max(axis=0) + 1
-    rows, columns = np.minimum(np.maximum(np.ceil(sides / lattice.cell_um), last), attention.shape[:2]).astype(int)
+    rows, columns = np.minimum(np.maximum(lattice.shape(geometry), last), attention.shape[:2])
     return int(rows), int(columns)

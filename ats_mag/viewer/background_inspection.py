@@ -1,4 +1,4 @@
-"""Letting a model look at slides in the background, once per slide."""
+"""Having slides inspected by a model in the background, each once."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ats_mag.pictures.look import SlideLook
+    from ats_mag.pictures.inspected_slide import InspectedSlide
     from ats_mag.prediction import CohortSlide
     from ats_mag.viewer.overlay import Overlay
 
-Look = Callable[[str, float | None], "SlideLook"]
+Inspect = Callable[[str, float | None], "InspectedSlide"]  # (path, um/px) -> what a model saw
 
 
-class Looks:
+class BackgroundInspection:
     """What the model says of each slide, as soon as it is asked for and ready.
 
-    One thread does all the looking, so that the machine is not overrun; it loads the model when the first slide is asked
+    One thread does all the work, so that the machine is not overrun; it loads the model when the first slide is asked
     for, because that takes longer than opening a slide.
 
     Args:
         slides: the slides.
-        open_model: gives the function that looks at a slide.
+        open_model: loads the model, and gives the function that inspects a slide with it.
     """
 
-    def __init__(self, slides: Sequence[CohortSlide], open_model: Callable[[], Look]) -> None:
+    def __init__(self, slides: Sequence[CohortSlide], open_model: Callable[[], Inspect]) -> None:
         self._slides = slides
         self._open_model = open_model
         self._asked: queue.SimpleQueue[int] = queue.SimpleQueue()
@@ -48,7 +48,7 @@ class Looks:
                 self._states[slide] = "waiting"
                 self._asked.put(slide)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="looks", daemon=True)
+                self._thread = threading.Thread(target=self._work, name="inspection", daemon=True)
                 self._thread.start()
             state = self._states[slide]
         if state == "failed":
@@ -66,28 +66,28 @@ class Looks:
         return self._overlays[slide]
 
     def _work(self) -> None:
-        look: Look | None = None
+        inspect: Inspect | None = None
         while True:
             slide = self._asked.get()
             try:
-                if look is None:
+                if inspect is None:
                     self._states[slide] = "loading"
-                    look = self._open_model()
+                    inspect = self._open_model()
                 self._states[slide] = "looking"
-                self._look(look, slide)
+                self._inspect(inspect, slide)
                 self._states[slide] = "done"
             except Exception as error:  # whatever it is, the page says it and the next slide has its turn
                 self._errors[slide] = str(error) or type(error).__name__
                 self._states[slide] = "failed"
 
-    def _look(self, look: Look, slide: int) -> None:
+    def _inspect(self, inspect: Inspect, slide: int) -> None:
         from ats_mag.viewer.overlay import Overlay
 
         viewed = self._slides[slide]
-        self._overlays[slide] = Overlay(look(viewed.path, viewed.mpp))
+        self._overlays[slide] = Overlay(inspect(viewed.path, viewed.mpp))
 
 
-def model_opener(model: Path) -> Callable[[], Look]:
+def model_opener(model: Path) -> Callable[[], Inspect]:
     """Loads the model when it is called.
 
     Args:
@@ -108,14 +108,14 @@ def model_opener(model: Path) -> Callable[[], Look]:
     if not zipfile.is_zipfile(model):
         raise ValueError(f"{str(model)!r} is no .keras file")
 
-    def open_model() -> Look:
+    def open_model() -> Inspect:
         from ats_mag.model.classifier import SlideClassifier
         from ats_mag.model.saving import load_model
-        from ats_mag.pictures.look import look_at
+        from ats_mag.pictures.inspected_slide import inspect_slide
 
         loaded = load_model(model, compile=False)
         if not isinstance(loaded, SlideClassifier):
             raise ValueError(f"{str(model)!r} holds a {type(loaded).__name__}, not a SlideClassifier")
-        return lambda path, mpp: look_at(loaded, path, mpp)
+        return lambda path, mpp: inspect_slide(loaded, path, mpp)
 
     return open_model
