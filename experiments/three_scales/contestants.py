@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from data_prep.three_scale_slides.layout import MAGNIFICATIONS
 from experiments.common.result_files import RESULTS
-from experiments.three_scales.data import MAGNIFICATIONS, Cohort
+from experiments.three_scales.data import Cohort
 from experiments.three_scales.results import EVERY, FEATURES
 from experiments.three_scales.settings import GRADIENT, Settings
 

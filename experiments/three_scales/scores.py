@@ -12,7 +12,8 @@ import numpy as np
 
 from ats_mag.evaluation.measures import measures
 from ats_mag.evaluation.scored import Scored
-from experiments.three_scales.data import CLASSES, Cohort
+from data_prep.three_scale_slides.layout import CLASSES
+from experiments.three_scales.data import Cohort
 
 TEST_BATCH = 20
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
-from experiments.three_scales.data import MAGNIFICATIONS
+from data_prep.three_scale_slides.layout import MAGNIFICATIONS
 
 GRADIENT = "gradient of 0.2"
 
