@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from ats_mag.config.schema import read_config
+from ats_mag.config.reading import read_config
 from ats_mag.evaluation.evaluate import measure_predictions
 from ats_mag.evaluation.folds import across_folds
 from ats_mag.runs.run import Run

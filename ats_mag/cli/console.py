@@ -52,7 +52,7 @@ def _message(error: BaseException) -> str:
     from pydantic import ValidationError
 
     if isinstance(error, ValidationError):
-        from ats_mag.config.schema import problem
+        from ats_mag.config.reading import problem
 
         return "; ".join(problem(e) for e in error.errors())
     return str(error)

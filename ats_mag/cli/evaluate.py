@@ -25,7 +25,7 @@ def evaluate(
     Writes slides.csv, patients.csv, metrics.json and figures into each fold's folder, and evaluation.json over all folds
     into the run's. Intervals are those of the configuration: bootstrap over patients, and a t interval over folds.
     """
-    from ats_mag.config.schema import read_config
+    from ats_mag.config.reading import read_config
     from ats_mag.evaluation.evaluate import evaluate_fold
     from ats_mag.evaluation.folds import across_folds, unmeasured_folds
     from ats_mag.runs.run import Run

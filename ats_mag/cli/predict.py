@@ -51,13 +51,13 @@ def predict(
     Run it again with the same --out after any interruption, or with more slides: rows that stand are kept. Slides that
     fail are named in a table beside it, tried again next time, and make the exit status 1.
     """
-    from ats_mag.geometry.units import parse_mpp
+    from ats_mag.geometry.units import parse_slide_mpp
     from ats_mag.model.adaptive.options import AdaptiveOptions
     from ats_mag.prediction import find_slides, predict_cohort
 
     # No slide is read twice: decoded tiles of many slides would only fill the memory.
     os.environ.setdefault("ATS_MAG_CACHE_BYTES", str(_CACHE_BYTES))
-    found = find_slides(slides, slide_root, None if mpp is None else parse_mpp(mpp))
+    found = find_slides(slides, slide_root, None if mpp is None else parse_slide_mpp(mpp))
     options = AdaptiveOptions(confidence, min_patches, max_patches, seed=seed)
     if not adaptive and options != AdaptiveOptions(seed=0):
         raise typer.BadParameter("--confidence, --min-patches, --max-patches and --seed go with --adaptive")

@@ -29,7 +29,7 @@ def prepare(
 
     Run it again after any interruption or change: what is done and up to date is kept.
     """
-    from ats_mag.config.schema import read_config
+    from ats_mag.config.reading import read_config
     from ats_mag.preparation import prepare as prepare_slides
     from ats_mag.preparation import unlisted_records
     from ats_mag.runs.run import Run

@@ -18,7 +18,7 @@ def train(
     ] = None,
 ) -> None:
     """Trains the model of each fold on prepared records; goes on where it was interrupted."""
-    from ats_mag.config.schema import read_config
+    from ats_mag.config.reading import read_config
 
     settings = read_config(config)
     import keras

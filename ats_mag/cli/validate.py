@@ -28,7 +28,7 @@ def validate(
 
     from rich.progress import Progress
 
-    from ats_mag.config.schema import read_config
+    from ats_mag.config.reading import read_config
     from ats_mag.runs.layout import RunLayout
     from ats_mag.runs.validate import validate as check
     from ats_mag.system.whole_file import write_whole

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 
 from ats_mag.model.heads import class_probabilities
-from ats_mag.sampling.draws import STOCHASTIC_METHODS
+from ats_mag.sampling.weights import STOCHASTIC_METHODS
 from ats_mag.slides.copies.local_copies import LocalCopies
 from ats_mag.slides.errors import SlideError
 
@@ -95,7 +95,7 @@ def _predict_each(
     skip: bool,
 ) -> Iterator[Predicted]:
     """Each record with its probabilities `(D, C)`, or with why it could not be read."""
-    from ats_mag.records.record import dataset
+    from ats_mag.records.dataset import dataset
     from ats_mag.slides.errors import plain_errors
 
     start = 0
@@ -116,8 +116,7 @@ def _predict_each(
 
 def _predict_one(model: SlideClassifier, record: dict[str, Any], inputs: dict[str, Any], draw: int) -> np.ndarray:
     if model.test_method in STOCHASTIC_METHODS:
-        rows, columns = (side // model.lattice.stride for side in inputs["mask"].shape[1:])
-        cells = rows * columns * len(model.magnifications)
+        cells = model.lattice.cell_count(model.lattice.shape_of_overview(inputs["mask"].shape[1:]))
         count = model.test_n_patches if model.test_method == "replacement" else cells
         rng = np.random.default_rng([_SEED, draw, *record["slide_id"].encode()])
         inputs = {**inputs, "noise": rng.random((1, count), dtype="float32")}

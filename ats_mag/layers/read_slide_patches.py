@@ -64,7 +64,7 @@ class ReadSlidePatches(keras.layers.Layer):
             lattice: whose cells they are.
             path: `(B, L)`, as in a call.
             index: `(B, N, 3)` (row, column, magnification).
-            geometry: `(B, 5)`, see `lattice.GEOMETRY_FIELDS`.
+            geometry: `(B, 5)`, see `bounds.GEOMETRY_FIELDS`.
 
         Returns:
             As a call.

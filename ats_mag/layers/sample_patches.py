@@ -10,8 +10,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from ats_mag.sampling.draws import METHODS, STOCHASTIC_METHODS, sample
+from ats_mag.sampling.draws import sample
 from ats_mag.sampling.regularizers import PACKAGE
+from ats_mag.sampling.weights import METHODS, STOCHASTIC_METHODS
 
 
 @keras.saving.register_keras_serializable(PACKAGE)

@@ -25,9 +25,10 @@ from ats_mag.model.keras_loops import SlideModel, Traced
 from ats_mag.model.networks import attention_network, feature_network
 from ats_mag.model.trace import Trace
 from ats_mag.records.augmentation import original_cells, recolour, turn_patches
-from ats_mag.sampling.draws import METHODS, STOCHASTIC_METHODS, Samples, sample
+from ats_mag.sampling.draws import Samples, sample
 from ats_mag.sampling.regularizers import PACKAGE, MagnificationEntropy, PlaceEntropy
 from ats_mag.sampling.seeds import ReplicaSeedGenerator
+from ats_mag.sampling.weights import METHODS, STOCHASTIC_METHODS
 
 INPUT_FIELDS = ("overview", "mask", "path", "geometry")
 
@@ -74,7 +75,7 @@ class SlideClassifier(SlideModel):
     Call arguments:
         inputs: a dict of `overview` `(B, h, w, 3)` uint8, `mask` `(B, h, w)` tissue as
             bool or 0/1, `path` `(B, L)` int32 (see
-            `slides.paths.encode_paths`), `geometry` `(B, 5)` integers (see `lattice.GEOMETRY_FIELDS`), and optionally
+            `slides.paths.encode_paths`), `geometry` `(B, 5)` integers (see `bounds.GEOMETRY_FIELDS`), and optionally
             `noise`, see the next argument, and `turn` `(B, 3)` and `colour` `(B, 5)` of augmented slides: how the overview
             was turned already, and how overview and patches are to be coloured (see `augmentation`).
         noise: uniform numbers that replace the draw, see `sample`.

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 import ats_mag
-from ats_mag.geometry.units import parse_mpp
+from ats_mag.geometry.units import parse_mpp, parse_slide_mpp
 from ats_mag.preparation.folder import held_alone
 from ats_mag.preparation.index import write_index
 from ats_mag.preparation.job import SHEETS, Job, Outcome
@@ -108,7 +108,7 @@ def prepare(
         "slide_root": os.path.abspath(slide_root),
         "out": os.path.abspath(out),
         "overview_mpp": parse_mpp(overview_mpp),
-        "default_mpp": None if default_mpp is None else parse_mpp(default_mpp),
+        "default_mpp": None if default_mpp is None else parse_slide_mpp(default_mpp),
         "empty_mask": empty_mask,
         "stride": stride if sheets else None,
         "version": ats_mag.__version__,
@@ -171,7 +171,7 @@ def _locally(
 
 
 def _load_reader() -> None:
-    from ats_mag.slides.reader import load_op
+    from ats_mag.slides.library import load_op
 
     load_op()
 

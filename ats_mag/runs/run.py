@@ -16,7 +16,7 @@ import yaml
 from ats_mag.cohort.fingerprints import Fingerprint
 from ats_mag.cohort.manifest import COLUMNS, load_manifest
 from ats_mag.cohort.splits import fold_names, load_splits, part_of, read_splits, splits_content
-from ats_mag.config.schema import resolve_paths
+from ats_mag.config.reading import resolve_paths
 from ats_mag.runs.comparability import classes_of, compare, refusal, some
 from ats_mag.runs.layout import RunLayout
 from ats_mag.runs.run_file import RunError, RunFile, Start, read_run_file, versions, write_run_file

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from ats_mag.cohort.fingerprints import fingerprint, is_damaged
-from ats_mag.geometry.units import MPP_UNIT
+from ats_mag.geometry.bounds import MPP_UNIT, slide_mpp
 from ats_mag.preparation.state import State, read_state
 from ats_mag.records.record import RecordError, find_records
 from ats_mag.slides.slide_files import slide_files
@@ -71,7 +71,7 @@ def _what_differs(config: RunConfig, row: pd.Series, record: dict[str, Any], ski
 
 def _same_mpp(record: dict[str, Any], stated: float | None) -> bool:
     """To the step in which a record's geometry states it."""
-    return stated is not None and abs(int(record["geometry"][4]) * MPP_UNIT - stated) <= MPP_UNIT
+    return stated is not None and abs(float(slide_mpp(record["geometry"])) - stated) <= MPP_UNIT
 
 
 def _is_other_file(path: str, state: State, skip: bool) -> bool:

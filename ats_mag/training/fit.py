@@ -184,7 +184,7 @@ def check_lattices(records: list[dict[str, Any]], model: SlideClassifier) -> Non
     Raises:
         ValueError: one does not.
     """
-    from ats_mag.geometry.lattice import MPP_UNIT
+    from ats_mag.geometry.bounds import MPP_UNIT
 
     for r in records:
         _, _, width, height, mpp = (int(v) for v in r["geometry"])

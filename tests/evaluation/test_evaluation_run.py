@@ -1,6 +1,5 @@
 """A run from its splits and models to measures and figures, in Python and on the command line."""
 
-import importlib.util
 import json
 import os
 import shutil
@@ -8,7 +7,6 @@ import subprocess
 import sys
 import warnings
 from collections import Counter
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -17,7 +15,8 @@ import pytest
 from typer.testing import CliRunner
 
 from ats_mag.cli import app, console
-from ats_mag.config.schema import RunConfig, read_config
+from ats_mag.config.reading import read_config
+from ats_mag.config.schema import RunConfig
 from ats_mag.evaluation.folds import t_interval
 from ats_mag.evaluation.result_files import read_table
 from ats_mag.evaluation.scored import EvaluationWarning, UndefinedMeasureWarning
@@ -293,7 +292,8 @@ def test_one_slide_is_predicted_as_a_batch_predicts_it(slides):
     from ats_mag.evaluation.evaluate import evaluate
     from ats_mag.model.heads import class_probabilities
     from ats_mag.model.saving import load_model
-    from ats_mag.records.record import dataset, find_records
+    from ats_mag.records.dataset import dataset
+    from ats_mag.records.record import find_records
 
     model = load_model(slides / "model.keras", compile=False)
     records = find_records(slides / "records")
@@ -373,13 +373,12 @@ def test_records_of_another_resolution_are_refused(run, slides):
 
 
 def test_the_colour_baseline_writes_the_same_files(run, tmp_path):
+    from experiments.colour_baseline.folds import main as measure_colour
+
     run("figures: false")
-    path = Path(__file__).parents[2] / "experiments" / "colour_baseline.py"
-    spec = importlib.util.spec_from_file_location("colour_baseline", path)
-    spec.loader.exec_module(baseline := importlib.util.module_from_spec(spec))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UndefinedMeasureWarning)
-        baseline.main(tmp_path / "run.yaml")
+        measure_colour(tmp_path / "run.yaml")
     folder = tmp_path / "run" / "colour-baseline"
     assert {f.name for f in (folder / "fold-0").iterdir()} == {"slides.csv", "patients.csv", "metrics.json"}
     assert {f.name for f in folder.glob("*.*")} == {"slides.csv", "patients.csv", "evaluation.json"}

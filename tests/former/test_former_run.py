@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from former.make import small_networks
 
-from ats_mag.config.schema import read_config
+from ats_mag.config.reading import read_config
 from ats_mag.runs.run import Run
 from ats_mag.training.fit import train_fold
 

@@ -53,7 +53,7 @@ def main():
     networks.attention_network = lambda m, stride: attention(m, stride, (8, 8))
     if len(sys.argv) > 2:
         steps.DEFAULT_PARTS = int(sys.argv[2])
-    from ats_mag.config.schema import read_config
+    from ats_mag.config.reading import read_config
     from ats_mag.runs.run import Run
     from ats_mag.training.fit import train_fold
 

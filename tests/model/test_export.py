@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ats_mag.prediction.predictor import CARD, Predictor, slide_inputs
-from ats_mag.slides.reader import load_op
+from ats_mag.slides.library import load_op
 
 FRESH_PROCESS = """
 import sys, numpy as np, tensorflow as tf

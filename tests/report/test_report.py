@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 import pytest
 from made_results import ATTACK, CLASSES, make_run
 
-from ats_mag.config.schema import read_config
+from ats_mag.config.reading import read_config
 from ats_mag.evaluation.result_files import read_table
 from ats_mag.evaluation.scored import EvaluationWarning
 from ats_mag.report.page import write_report

@@ -11,7 +11,8 @@ from made_cohort import write_slide
 from ats_mag.cohort import fingerprints
 from ats_mag.cohort.fingerprints import fingerprint
 from ats_mag.cohort.manifest import load_manifest
-from ats_mag.config.schema import RunConfig, read_config
+from ats_mag.config.reading import read_config
+from ats_mag.config.schema import RunConfig
 from ats_mag.preparation.state import State, write_state
 from ats_mag.runs.comparability import compare
 from ats_mag.runs.layout import RunLayout

@@ -58,7 +58,7 @@ def test_progress_says_where_a_run_goes_on():
 
 
 def test_two_processes_do_not_train_one_fold(prepared, tmp_path):  # noqa: F811
-    from ats_mag.config.schema import read_config
+    from ats_mag.config.reading import read_config
     from ats_mag.runs.run import Run
     from ats_mag.system.lock import held_lock
     from ats_mag.training.fit import train_fold

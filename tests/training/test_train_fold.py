@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from made_run import prepared, write_config  # noqa: F401
 
-from ats_mag.config.schema import read_config
+from ats_mag.config.reading import read_config
 from ats_mag.runs.run import Run
 from ats_mag.training.fit import train_fold
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import tensorflow as tf
 
-from ats_mag.geometry.lattice import MPP_UNIT
+from ats_mag.geometry.bounds import MPP_UNIT
 from ats_mag.model.adaptive.bounds import bounded
 from ats_mag.model.export.adaptive_endpoint import adaptive_endpoint, assert_tissue, slides_of
 from ats_mag.prediction.predictor import CARD
