@@ -25,6 +25,7 @@ def run_glas(*arguments, status=0):
     return done.stdout
 
 
+@pytest.mark.long
 def test_a_miniature_end_to_end(tmp_path, capsys):
     out = tmp_path / "glas"
     arguments = ("--quick", "--only", "joint", "--only", "colour", "--out", out)

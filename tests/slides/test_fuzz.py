@@ -43,6 +43,7 @@ def test_sound_slides_are_read(target, tmp_path):
         assert not outcome["faults"], (name, outcome)
 
 
+@pytest.mark.long
 def test_damaged_slides_give_images_or_errors(target, tmp_path):
     totals = collections.Counter()
     for number in range(150):
