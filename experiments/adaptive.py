@@ -35,7 +35,7 @@ from scipy.stats import beta
 import ats_mag
 from ats_mag.model.adaptive.betting import bet, no_wealth, terms
 from ats_mag.model.adaptive.bounds import score_range
-from ats_mag.model.adaptive.hypotheses import Contest, contest
+from ats_mag.model.adaptive.hypotheses import hypotheses_of
 from ats_mag.model.adaptive.options import AdaptiveOptions
 from ats_mag.model.adaptive.reading_order import draw_order, estimate
 from ats_mag.model.adaptive.stopping import contrasts
@@ -56,10 +56,10 @@ class Slides:
     """
 
     def __init__(self, model: Any, records: Path, slides: Path, split: str, limit: int | None, cache: Path) -> None:
-        self.contest: Contest = contest(model.head_kind, model.head.units)
+        self.hypotheses = hypotheses_of(model.head_kind, model.head.units)
         kernel, self.bias = model.head.kernel.numpy(), model.head.bias.numpy()
-        self.shift = np.asarray(contrasts(self.contest, self.bias[None]))[0]
-        self.low, self.high = (np.asarray(x) for x in score_range(model, contrasts(self.contest, kernel)))
+        self.shift = np.asarray(contrasts(self.hypotheses, self.bias[None]))[0]
+        self.low, self.high = (np.asarray(x) for x in score_range(model, contrasts(self.hypotheses, kernel)))
         found = find_records(records, split)[:limit]
         if not cache.exists():
             self._read_all(model, found, slides, kernel, cache)
@@ -107,7 +107,7 @@ class Run(NamedTuple):
 
 def simulator(slides: Slides, alpha: float, first: int = 0) -> Callable[[int, np.ndarray], Run]:
     """``simulate(i, noise)``: a run on slide i, bets and estimates by the functions that predict."""
-    rivals = slides.contest
+    rivals = slides.hypotheses
     _, h, j = rivals.direction.shape
 
     @tf.function(reduce_retracing=True)
@@ -159,10 +159,10 @@ class FixedN:
     """
 
     def __init__(self, slides: Slides, alpha: float) -> None:
-        self.single = slides.contest.single
-        _, h, j = slides.contest.direction.shape
+        self.single = slides.hypotheses.single
+        _, h, j = slides.hypotheses.direction.shape
         self.low, self.range = ((part).reshape(h, j) for part in (slides.low, slides.high - slides.low))
-        self.log = float(np.log((j if self.single else slides.contest.groups) / alpha))
+        self.log = float(np.log((j if self.single else slides.hypotheses.groups) / alpha))
         self.shift = slides.shift.reshape(h, j)
         self.decides = {
             "hoeffding": self.hoeffding,
@@ -263,11 +263,11 @@ def measure(slides: Slides, runs: int, confidence: float, blocks: list[int]) -> 
         name: smallest(lambda n, d=d: share(d, n) >= DECIDES, most)
         for name, d in FixedN(slides, 1 - confidence).decides.items()
     }
-    single = slides.contest.single
+    single = slides.hypotheses.single
     once = smallest(lambda n: share(lambda run, _, n: bool(wins(run.gone[n - 1], single)), n) >= DECIDES, most)
     return {
         "slides": len(slides.attention),
-        "classes": slides.contest.direction.shape[0],
+        "classes": slides.hypotheses.direction.shape[0],
         "runs": runs,
         "confidence": confidence,
         "cells": {"mean": float(cells.mean()), "largest": most},

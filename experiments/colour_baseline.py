@@ -27,6 +27,7 @@ from ats_mag.cohort.splits import part_of
 from ats_mag.config.schema import RunConfig, read_config
 from ats_mag.evaluation.evaluate import measure_predictions
 from ats_mag.evaluation.folds import across_folds
+from ats_mag.model.heads import get_head
 from ats_mag.records.record import dataset, encode_label, find_records
 from ats_mag.runs.layout import fold_folder, fold_numbers, stored_splits, test_slides
 from ats_mag.runs.run_folder import read_run
@@ -121,7 +122,7 @@ def run_fold(config: RunConfig, fold: int) -> dict[str, Any]:
         else np.empty((0, 2, 48))
         for part in (train, test)
     )
-    probabilities = predict(of_train, train, classes, config.model.head != "multi_label", of_test)
+    probabilities = predict(of_train, train, classes, get_head(config.model.head).exclusive, of_test)
     about = {
         "fold": fold,
         "classes": classes,

@@ -40,7 +40,7 @@ from three_scales_model import Settings, classifier
 from three_scales_runs import ALL_PATCHES_BATCH
 
 from ats_mag.cli.script import run_script
-from ats_mag.prediction.predictor import slide_inputs
+from ats_mag.prediction.slide_inputs import slide_inputs
 
 SIDES = (7072, 14144, 28288, 56576)  # 0.05 to 3.2 gigapixels, whole at every level of the pyramid
 QUICK_SIDES = (2048, 4096)

@@ -14,11 +14,12 @@ from ats_mag.cohort.manifest import load_manifest
 from ats_mag.config.schema import RunConfig
 from ats_mag.evaluation.intervals import measure_level
 from ats_mag.evaluation.measures import measures
-from ats_mag.evaluation.predict_records import Progress, class_probabilities, predict_records
+from ats_mag.evaluation.predict_records import Progress, predict_records
 from ats_mag.evaluation.result_files import write_json, write_table
 from ats_mag.evaluation.sampling_noise import sampling_noise
 from ats_mag.evaluation.scored import EvaluationWarning, Scored
 from ats_mag.evaluation.tables import patient_table, score_table, slide_table
+from ats_mag.model.heads import get_head
 from ats_mag.runs.layout import fold_folder, model_file, stored_splits, test_slides
 from ats_mag.slides.copies.local_copies import LocalCopies
 from ats_mag.system.whole_file import digest
@@ -26,7 +27,7 @@ from ats_mag.system.whole_file import digest
 if TYPE_CHECKING:
     from ats_mag.model.classifier import SlideClassifier
 
-__all__ = ["class_probabilities", "evaluate", "evaluate_fold", "measure_tables"]
+__all__ = ["evaluate", "evaluate_fold", "measure_tables"]
 
 LEVELS = ("slides", "patients")
 
@@ -52,7 +53,7 @@ def evaluate(
         RecordError: a label that the model does not know.
         SlideError, OSError: a slide that cannot be read.
     """
-    exclusive = model.head_kind != "multi_label"
+    exclusive = model.head_kind.exclusive
     model.on_error = "raise"
     predictions = predict_records(model, records, slide_root, copies=copies)
     slides = pd.DataFrame(records, columns=["slide_id", "patient_id", "label"])
@@ -111,7 +112,7 @@ def evaluate_fold(config: RunConfig, fold: int, progress: Progress | None = None
         "fold": fold,
         "model_sha256": model_sha256,
         "classes": model.classes,
-        "head": model.head_kind,
+        "head": model.head_kind.name,
         "method": model.test_method,
         "without_record": without,
         "unreadable": predictions.unreadable,
@@ -134,7 +135,7 @@ def measure_predictions(
     Returns:
         As `evaluate_fold`.
     """
-    classes, exclusive = about["classes"], about["head"] != "multi_label"
+    classes, exclusive = about["classes"], get_head(about["head"]).exclusive
     options = (classes, exclusive, config.evaluate.draws > 1)
     patients = patient_table(slides, draws, *options)
     tables = {"slides": slide_table(slides, draws, *options), "patients": patients}

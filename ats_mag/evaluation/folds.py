@@ -15,6 +15,7 @@ from ats_mag.config.schema import RunConfig
 from ats_mag.evaluation.evaluate import LEVELS, measure_tables, score_tables
 from ats_mag.evaluation.result_files import read_table, write_json, write_table
 from ats_mag.evaluation.scored import UndefinedMeasureWarning
+from ats_mag.model.heads import get_head
 from ats_mag.runs.layout import fold_folder, fold_numbers, stored_splits
 from ats_mag.system.whole_file import digest
 
@@ -97,7 +98,7 @@ def across_folds(config: RunConfig, folder: Path | None = None) -> dict[str, Any
         "resamples": config.evaluate.resamples,
     }
     tables = {level: _pool(config, folder, folds, level) for level in LEVELS}
-    scored = score_tables(tables, "all folds", first["classes"], first["head"] != "multi_label")
+    scored = score_tables(tables, "all folds", first["classes"], get_head(first["head"]).exclusive)
     with warnings.catch_warnings():
         if len(folds) == 1:  # the fold's own warnings have said it
             warnings.simplefilter("ignore", UndefinedMeasureWarning)

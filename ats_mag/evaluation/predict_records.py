@@ -84,12 +84,6 @@ def predict_records(
     return Predictions(kept, np.stack(found, axis=1) if found else np.zeros(shape), unreadable)
 
 
-def class_probabilities(head: str, outputs: np.ndarray) -> np.ndarray:
-    """A model's outputs as `(B, C)`, one column per class for `binary`, too."""
-    outputs = np.asarray(outputs)
-    return np.concatenate([1 - outputs, outputs], axis=1) if head == "binary" else outputs
-
-
 def _predict_each(
     model: SlideClassifier,
     records: list[dict[str, Any]],
@@ -126,4 +120,4 @@ def _predict_one(model: SlideClassifier, record: dict[str, Any], inputs: dict[st
         rng = np.random.default_rng([_SEED, draw, *record["slide_id"].encode()])
         inputs = {**inputs, "noise": rng.random((1, count), dtype="float32")}
     outputs = model.predict_on_batch(inputs)
-    return class_probabilities(model.head_kind, outputs)[0].astype("float64")
+    return model.head_kind.class_probabilities(outputs)[0].astype("float64")

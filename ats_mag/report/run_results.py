@@ -15,6 +15,7 @@ from ats_mag.cohort.splits import FILE as SPLITS_FILE
 from ats_mag.cohort.splits import count_labels, read_splits
 from ats_mag.config.schema import RunConfig
 from ats_mag.evaluation.result_files import read_table
+from ats_mag.model.heads import get_head
 from ats_mag.preparation.job import SHEETS
 from ats_mag.runs.layout import fold_folder
 from ats_mag.runs.run_folder import read_run
@@ -75,7 +76,7 @@ class RunResults:
     @property
     def exclusive(self) -> bool:
         """Whether a slide has exactly one class."""
-        return bool(self.run["config"]["model"]["head"] != "multi_label")
+        return get_head(self.run["config"]["model"]["head"]).exclusive
 
 
 def read_results(config: RunConfig) -> RunResults:
@@ -89,7 +90,7 @@ def read_results(config: RunConfig) -> RunResults:
         ValueError: another file of it is damaged.
     """
     run = read_run(config)
-    exclusive = run["config"]["model"]["head"] != "multi_label"
+    exclusive = get_head(run["config"]["model"]["head"]).exclusive
     splits = config.run / SPLITS_FILE
     folds = [_fold(config, k) for k in range(run["folds"])]
     measured = all(fold.metrics is not None for fold in folds)  # else what is there is of models that are gone

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-import importlib.metadata
 import json
 import os
-import platform
 import warnings
 from pathlib import Path
 from typing import Any
@@ -15,19 +13,19 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from ats_mag import __version__
 from ats_mag.cohort.fingerprints import changed_slides, fingerprints, is_damaged
 from ats_mag.cohort.manifest import COLUMNS, class_list
 from ats_mag.cohort.splits import FILE as SPLITS_FILE
 from ats_mag.cohort.splits import fold_names, splits_content
 from ats_mag.config.changes import changed_keys, value_at
 from ats_mag.config.schema import RunConfig, resolve_paths
+from ats_mag.model.heads import get_head
+from ats_mag.system.versions import versions
 from ats_mag.system.whole_file import digest, write_whole
 
 CONFIG_FILE, RUN_FILE, MANIFEST_FILE = "config.yaml", "run.json", "manifest.csv"
 FOLDS = "fold-*"
 BAD_SLIDES_FILE = "bad_slides.csv"  # of a fold
-_PACKAGES = ("tensorflow", "keras", "numpy", "pandas", "scikit-learn", "openslide-bin", "openslide-python")
 
 
 class RunError(ValueError):
@@ -176,17 +174,6 @@ def _slide_changes(
     return replaced, broken
 
 
-def versions() -> dict[str, str]:
-    """Of ats_mag, Python and what results depend on; packages that are not installed are left out."""
-    found = {"ats_mag": __version__, "python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
-
-
 def _refusal(config: RunConfig, problems: list[str]) -> str:
     listed = "\n".join(f"  {problem}" for problem in problems)
     if not is_trained(config):
@@ -198,7 +185,7 @@ def _refusal(config: RunConfig, problems: list[str]) -> str:
 
 
 def _classes(config: RunConfig, manifest: pd.DataFrame) -> list[str]:
-    return class_list(manifest, config.model.head == "multi_label", config.data.labels)
+    return class_list(manifest, not get_head(config.model.head).exclusive, config.data.labels)
 
 
 def _division(config: RunConfig, splits: pd.DataFrame | None) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -35,7 +36,7 @@ class ScheduleStrength(keras.callbacks.Callback):
         self.step = 0
 
     def on_train_begin(self, logs: Any = None) -> None:
-        found = [getattr(layer, "regularizer", None) for layer in self.model._flatten_layers()]
+        found = [getattr(layer, "regularizer", None) for layer in _layers_of(self.model)]
         self.strengths = [r.strength for r in found if isinstance(r, self.kind)]
         if not self.strengths:
             raise ValueError(f"the model has no {self.kind.__name__} whose strength could be scheduled")
@@ -45,3 +46,11 @@ class ScheduleStrength(keras.callbacks.Callback):
         for strength in self.strengths:
             strength.assign(self.schedule(self.step))
         self.step += 1
+
+
+def _layers_of(model: keras.Model) -> Iterator[keras.layers.Layer]:
+    """The layers of a model, and of the models among them."""
+    for layer in model.layers:
+        yield layer
+        if hasattr(layer, "layers"):
+            yield from _layers_of(layer)

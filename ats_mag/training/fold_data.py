@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from ats_mag.config.schema import RunConfig
+from ats_mag.model.heads import get_head
 
 _PARTS = ("train", "validation")
 
@@ -63,7 +64,7 @@ def _check_classes(config: RunConfig, present: pd.DataFrame, fold: int, labels: 
     from ats_mag.cohort.manifest import label_parts
     from ats_mag.cohort.splits import check_fold
 
-    multi = config.model.head == "multi_label"
+    multi = not get_head(config.model.head).exclusive
     classes = sorted({name for label in labels for name in label_parts(label)}) if multi else labels
     try:
         notes = check_fold(present, fold, multi, classes)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ats_mag.config.changes import is_free
 from ats_mag.config.schema import DEFAULT_COPIES_GB, RunConfig
+from ats_mag.model.heads import get_head
 from ats_mag.runs.run_folder import BAD_SLIDES_FILE
 from ats_mag.slides.copies.local_copies import LocalCopies
 from ats_mag.training.fold_data import fold_records
@@ -116,7 +117,7 @@ def _fit(
 
     settings, out = config.train, fold_folder(config, fold)
     batches = -(-len(parts["train"]) // sizes["train"])
-    multi = config.model.head == "multi_label"
+    multi = not get_head(config.model.head).exclusive
     labels = [r["label"] for r in parts["train"]]
     order = EpochOrder(labels, settings.seed, settings.sampling)
     out.mkdir(parents=True, exist_ok=True)
@@ -189,14 +190,13 @@ def _fit(
 
 def _best(config: RunConfig, model: SlideClassifier, validated: bool) -> Any:
     """The metric to follow, if any; refuses one that will not be logged."""
-    from ats_mag.model.heads import HEADS
     from ats_mag.training.best_epoch import BestEpoch
 
     settings = config.train
     if settings.monitor is None and settings.patience is None:
         return None
     monitor = settings.monitor or ("val_loss" if validated else "cross_entropy")
-    names = [m.name for m in HEADS[config.model.head].metrics()] + [m.name for m in model.metrics]
+    names = [m.name for m in get_head(config.model.head).metrics()] + [m.name for m in model.metrics]
     logged = ["loss", *sorted(set(names) - {"loss", "compile_metrics"})]
     logged += [f"val_{name}" for name in logged] if validated else []
     if monitor not in logged:

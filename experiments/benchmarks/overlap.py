@@ -31,7 +31,7 @@ import tensorflow as tf
 
 from ats_mag.model.classifier import SlideClassifier
 from ats_mag.model.networks import attention_network, feature_network
-from ats_mag.prediction.predictor import slide_inputs
+from ats_mag.prediction.slide_inputs import slide_inputs
 from ats_mag.slides import native
 from ats_mag.slides.writing.pyramid import write_pyramid
 
@@ -44,8 +44,8 @@ READER = ThreadPoolExecutor(1, initializer=lambda: os.sched_setaffinity(0, PROCE
 class ReadsElsewhere(SlideClassifier):
     """The model, its reader on the other processor."""
 
-    def read(self, inputs: Any, index: Any) -> tuple[Any, Any]:
-        return self._trace.in_turn(lambda: self._read(inputs, index))
+    def read(self, inputs: Any, index: Any, turns: Any = None) -> tuple[Any, Any]:
+        return self._read(inputs, index) if turns is None else turns.take(lambda: self._read(inputs, index))
 
     def _read(self, inputs: Any, index: Any) -> tuple[Any, Any]:
         where = self.reader.place_cells(self.lattice, inputs["path"], index, inputs["geometry"])

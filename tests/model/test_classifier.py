@@ -6,7 +6,7 @@ import tensorflow as tf
 import ats_mag
 from ats_mag.model.classifier import SlideClassifier
 from ats_mag.model.networks import application_network, attention_network, feature_network
-from ats_mag.prediction.predictor import slide_inputs
+from ats_mag.prediction.slide_inputs import slide_inputs
 
 
 def tensors(inputs):
@@ -171,9 +171,10 @@ def test_a_network_of_keras_applications_and_weights_from_a_file(batch, tmp_path
     inputs, _ = batch
     network = application_network("MobileNetV2", 32)
     network.save_weights(tmp_path / "f.weights.h5")
+    feature = application_network("MobileNetV2", 32)
+    feature.load_weights(tmp_path / "f.weights.h5")
     model = SlideClassifier(
-        2, patch_size=32, n_patches=2, overview_mpp=16.0, attention=attention_network(2, 4),
-        feature=application_network("MobileNetV2", 32), feature_weights=str(tmp_path / "f.weights.h5"),
+        2, patch_size=32, n_patches=2, overview_mpp=16.0, attention=attention_network(2, 4), feature=feature
     )  # fmt: skip
     for a, b in zip(network.get_weights(), model.feature.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)

@@ -45,7 +45,7 @@ def look(model, slide):
 def bounded(model, slide):
     """The slide as if its file stated bounds, as MRXS files do: the overview is of a part of it."""
     from ats_mag.pictures.look import look_at
-    from ats_mag.prediction.predictor import slide_inputs
+    from ats_mag.prediction.slide_inputs import slide_inputs
 
     whole = look_at(model, slide)
     inputs = slide_inputs([str(slide)], 8.0, model.lattice.stride)
