@@ -46,8 +46,6 @@ from ats_mag.tensors import (
     Weight,
 )
 
-INPUT_FIELDS = ("overview", "mask", "path", "geometry")
-
 Inputs = Mapping[str, Tensor]
 OnUnreadable = Callable[[PathCodes, Index, Geometry, ReadablePatches], ReadablePatches]
 
@@ -145,7 +143,7 @@ class SlideNetwork(MendedModel):
             dense.build((None, self.dimension))
         self.built = True
 
-    def build(self, input_shape: Any = None) -> None:
+    def build(self, input_shape: object = None) -> None:
         """Everything was built with the model."""
 
     @property

@@ -163,7 +163,7 @@ def _whole_batch(model: SlideNetwork) -> bool:
     return statistics or not mean_loss(model) or not all(_per_slide(layer.regularizer) for layer in model.regularizers)
 
 
-def _per_slide(regularizer: Any) -> bool:
+def _per_slide(regularizer: object) -> bool:
     """Whether a regulariser is known to be a mean over the slides of a batch."""
     if isinstance(regularizer, MagnificationEntropy):
         return regularizer.per == "slide"

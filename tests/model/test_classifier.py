@@ -1,3 +1,6 @@
+import dataclasses
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -153,6 +156,28 @@ def test_more_patches_than_the_lattice_has_cells(build, batch):
 def test_bad_arguments(build, options, message):
     with pytest.raises(ValueError, match=message):
         build(**options)
+
+
+def test_arguments_after_the_fifth_are_given_by_name():
+    with pytest.raises(TypeError, match="positional arguments"):
+        SlideClassifier(2, ("20x", "5x"), 32, 4, 16.0, attention_network(2, 4))
+    with pytest.raises(TypeError, match="feature_weights"):
+        SlideClassifier(2, feature_weights="f.weights.h5")
+
+
+def test_integers_may_be_numpys(build, tmp_path):
+    names = ("n_patches", "test_n_patches", "patch_size", "chunk", "overlap", "explore_steps", "seed")
+    numbers = dict(zip(names, (4, 5, 32, 7, 2, 0, 3), strict=True))
+    model = build(np.int64(3), **{name: np.int32(value) for name, value in numbers.items()})
+    assert model.classes == ["0", "1", "2"]
+    model.save(tmp_path / "m.keras")
+    config = ats_mag.load_model(tmp_path / "m.keras").get_config()
+    assert {name: config[name] for name in names} == numbers
+    for value in (True, np.bool_(True), 4.0, "4", np.array([4, 5])):
+        with pytest.raises(ValueError, match="n_patches must be an integer of at least 1"):
+            build(n_patches=value)
+    options = ats_mag.AdaptiveOptions(block=np.int64(2), max_patches=np.int64(9), first=np.uint8(1), seed=np.int64(5))
+    assert json.loads(json.dumps(dataclasses.asdict(options)))["max_patches"] == 9
 
 
 def test_networks_that_do_not_fit():
