@@ -161,7 +161,7 @@ def test_bad_arguments(build, options, message):
 def test_arguments_after_the_fifth_are_given_by_name():
     with pytest.raises(TypeError, match="positional arguments"):
         SlideClassifier(2, ("20x", "5x"), 32, 4, 16.0, attention_network(2, 4))
-    with pytest.raises(TypeError, match="feature_weights"):
+    with pytest.raises(ValueError, match="feature_weights"):
         SlideClassifier(2, feature_weights="f.weights.h5")
 
 
