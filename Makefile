@@ -34,15 +34,15 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# One after the other, on an idle machine; cuCIM's dependencies are for GPUs. `gpu.py` is for a machine with a GPU. The last
-# two compare with attention-sampling 0.2 in an environment of its own, see experiments/benchmarks/reference.py.
+# One after the other, on an idle machine; cuCIM's dependencies are for GPUs. `gpu` is for a machine with a GPU. The last
+# two compare with attention-sampling 0.2 in an environment of its own, see experiments/megapixel/reference/__init__.py.
 bench: $(VENV)/.installed-bench
-	$(BIN)/python experiments/benchmarks/reading.py
-	$(BIN)/python experiments/benchmarks/scaling.py
-	$(BIN)/python experiments/benchmarks/overlap.py
+	$(BIN)/python -m experiments.benchmarks.reading
+	$(BIN)/python -m experiments.benchmarks.scaling
+	$(BIN)/python -m experiments.benchmarks.overlap
 ifdef ATS_REFERENCE_PYTHON
-	$(BIN)/python experiments/benchmarks/step.py
-	$(BIN)/python experiments/benchmarks/in_memory.py
+	$(BIN)/python -m experiments.benchmarks.step
+	$(BIN)/python -m experiments.benchmarks.in_memory
 endif
 
 $(VENV)/.installed: $(SOURCES)

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from ats_mag.backend import on_jax
 from ats_mag.geometry.lattice import Lattice
 from ats_mag.sampling.regularizers import PACKAGE
 from ats_mag.tensors import (
@@ -54,7 +55,7 @@ class ReadSlidePatches(keras.layers.Layer):
             raise ValueError(f'on_error must be "raise" or "fill". Received: on_error={on_error!r}')
         self.on_error = on_error
         # TensorFlow's XLA has no lowering for a custom CPU kernel; JAX' XLA calls back to the host.
-        self.supports_jit = keras.backend.backend() == "jax"
+        self.supports_jit = on_jax()
 
     def call(self, path: PathCodes, location: Location, downsample: Downsample) -> tuple[Patches, ReadablePatches]:
         if _backend() == "jax":
@@ -77,7 +78,7 @@ class ReadSlidePatches(keras.layers.Layer):
             lattice: whose cells they are.
             path: `(B, L)`, as in a call.
             index: `(B, N, 3)` (row, column, magnification).
-            geometry: `(B, 5)`, see `lattice.GEOMETRY_FIELDS`.
+            geometry: `(B, 5)`, see `bounds.GEOMETRY_FIELDS`.
 
         Returns:
             As a call.

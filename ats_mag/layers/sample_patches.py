@@ -10,8 +10,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from ats_mag.sampling.draws import METHODS, STOCHASTIC_METHODS, sample
+from ats_mag.backend import on_jax
+from ats_mag.sampling.draws import sample
 from ats_mag.sampling.regularizers import PACKAGE
+from ats_mag.sampling.weights import METHODS, STOCHASTIC_METHODS
 from ats_mag.tensors import Index, KerasConfig, Noise, Tensor, Weight
 
 
@@ -255,6 +257,6 @@ def _gather(
 def _index_dtype(*sides: int | Tensor) -> str:
     if all(isinstance(side, int) for side in sides) and math.prod(sides) < 2**31:
         return "int32"
-    if keras.backend.backend() == "jax":
+    if on_jax():
         raise ValueError(f"a batch must hold fewer than 2**31 pixels on the JAX backend. Received: {sides}")
     return "int64"

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from ats_mag.backend import on_tensorflow
 from ats_mag.model.arguments import positive, whole
 from ats_mag.model.auxiliary import auxiliary_loss, predict_per_magnification
 from ats_mag.model.forward_pass import WHOLE, ForwardPass, StepPart
@@ -70,7 +71,7 @@ class SlideClassifier(SlideNetwork):
     Call arguments:
         inputs: a dict of `overview` `(B, h, w, 3)` uint8, `mask` `(B, h, w)` tissue as
             bool or 0/1, `path` `(B, L)` int32 (see
-            `slides.paths.encode_paths`), `geometry` `(B, 5)` integers (see `lattice.GEOMETRY_FIELDS`), and optionally
+            `slides.paths.encode_paths`), `geometry` `(B, 5)` integers (see `bounds.GEOMETRY_FIELDS`), and optionally
             `noise`, see the next argument, and `turn` `(B, 3)` and `colour` `(B, 5)` of augmented slides: how the overview
             was turned already, and how overview and patches are to be coloured (see `augmentation`).
         noise: uniform numbers that replace the draw, see `sample`.
@@ -240,12 +241,12 @@ class SlideClassifier(SlideNetwork):
         return parts_of(self, self.overlap)
 
     def train_step(self, *state_and_data: Any) -> Any:
-        if keras.backend.backend() == "tensorflow":
+        if on_tensorflow():
             return training_step(self, state_and_data[-1], self.step_parts)
         return super().train_step(*state_and_data)
 
     def test_step(self, *state_and_data: Any) -> Any:
-        if keras.backend.backend() == "tensorflow":
+        if on_tensorflow():
             return test_step(self, state_and_data[-1])
         return super().test_step(*state_and_data)
 

@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar, overload
 import keras
 from keras import ops
 
+from ats_mag.backend import on_jax
 from ats_mag.slides.errors import plain_errors
 from ats_mag.tensors import Tensor
 
@@ -140,4 +141,4 @@ class Traced(Generic[_Value]):
 
 
 def _readable_errors() -> contextlib.AbstractContextManager[None]:
-    return plain_errors() if keras.backend.backend() == "jax" else contextlib.nullcontext()
+    return plain_errors() if on_jax() else contextlib.nullcontext()

@@ -12,6 +12,7 @@ from keras import layers, ops
 
 from ats_mag.geometry.cells import valid_cells
 from ats_mag.geometry.lattice import Lattice
+from ats_mag.geometry.multiples import round_up
 from ats_mag.geometry.units import parse_mpp
 from ats_mag.layers.expectation import Expectation
 from ats_mag.layers.joint_softmax import JointSoftmax
@@ -25,8 +26,9 @@ from ats_mag.model.heads import get_head
 from ats_mag.model.keras_loops import MendedModel, Traced
 from ats_mag.model.networks import attention_network, feature_network
 from ats_mag.records.augmentation import original_cells, recolour, turn_patches
-from ats_mag.sampling.draws import METHODS, STOCHASTIC_METHODS, Samples, sample
+from ats_mag.sampling.draws import Samples, sample
 from ats_mag.sampling.seeds import ReplicaSeedGenerator
+from ats_mag.sampling.weights import METHODS, STOCHASTIC_METHODS
 from ats_mag.tensors import (
     Attention,
     Downsample,
@@ -153,8 +155,7 @@ class SlideNetwork(MendedModel):
         So there are few shapes, and the smallest slide's lattice holds all draws: on each side their root, rounded up.
         """
         stride = self.lattice.stride
-        multiple = max(64, stride)
-        return multiple * -(-stride * (math.isqrt(self.test_n_patches - 1) + 1) // multiple)
+        return round_up(stride * (math.isqrt(self.test_n_patches - 1) + 1), max(64, stride))
 
     @property
     def on_error(self) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import keras
 
+from ats_mag.backend import on_tensorflow
 from ats_mag.tensors import Tensor
 
 
 def replicas() -> int:
     """How many devices share a batch."""
-    if keras.backend.backend() != "tensorflow":
+    if not on_tensorflow():
         return 1
     import tensorflow as tf
 

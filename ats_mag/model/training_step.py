@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 
+from ats_mag.backend import on_tensorflow
 from ats_mag.model.forward_pass import WHOLE, ForwardPass, ReadingTurns, StepPart
 from ats_mag.model.network import SlideNetwork
 from ats_mag.model.replicas import gradients_of_all_replicas, replicas, share_of_replica
@@ -29,7 +30,7 @@ def parts_of(model: SlideNetwork, overlap: int | None) -> int:
         model: compiled.
         overlap: into how many it shall. None: `DEFAULT_PARTS`.
     """
-    if keras.backend.backend() != "tensorflow" or model.run_eagerly or _whole_batch(model):
+    if not on_tensorflow() or model.run_eagerly or _whole_batch(model):
         return 1
     return DEFAULT_PARTS if overlap is None else overlap
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from ats_mag.slides.overview import WHITE, Overview
+from ats_mag.geometry.multiples import round_up
+from ats_mag.slides.overview import WHITE
 from ats_mag.slides.paths import encode_paths
+from ats_mag.slides.view_by_backend import view_by_backend
 
 
 def slide_inputs(
@@ -26,14 +28,13 @@ def slide_inputs(
 
     Raises:
         ValueError: a slide without tissue.
-        tf.errors.OpError: see `view_slide`; on another backend than TensorFlow, ordinary exceptions instead.
+        tf.errors.OpError: see `overview.view_slide`; on another backend than TensorFlow, ordinary exceptions instead.
     """
-    view_slide = _view_slide()
-    views = [Overview(*map(np.asarray, view_slide(path, overview_mpp, slide_mpp))) for path in paths]
+    views = [view_by_backend(path, overview_mpp, slide_mpp) for path in paths]
     for path, view in zip(paths, views, strict=True):
         if not view.mask.any():
             raise ValueError(f"no tissue was found on slide {path!r}: nothing can be predicted of it")
-    height, width = (-(-max(view.mask.shape[axis] for view in views) // multiple) * multiple for axis in (0, 1))
+    height, width = (round_up(max(view.mask.shape[axis] for view in views), multiple) for axis in (0, 1))
 
     def padded(arrays: list[np.ndarray], value: int) -> np.ndarray:
         margins = [((0, height - a.shape[0]), (0, width - a.shape[1]), *[(0, 0)] * (a.ndim - 2)) for a in arrays]
@@ -45,16 +46,3 @@ def slide_inputs(
         "path": encode_paths(paths),
         "geometry": np.stack([view.geometry for view in views]),
     }
-
-
-def _view_slide() -> Callable[..., Overview]:
-    """The way to view slides that the backend has: with the ops that an exported model runs, or without TensorFlow."""
-    import keras
-
-    if keras.backend.backend() == "tensorflow":
-        from ats_mag.slides import overview
-
-        return overview.view_slide
-    from ats_mag.slides import native_view
-
-    return native_view.view_slide

@@ -5,34 +5,25 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
 import numpy as np
 import tensorflow as tf
 
 from ats_mag.config.schema import AugmentConfig
 from ats_mag.records.augmentation import COLOUR_FIELDS, TURNS
+from ats_mag.records.epoch_order import EpochOrder
+from ats_mag.records.record import FEATURES, encode_label, find_records
 from ats_mag.slides.copies.local_copies import LocalCopies
 from ats_mag.slides.overview import WHITE, pad_to_multiple
-from ats_mag.slides.paths import PATH_CODES_MULTIPLE, encode_paths
+from ats_mag.slides.paths import codes_length, encode_paths
 
 _COPIED_AT_ONCE = 4  # a network file system gives one reader a fraction of what it has
 _BATCHES_AHEAD = 1  # that wait for the model; the next is being assembled meanwhile
 
 
-class Order(Protocol):
-    """Which slide comes when.
-
-    Attributes:
-        first: position of an epoch that the data begin at.
-        length: positions of an epoch.
-    """
-
-    first: int
-    length: int
-
-    def slide(self, position: int) -> tuple[Any, Any]:
-        """Number of the record at a position of the current epoch, and the seed `(2,)` of its random changes."""
+View: TypeAlias = dict[str, tf.Tensor]  # what a model takes of one slide
+Element: TypeAlias = View | tuple[View | tf.Tensor, ...]  # with label and weight, where there are any
 
 
 def dataset(
@@ -48,7 +39,7 @@ def dataset(
     local_copies: LocalCopies | None = None,
     augment: AugmentConfig | None = None,
     weights: Sequence[float] | None = None,
-    order: Order | None = None,
+    order: EpochOrder | None = None,
 ) -> tf.data.Dataset:
     """The records as a `tf.data` pipeline for `SlideClassifier.fit`, `evaluate` and `predict`.
 
@@ -76,8 +67,6 @@ def dataset(
         RecordError: see `find_records`; a label that is none of `classes`.
         ValueError: `weights` without `classes`, or not one for each record.
     """
-    from ats_mag.records.record import encode_label, find_records
-
     if isinstance(records, str | os.PathLike):
         records = find_records(records, split)
     files = [r["record"] for r in records]
@@ -91,7 +80,7 @@ def dataset(
     inputs = _in_order(columns, shuffle, seed, order, augment is not None)
     length = _path_length(records, slide_root, local_copies)
 
-    def load(seed: tf.Tensor, file: tf.Tensor, *label: tf.Tensor) -> Any:
+    def load(seed: tf.Tensor, file: tf.Tensor, *label: tf.Tensor) -> Element:
         view = _load_view(file, str(slide_root), length, multiple)
         if augment is not None:
             view = _augmented(view, augment, seed)
@@ -107,7 +96,7 @@ def dataset(
 
 
 def _in_order(
-    columns: list[np.ndarray], shuffle: bool, seed: int | None, order: Order | None, random: bool
+    columns: list[np.ndarray], shuffle: bool, seed: int | None, order: EpochOrder | None, random: bool
 ) -> tf.data.Dataset:
     """Per slide a seed `(2,)` int64 and its entries of the columns."""
     if order is None:
@@ -120,7 +109,7 @@ def _in_order(
         return tf.data.Dataset.zip(seeds, slides).map(lambda seed, slide: (seed, *slide))
     tables = [tf.constant(column) for column in columns]
 
-    def take(position: tf.Tensor) -> Any:
+    def take(position: tf.Tensor) -> tuple[tf.Tensor, ...]:
         number, seed = tf.numpy_function(order.slide, [position], (tf.int64, tf.int64))
         number, seed = tf.ensure_shape(number, ()), tf.ensure_shape(seed, (2,))
         return (seed, *[tf.gather(table, number) for table in tables])
@@ -128,9 +117,7 @@ def _in_order(
     return tf.data.Dataset.range(order.first, order.length).map(take)
 
 
-def _load_view(file: tf.Tensor, slide_root: str, length: int, multiple: int) -> dict[str, tf.Tensor]:
-    from ats_mag.records.record import FEATURES
-
+def _load_view(file: tf.Tensor, slide_root: str, length: int, multiple: int) -> View:
     record = tf.data.TFRecordDataset(file).get_single_element()
     example = tf.io.parse_single_example(record, FEATURES)
     overview = tf.ensure_shape(tf.io.decode_png(example["overview"], channels=3), (None, None, 3))
@@ -146,7 +133,7 @@ def _load_view(file: tf.Tensor, slide_root: str, length: int, multiple: int) -> 
     }
 
 
-def _augmented(view: dict[str, tf.Tensor], augment: AugmentConfig, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+def _augmented(view: View, augment: AugmentConfig, seed: tf.Tensor) -> View:
     """A slide turned, and with the numbers that the model turns and recolours its patches by."""
     view = dict(view)
     if augment.flips:
@@ -184,8 +171,7 @@ def _copy_ahead(loaded: tf.data.Dataset, copies: LocalCopies, length: int, batch
         (found,) = encode_paths([path])
         return np.pad(found, (0, max(0, length - len(found))))
 
-    def replace(*element: Any) -> Any:
-        view, *label = element
+    def replace(view: View, *label: tf.Tensor) -> Element:
         path = tf.ensure_shape(tf.numpy_function(copy, [view["path"]], tf.int32), (length,))
         return ({**view, "path": path}, *label) if label else {**view, "path": path}
 
@@ -205,4 +191,4 @@ def _path_length(
 ) -> int:
     paths = [os.path.join(slide_root, r["path"]) for r in records]
     longest = max(len(os.fsencode(path)) if copies is None else copies.longest_path(path) for path in paths)
-    return -(-(longest + 1) // PATH_CODES_MULTIPLE) * PATH_CODES_MULTIPLE
+    return codes_length(longest + 1)

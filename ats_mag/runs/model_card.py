@@ -7,10 +7,11 @@ import os
 from pathlib import Path
 from typing import Any
 
+from ats_mag.cohort.splits import count_labels, read_splits
 from ats_mag.model.export.description import card_without_run
 from ats_mag.model.heads import get_head
 from ats_mag.model.network import SlideNetwork
-from ats_mag.runs.run_folder import RUN_FILE
+from ats_mag.runs.layout import FoldFiles, RunLayout
 from ats_mag.system.whole_file import digest
 
 _DIGITS = 6  # of measures, which intervals make generous
@@ -37,40 +38,39 @@ def model_card(
     if model_file is None:
         return card
     file = Path(model_file)
+    fold = FoldFiles(file.parent)
     card["model_file"] = {"name": file.name, "sha256": digest(file)}
-    card["measures"] = _measures(file.parent)
-    run = _read(file.parent.parent / RUN_FILE)
+    card["measures"] = _measures(fold)
+    run = _read(RunLayout(fold.folder.parent).run)
     if run is not None:
-        card["training"] = _training(file.parent, run)
+        card["training"] = _training(fold, run)
         card["versions"]["training"] = run["versions"]
     return card
 
 
-def _training(folder: Path, run: dict[str, Any]) -> dict[str, Any] | None:
-    """Counts of the fold whose folder it is, after `count_labels`."""
-    from ats_mag.cohort.splits import FILE, count_labels, read_splits
-
-    fold = folder.name.removeprefix("fold-")
-    splits = folder.parent / FILE
-    if not fold.isdecimal() or not splits.exists():
+def _training(fold: FoldFiles, run: dict[str, Any]) -> dict[str, Any] | None:
+    """Counts of the fold, after `count_labels`."""
+    folder = fold.folder.parent
+    splits = RunLayout(folder).splits
+    if fold.number is None or not splits.exists():
         return None
     table = read_splits(splits)
     multi_label = not get_head(run["config"]["model"]["head"]).exclusive
     counts = count_labels(table, multi_label, run["classes"])
     parts: dict[str, Any] = {}
-    for row in counts[counts["fold"] == int(fold)].to_dict("records"):
-        members = table[table[f"fold_{fold}"] == row["part"]]
+    for row in counts[counts["fold"] == fold.number].to_dict("records"):
+        members = table[table[f"fold_{fold.number}"] == row["part"]]
         part = parts.setdefault(
             str(row["part"]),
             {"slides": len(members), "patients": int(members["patient_id"].nunique()), "classes": {}},
         )
         part["classes"][row["label"]] = {"slides": int(row["slides"]), "patients": int(row["patients"])}
-    return {"run": folder.parent.resolve().name, "fold": int(fold), "parts": parts, "left_out": run["left_out"]}
+    return {"run": folder.resolve().name, "fold": fold.number, "parts": parts, "left_out": run["left_out"]}
 
 
-def _measures(folder: Path) -> dict[str, Any] | None:
+def _measures(fold: FoldFiles) -> dict[str, Any] | None:
     """What `evaluate` measured on the fold's test part."""
-    found = _read(folder / "metrics.json")
+    found = _read(fold.metrics)
     if found is None:
         return None
     about = {key: found[key] for key in ("method", "draws", "confidence", "resamples")}

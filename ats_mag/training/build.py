@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ats_mag.config.schema import RunConfig, TrainConfig
 
 if TYPE_CHECKING:
+    import keras
+
     from ats_mag.model.classifier import SlideClassifier
 
 
@@ -69,7 +71,7 @@ def _classifier(
     )
 
 
-def _optimizer(settings: TrainConfig, steps: int) -> Any:
+def _optimizer(settings: TrainConfig, steps: int) -> keras.Optimizer:
     import keras
 
     from ats_mag.model.replicas import shared_norm
@@ -81,7 +83,7 @@ def _optimizer(settings: TrainConfig, steps: int) -> Any:
     )
 
 
-def learning_rate(settings: TrainConfig, steps: int) -> Any:
+def learning_rate(settings: TrainConfig, steps: int) -> float | keras.optimizers.schedules.LearningRateSchedule:
     """The learning rate over so many batches (Keras counts those, also while it accumulates): a number or a schedule."""
     import keras
 

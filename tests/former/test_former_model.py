@@ -9,7 +9,8 @@ import pytest
 
 from ats_mag.model.saving import load_classifier
 from ats_mag.prediction.predictor import Predictor
-from ats_mag.records.record import dataset, find_records
+from ats_mag.records.dataset import dataset
+from ats_mag.records.record import find_records
 
 ARCHIVE = Path(__file__).with_name("before-rooms.tar.xz")
 CLASSES = ["pale", "striped"]

@@ -163,7 +163,7 @@ def test_other_heads(build, noisy, head, classes):
 
 
 def test_unreadable_slides_have_weight_zero_and_are_counted(build, noisy, tmp_path):
-    from ats_mag.slides.reader import encode_paths
+    from ats_mag.slides.paths import encode_paths
 
     inputs, labels = noisy
     path = inputs["path"].copy()

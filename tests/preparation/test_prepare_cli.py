@@ -64,7 +64,7 @@ def test_that_all_slides_failed_is_no_success(project, tmp_path, monkeypatch):
     def fail(work, jobs, *_):
         return ((job, Outcome(error="no disk")) for job in jobs)
 
-    monkeypatch.setattr("ats_mag.preparation.run.run_locally", fail)
+    monkeypatch.setattr("ats_mag.preparation.run.run_in_processes", fail)
     done = ats_mag(project(on_bad_slide="skip"))
     assert done.exit_code == 1, done.output
     assert "4 slides: 0 written, 0 kept, 4 failed" in done.output

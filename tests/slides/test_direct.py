@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from tiff_files import APERIO, TILE, encode, write_slide
 
-from ats_mag.slides.properties import SlideError, plain_errors, slide_info
+from ats_mag.slides.errors import SlideError, plain_errors
+from ats_mag.slides.properties import slide_info
 from ats_mag.slides.reader import read_overview, read_patches
 
 KINDS = {

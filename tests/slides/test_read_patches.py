@@ -6,7 +6,8 @@ from backends import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ats_mag.slides.reader import encode_paths, read_patches
+from ats_mag.slides.paths import encode_paths
+from ats_mag.slides.reader import read_patches
 
 
 def _read(path, location, downsample, size):

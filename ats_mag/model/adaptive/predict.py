@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from ats_mag.backend import on_tensorflow
 from ats_mag.model.adaptive.bounds import score_range
 from ats_mag.model.adaptive.hypotheses import hypotheses_of
 from ats_mag.model.adaptive.options import AdaptiveOptions
@@ -152,7 +153,7 @@ def read_until_decided(
         return tuple(read_more(problem, now, scores_of(now.count, n)))
 
     reading = tuple(nothing_read(problem))
-    if keras.backend.backend() == "tensorflow":
+    if on_tensorflow():
         return Reading(*ops.while_loop(goes_on, read_block, reading))
     while goes_on(*reading):  # a loop that JAX traces could not read a last block of another size
         reading = read_block(*reading)

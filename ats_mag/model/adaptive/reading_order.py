@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from keras import ops
 
-from ats_mag.sampling.draws import as_float, perturb, sample_weights, unravel
+from ats_mag.sampling.draws import perturb, unravel
+from ats_mag.sampling.weights import as_float, sample_weights
 from ats_mag.tensors import Attention, Noise, Tensor
 
 

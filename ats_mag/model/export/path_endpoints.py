@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from ats_mag.geometry.lattice import MPP_UNIT
+from ats_mag.geometry.bounds import slide_mpp as mpp_of
 from ats_mag.model.adaptive.bounds import bounded
 from ats_mag.model.export.adaptive_endpoint import adaptive_endpoint
 from ats_mag.model.export.endpoint import Endpoint, assert_tissue, slides_of
@@ -53,7 +53,7 @@ def path_endpoints(model: SlideNetwork) -> list[Endpoint]:
             "location": location,
             "downsample": downsample,
             "weight": samples.weight,
-            "mpp": tf.cast(geometry[:, 4], tf.float64) * MPP_UNIT,
+            "mpp": mpp_of(geometry),
         }
 
     signature = [tf.TensorSpec(None, tf.string, name="path"), tf.TensorSpec(None, tf.float64, name="slide_mpp")]
