@@ -30,7 +30,7 @@ def explain(
     OUT gets attention.png, patches.png, maps.npz and slide.geojson.
     """
     from ats_mag.geometry.units import parse_slide_mpp
-    from ats_mag.model.load_classifier import load_classifier
+    from ats_mag.model.saving import load_classifier
     from ats_mag.pictures.explain import write_explanation
     from ats_mag.pictures.inspected_slide import inspect_slide
 

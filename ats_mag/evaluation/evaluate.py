@@ -16,6 +16,7 @@ from ats_mag.evaluation.result_files import write_json, write_table
 from ats_mag.evaluation.sampling_noise import sampling_noise
 from ats_mag.evaluation.scored import EvaluationWarning, Scored
 from ats_mag.evaluation.tables import patient_table, score_table, slide_table
+from ats_mag.model.heads import get_head
 from ats_mag.runs.layout import LEVELS, FoldFiles
 from ats_mag.runs.usable_records import usable_records
 from ats_mag.slides.copies.local_copies import LocalCopies
@@ -48,7 +49,7 @@ def evaluate(
         RecordError: a label that the model does not know.
         SlideError, OSError: a slide that cannot be read.
     """
-    exclusive = model.head_kind != "multi_label"
+    exclusive = model.head_kind.exclusive
     model.on_error = "raise"
     predictions = predict_records(model, records, slide_root, copies=copies)
     slides = pd.DataFrame(records, columns=["slide_id", "patient_id", "label"])
@@ -106,7 +107,7 @@ def evaluate_fold(run: Run, fold: int, progress: Progress | None = None) -> dict
         "fold": fold,
         "model_sha256": model_sha256,
         "classes": model.classes,
-        "head": model.head_kind,
+        "head": model.head_kind.name,
         "method": model.test_method,
         "without_record": without,
         "unreadable": predictions.unreadable,
@@ -129,7 +130,7 @@ def measure_predictions(
     Returns:
         As `evaluate_fold`.
     """
-    classes, exclusive = about["classes"], about["head"] != "multi_label"
+    classes, exclusive = about["classes"], get_head(about["head"]).exclusive
     columns = (classes, exclusive, options.draws > 1)
     patients = patient_table(slides, draws, *columns)
     tables = {"slides": slide_table(slides, draws, *columns), "patients": patients}

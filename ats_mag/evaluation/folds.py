@@ -14,6 +14,7 @@ import pandas as pd
 from ats_mag.evaluation.evaluate import measure_tables, score_tables
 from ats_mag.evaluation.result_files import read_table, write_json, write_table
 from ats_mag.evaluation.scored import UndefinedMeasureWarning
+from ats_mag.model.heads import get_head
 from ats_mag.runs.layout import LEVELS, RunLayout
 from ats_mag.system.whole_file import digest
 
@@ -102,7 +103,7 @@ def across_folds(run: Run, results: RunLayout | None = None) -> dict[str, Any]:
         "resamples": options.resamples,
     }
     tables = {level: _pool(files, folds, level) for level in LEVELS}
-    scored = score_tables(tables, "all folds", first["classes"], first["head"] != "multi_label")
+    scored = score_tables(tables, "all folds", first["classes"], get_head(first["head"]).exclusive)
     with warnings.catch_warnings():
         if len(folds) == 1:  # the fold's own warnings have said it
             warnings.simplefilter("ignore", UndefinedMeasureWarning)

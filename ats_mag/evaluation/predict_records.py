@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from ats_mag.model.heads import class_probabilities
 from ats_mag.sampling.weights import STOCHASTIC_METHODS
 from ats_mag.slides.copies.local_copies import LocalCopies
 from ats_mag.slides.errors import SlideError
@@ -121,4 +120,4 @@ def _predict_one(model: SlideClassifier, record: dict[str, Any], inputs: dict[st
         rng = np.random.default_rng([_SEED, draw, *record["slide_id"].encode()])
         inputs = {**inputs, "noise": rng.random((1, count), dtype="float32")}
     outputs = model.predict_on_batch(inputs)
-    return class_probabilities(model.head_kind, outputs)[0].astype("float64")
+    return model.head_kind.class_probabilities(outputs)[0].astype("float64")

@@ -107,8 +107,7 @@ def inspect_slide(
     Raises:
         FileNotFoundError, SlideError, ValueError: the slide cannot be read, has no known resolution or no tissue.
     """
-    from ats_mag.model.heads import class_probabilities
-    from ats_mag.prediction.predictor import slide_inputs
+    from ats_mag.prediction.slide_inputs import slide_inputs
     from ats_mag.slides.errors import plain_errors
 
     path = os.fspath(slide)
@@ -127,7 +126,7 @@ def inspect_slide(
         geometry=inputs["geometry"][0],
         overview=inputs["overview"][0, :height, :width],
         mask=inputs["mask"][0, :height, :width].astype(bool),
-        probabilities=class_probabilities(model.head_kind, seen.probabilities)[0],
+        probabilities=model.head_kind.class_probabilities(seen.probabilities)[0],
         attention=seen.attention[0, :rows, :columns],
         **{name: getattr(seen, name)[0][there] for name in same},
     )

@@ -13,6 +13,7 @@ import pandas as pd
 
 from ats_mag.cohort.splits import count_labels
 from ats_mag.evaluation.result_files import read_table
+from ats_mag.model.heads import get_head
 from ats_mag.runs.layout import FoldFiles, ResultFiles, RunLayout
 from ats_mag.runs.run_file import RunFile
 
@@ -75,7 +76,7 @@ class RunResults:
     @property
     def exclusive(self) -> bool:
         """Whether a slide has exactly one class."""
-        return bool(self.run["config"]["model"]["head"] != "multi_label")
+        return get_head(self.run["config"]["model"]["head"]).exclusive
 
 
 def read_results(run: Run) -> RunResults:
@@ -88,7 +89,7 @@ def read_results(run: Run) -> RunResults:
         ValueError: a file of it is damaged.
     """
     about, layout = run.about, run.layout
-    exclusive = about["config"]["model"]["head"] != "multi_label"
+    exclusive = get_head(about["config"]["model"]["head"]).exclusive
     folds = [_fold(layout.fold(k), k) for k in range(about["folds"])]
     measured = all(fold.metrics is not None for fold in folds)  # else what is there is of models that are gone
     return RunResults(

@@ -12,6 +12,7 @@ import pandas as pd
 from ats_mag.cohort.fingerprints import Fingerprint, changed_slides, fingerprints, is_damaged
 from ats_mag.cohort.manifest import COLUMNS, class_list
 from ats_mag.config.changes import changed_keys, value_at
+from ats_mag.model.heads import get_head
 from ats_mag.preparation.state import read_state
 from ats_mag.runs.layout import RunLayout
 from ats_mag.runs.run_file import RunFile, read_run_file
@@ -131,7 +132,7 @@ def refusal(config: RunConfig, problems: list[str]) -> str:
 
 def classes_of(config: RunConfig, manifest: pd.DataFrame) -> list[str]:
     """The classes in the order of the model's outputs."""
-    return class_list(manifest, config.model.head == "multi_label", config.data.labels)
+    return class_list(manifest, not get_head(config.model.head).exclusive, config.data.labels)
 
 
 def some(names: Iterable[object]) -> str:

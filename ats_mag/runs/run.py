@@ -17,10 +17,12 @@ from ats_mag.cohort.fingerprints import Fingerprint
 from ats_mag.cohort.manifest import COLUMNS, load_manifest
 from ats_mag.cohort.splits import fold_names, load_splits, part_of, read_splits, splits_content
 from ats_mag.config.reading import resolve_paths
+from ats_mag.model.heads import get_head
 from ats_mag.runs.comparability import classes_of, compare, refusal, some
 from ats_mag.runs.layout import RunLayout
-from ats_mag.runs.run_file import RunError, RunFile, Start, read_run_file, versions, write_run_file
+from ats_mag.runs.run_file import RunError, RunFile, Start, read_run_file, write_run_file
 from ats_mag.slides.copies.local_copies import LocalCopies
+from ats_mag.system.versions import versions
 from ats_mag.system.whole_file import write_whole
 
 if TYPE_CHECKING:
@@ -116,7 +118,7 @@ class Run:
     @property
     def multi_label(self) -> bool:
         """Whether a slide may have any number of classes, instead of exactly one."""
-        return self.config.model.head == "multi_label"
+        return not get_head(self.config.model.head).exclusive
 
     @property
     def folds(self) -> list[int]:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
-import platform
 from pathlib import Path
 from typing import Any, TypedDict
 
-from ats_mag import __version__
 from ats_mag.cohort.fingerprints import Fingerprint
 from ats_mag.system.whole_file import write_whole
 
-_PACKAGES = ("tensorflow", "keras", "numpy", "pandas", "scikit-learn", "openslide-bin", "openslide-python")
 _NEEDED = {"classes", "config", "slides", "splits_made_with"}
 
 
@@ -79,14 +75,3 @@ def read_run_file(file: Path) -> RunFile | None:
 def write_run_file(file: Path, run: RunFile) -> None:
     """Writes it, whole or not at all."""
     write_whole(file, (json.dumps(run, indent=2, ensure_ascii=False) + "\n").encode())
-
-
-def versions() -> dict[str, str]:
-    """Of ats_mag, Python and what results depend on; packages that are not installed are left out."""
-    found = {"ats_mag": __version__, "python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found

@@ -14,6 +14,7 @@ import pandas as pd
 from ats_mag.cohort.division import SplitError
 from ats_mag.cohort.manifest import ManifestError, compare_folder, load_manifest
 from ats_mag.cohort.splits import check_fold, count_labels, fold_names, load_splits, patients_across, read_splits
+from ats_mag.model.heads import get_head
 from ats_mag.runs.comparability import compare
 from ats_mag.runs.layout import RunLayout
 from ats_mag.runs.run_file import RunError
@@ -141,7 +142,8 @@ def _judge(config: RunConfig, report: dict[str, Any]) -> None:
 
 
 def _check_division(config: RunConfig, manifest: pd.DataFrame, bad: set[str], report: dict[str, Any]) -> None:
-    multi_label, file = config.model.head == "multi_label", RunLayout.of(config).splits
+    head, file = get_head(config.model.head), RunLayout.of(config).splits
+    multi_label = not head.exclusive
     try:
         splits = load_splits(file, config.splits, manifest)
     except SplitError as error:
@@ -152,12 +154,12 @@ def _check_division(config: RunConfig, manifest: pd.DataFrame, bad: set[str], re
     report["labels"] = count_labels(splits, multi_label).to_dict("records")
     sound = splits[~splits["slide_id"].isin(bad)]
     classes = sorted({row["label"] for row in report["labels"]})
-    if len(classes) < (1 if multi_label else 2):
+    if len(classes) < head.fewest_classes:
         report["stops"].append(
             f"the manifest has slides of {len(classes)} class(es) ({', '.join(classes)}); two are needed"
         )
-    elif config.model.head == "binary" and len(classes) != 2:
-        report["stops"].append(f"`model.head: binary` needs two classes; the manifest has {', '.join(classes)}")
+    elif head.most_classes is not None and len(classes) > head.most_classes:
+        report["stops"].append(f"`model.head: {head.name}` needs two classes; the manifest has {', '.join(classes)}")
     for fold in range(len(fold_names(splits))):
         try:
             report["warnings"] += check_fold(sound, fold, multi_label, classes)

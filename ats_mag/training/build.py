@@ -43,7 +43,8 @@ def _classifier(
 ) -> SlideClassifier:
     from ats_mag.model.classifier import SlideClassifier
     from ats_mag.model.networks import application_network, attention_network, feature_network
-    from ats_mag.model.training_step import DEFAULT_PARTS, replicas
+    from ats_mag.model.replicas import replicas
+    from ats_mag.model.training_step import DEFAULT_PARTS
 
     settings = config.model
     if settings.feature == "small":
@@ -73,7 +74,7 @@ def _classifier(
 def _optimizer(settings: TrainConfig, steps: int) -> keras.Optimizer:
     import keras
 
-    from ats_mag.model.training_step import shared_norm
+    from ats_mag.model.replicas import shared_norm
 
     return keras.optimizers.Adam(
         learning_rate(settings, steps),

@@ -66,13 +66,13 @@ def epoch_to_choose(config: RunConfig, model: SlideClassifier, validated: bool) 
     Raises:
         ValueError: `train.monitor` names what will not be logged.
     """
-    from ats_mag.model.heads import HEADS
+    from ats_mag.model.heads import get_head
 
     settings = config.train
     if settings.monitor is None and settings.patience is None:
         return None
     monitor = settings.monitor or ("val_loss" if validated else "cross_entropy")
-    names = [m.name for m in HEADS[config.model.head].metrics()] + [m.name for m in model.metrics]
+    names = [m.name for m in get_head(config.model.head).metrics()] + [m.name for m in model.metrics]
     logged = ["loss", *sorted(set(names) - {"loss", "compile_metrics"})]
     logged += [f"val_{name}" for name in logged] if validated else []
     if monitor not in logged:

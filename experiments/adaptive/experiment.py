@@ -87,11 +87,11 @@ def measure(slides: Slides, runs: int, confidence: float, blocks: list[int]) -> 
         name: smallest(lambda n, d=d: share(d, n) >= DECIDES, most)
         for name, d in FixedN(slides, 1 - confidence).decides.items()
     }
-    single = slides.contest.single
+    single = slides.hypotheses.ranked
     once = smallest(lambda n: share(lambda run, _, n: bool(wins(run.gone[n - 1], single)), n) >= DECIDES, most)
     return {
         "slides": len(slides.attention),
-        "classes": slides.contest.direction.shape[0],
+        "classes": slides.hypotheses.direction.shape[0],
         "runs": runs,
         "confidence": confidence,
         "cells": {"mean": float(cells.mean()), "largest": most},

@@ -24,10 +24,10 @@ class FixedN:
     """
 
     def __init__(self, slides: Slides, alpha: float) -> None:
-        self.single = slides.contest.single
-        _, h, j = slides.contest.direction.shape
+        self.single = slides.hypotheses.ranked
+        _, h, j = slides.hypotheses.direction.shape
         self.low, self.range = (part.reshape(h, j) for part in (slides.low, slides.high - slides.low))
-        self.log = float(np.log((j if self.single else slides.contest.groups) / alpha))
+        self.log = float(np.log((j if self.single else slides.hypotheses.groups) / alpha))
         self.shift = slides.shift.reshape(h, j)
         self.decides = {
             "hoeffding": self.hoeffding,

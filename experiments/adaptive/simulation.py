@@ -37,7 +37,7 @@ class Run(NamedTuple):
 
 def simulator(slides: Slides, alpha: float, first: int = 0) -> Callable[[int, np.ndarray], Run]:
     """``simulate(i, noise)``: a run on slide i, bets and estimates by the functions that predict."""
-    rivals = slides.contest
+    rivals = slides.hypotheses
     _, h, j = rivals.direction.shape
 
     @tf.function(reduce_retracing=True)

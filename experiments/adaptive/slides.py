@@ -10,7 +10,7 @@ from rich.progress import track
 
 import ats_mag
 from ats_mag.model.adaptive.bounds import score_range
-from ats_mag.model.adaptive.hypotheses import Contest, contest
+from ats_mag.model.adaptive.hypotheses import hypotheses_of
 from ats_mag.model.adaptive.stopping import contrasts
 from ats_mag.records.record import find_records
 from ats_mag.system.whole_file import whole_file
@@ -35,10 +35,10 @@ class Slides:
     def __init__(
         self, model: ats_mag.SlideClassifier, records: Path, slides: Path, split: str, limit: int | None, cache: Path
     ) -> None:
-        self.contest: Contest = contest(model.head_kind, model.head.units)
+        self.hypotheses = hypotheses_of(model.head_kind, model.head.units)
         kernel, self.bias = model.head.kernel.numpy(), model.head.bias.numpy()
-        self.shift = np.asarray(contrasts(self.contest, self.bias[None]))[0]
-        self.low, self.high = (np.asarray(x) for x in score_range(model, contrasts(self.contest, kernel)))
+        self.shift = np.asarray(contrasts(self.hypotheses, self.bias[None]))[0]
+        self.low, self.high = (np.asarray(x) for x in score_range(model, contrasts(self.hypotheses, kernel)))
         found = find_records(records, split)[:limit]
         if not cache.exists():
             self._read_all(model, found, slides, kernel, cache)

@@ -19,6 +19,7 @@ from ats_mag.cohort.splits import part_of
 from ats_mag.config.reading import read_config
 from ats_mag.evaluation.evaluate import measure_predictions
 from ats_mag.evaluation.folds import across_folds
+from ats_mag.model.heads import get_head
 from ats_mag.records.record import find_records
 from ats_mag.runs.layout import RunLayout
 from ats_mag.runs.run import Run
@@ -41,7 +42,7 @@ def run_fold(run: Run, results: RunLayout, fold: int) -> dict[str, Any]:
         else np.empty((0, 2, 3 * BINS))
         for part in (train, test)
     )
-    probabilities = predict(of_train, train, classes, config.model.head != "multi_label", of_test)
+    probabilities = predict(of_train, train, classes, get_head(config.model.head).exclusive, of_test)
     about = {
         "fold": fold,
         "classes": classes,

@@ -290,7 +290,6 @@ def test_probabilities_do_not_depend_on_the_company(slides, method):
 
 def test_one_slide_is_predicted_as_a_batch_predicts_it(slides):
     from ats_mag.evaluation.evaluate import evaluate
-    from ats_mag.model.heads import class_probabilities
     from ats_mag.model.saving import load_model
     from ats_mag.records.dataset import dataset
     from ats_mag.records.record import find_records
@@ -298,7 +297,7 @@ def test_one_slide_is_predicted_as_a_batch_predicts_it(slides):
     model = load_model(slides / "model.keras", compile=False)
     records = find_records(slides / "records")
     table, found = evaluate(model, records, slides / "slides")
-    together = class_probabilities("single_label", model.predict(dataset(records, slides / "slides", None), verbose=0))
+    together = model.predict(dataset(records, slides / "slides", None), verbose=0)
     np.testing.assert_allclose(table[["p_a", "p_b"]], together, atol=1e-4)
     assert found["accuracy"] == (table["predicted"] == table["label"]).mean()
 

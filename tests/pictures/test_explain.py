@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ats_mag.cli import app
-from ats_mag.model.load_classifier import load_classifier
+from ats_mag.model.saving import load_classifier
 from ats_mag.pictures.explain import write_explanation
 from ats_mag.pictures.heaviest_patches import heaviest_first, shown_score
 from ats_mag.pictures.maps import slide_maps, write_maps

@@ -272,10 +272,8 @@ def test_a_callback_that_stops_a_resumed_epoch_stops_the_training(configure, mon
 @pytest.mark.usefixtures("untrained")
 @pytest.mark.parametrize(("devices", "size", "parts"), [("one", 2, 2), ("one", 5, 4), ("all", 5, 2)])
 def test_no_part_of_a_step_is_without_a_slide(configure, monkeypatch, devices, size, parts):
-    from ats_mag.model.training_step import parts_of
-
     monkeypatch.setattr("ats_mag.model.training_step.DEFAULT_PARTS", 4)
-    assert parts_of(train_fold(configure(devices=devices, batch_size=size), 0)) == parts
+    assert train_fold(configure(devices=devices, batch_size=size), 0).step_parts == parts
 
 
 @pytest.mark.usefixtures("untrained")
