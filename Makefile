@@ -33,6 +33,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 
 # One after the other, on an idle machine; cuCIM's dependencies are for GPUs. `gpu` is for a machine with a GPU. The last
 # two compare with attention-sampling 0.2 in an environment of its own, see experiments/megapixel/reference/__init__.py.

@@ -28,12 +28,12 @@ from ats_mag.evaluation.evaluate import evaluate
 from ats_mag.geometry.lattice import Lattice
 from ats_mag.model.classifier import SlideClassifier
 from ats_mag.model.networks import attention_network, feature_network
+from ats_mag.model.recipe import Recipe
 from ats_mag.pictures.inspected_slide import inspect_slide
 from ats_mag.prediction.slide_inputs import slide_inputs
 from ats_mag.preparation import prepare
 from ats_mag.records.dataset import dataset
 from ats_mag.records.record import find_records
-from ats_mag.sampling.schedules import ScheduleStrength
 from ats_mag.training.progress_bar import FitProgress
 
 Records: TypeAlias = list[dict[str, Any]]  # as of `find_records`
@@ -46,6 +46,7 @@ STRIDE = 2
 PATCH_SIZE = 32
 N_PATCHES = 16
 BATCH_SIZE = 16
+RECIPE = Recipe(sharpen_at=(5 / 8, 13 / 16))
 
 
 def run(
@@ -151,20 +152,18 @@ def _build(seed: int, steps: int, uniform: bool = False) -> SlideClassifier:
         attention=attention,
         feature=feature_network(PATCH_SIZE),
         method="priority",
-        explore_steps=min(200, steps // 4),
+        explore_steps=RECIPE.explore(steps),
         test_method="sequential" if uniform else "topk",
+        regularizers=RECIPE.regularizers(),
         seed=seed,
     )
-    model.compile(keras.optimizers.Adam(1e-3))
+    model.compile(RECIPE.optimizer(steps))
     return model
 
 
 def _fit(model: SlideClassifier, data: tf.data.Dataset, epochs: int, steps: int, console: Console) -> SlideClassifier:
-    boundaries = [steps * 5 // 8, steps * 13 // 16]
-    sharpen = keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, [0.03, 0.01, 0.0])
-    model.fit(
-        data, epochs=epochs, shuffle=False, verbose=0, callbacks=[ScheduleStrength(sharpen), FitProgress(console)]
-    )
+    callbacks = [*RECIPE.callbacks(steps), FitProgress(console)]
+    model.fit(data, epochs=epochs, shuffle=False, verbose=0, callbacks=callbacks)
     return model
 
 

@@ -17,8 +17,10 @@ from ats_mag.model.auxiliary import auxiliary_loss, predict_per_magnification
 from ats_mag.model.forward_pass import WHOLE, ForwardPass, StepPart
 from ats_mag.model.inspection import Inspection, inspect
 from ats_mag.model.network import Inputs, SlideNetwork
+from ats_mag.model.recipe import Recipe, batches_of
 from ats_mag.model.training_step import mean_loss, parts_of, test_step, training_step
-from ats_mag.sampling.regularizers import PACKAGE, MagnificationEntropy, PlaceEntropy
+from ats_mag.sampling.regularizers import PACKAGE
+from ats_mag.sampling.schedules import ScheduleStrength
 from ats_mag.tensors import Attention, KerasConfig, Labels, Noise, SlideWeight, Tensor, TissueMask
 
 
@@ -55,8 +57,8 @@ class SlideClassifier(SlideNetwork):
         auxiliary: weight of one loss per magnification, from the expectation within that magnification and a head of its
             own, while training with `stratify`. It keeps a magnification learning whose cue is harder than another's;
             without it the attention collapses onto the magnification whose cue is learnt first.
-        regularizers: of the attention, while training. None: `PlaceEntropy` and `MagnificationEntropy` at strengths that keep the
-            attention from collapsing onto one magnification. `ScheduleStrength` lets it sharpen later.
+        regularizers: of the attention, while training. None: those of the default `Recipe`, at strengths that keep the
+            attention from collapsing onto one magnification; `fit` then lets it sharpen at the end.
 
         snap: whether patches move onto the tile grid of the slide's file, by less than half a cell, so that fewer tiles have
             to be decoded.
@@ -118,8 +120,10 @@ class SlideClassifier(SlideNetwork):
         overlap: int | None = None,
         **kwargs: Any,
     ) -> None:
+        recipe = None
         if regularizers is None:
-            regularizers = [PlaceEntropy(0.03), MagnificationEntropy(0.3)]
+            recipe = Recipe()
+            regularizers = recipe.regularizers()
         super().__init__(
             classes,
             magnifications,
@@ -144,6 +148,7 @@ class SlideClassifier(SlideNetwork):
             chunk=chunk,
             **kwargs,
         )
+        self.recipe = recipe
         self.explore_steps = whole("explore_steps", explore_steps, 0)
         self.auxiliary = auxiliary
         self.overlap = None if overlap is None else positive("overlap", overlap)
@@ -253,11 +258,30 @@ class SlideClassifier(SlideNetwork):
     def step_options(self) -> dict[str, Any]:
         return {"part": WHOLE}
 
-    def fit(self, *args: Any, **kwargs: Any) -> keras.callbacks.History:
-        """As `keras.Model.fit`; warns where training ended before `explore_steps`, when no attention was learnt yet."""
-        history = super().fit(*args, **kwargs)
+    def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> keras.callbacks.History:
+        """As `keras.Model.fit`, by the default `Recipe`; warns where training ended before any attention was learnt.
+
+        The recipe lets the attention sharpen towards the last epoch. Not so where the model was made with `regularizers` of its
+        own or loaded, where a callback schedules strengths, or where nobody knows how many batches an epoch has.
+        """
+        if self.recipe is not None:
+            kwargs["callbacks"] = self._with_recipe(self.recipe, x, kwargs)
+        history = super().fit(x, y, *args, **kwargs)
         self.warn_unlearnt()
         return history
+
+    def _with_recipe(self, recipe: Recipe, x: Any, options: dict[str, Any]) -> Any:
+        """The callbacks of `fit`, and those of the recipe."""
+        given = options.get("callbacks")
+        callbacks = [given] if isinstance(given, keras.callbacks.Callback) else given
+        batches = batches_of(x, options.get("batch_size"), options.get("steps_per_epoch"))
+        own = isinstance(given, keras.callbacks.CallbackList) or any(
+            isinstance(callback, ScheduleStrength) for callback in callbacks or ()
+        )
+        if own or batches is None:
+            return given
+        done = options.get("initial_epoch", 0) * batches
+        return [*recipe.callbacks(options.get("epochs", 1) * batches, done), *(callbacks or ())]
 
     @property
     def explored(self) -> bool:

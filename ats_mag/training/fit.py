@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import keras
 
     from ats_mag.model.classifier import SlideClassifier
+    from ats_mag.model.recipe import Recipe
     from ats_mag.records.epoch_order import EpochOrder
     from ats_mag.runs.run import Run
 
@@ -55,7 +56,7 @@ def _train(run: Run, fold: int, callbacks: Sequence[keras.callbacks.Callback]) -
     import tensorflow as tf
 
     from ats_mag.slides.errors import plain_errors
-    from ats_mag.training.build import build_model
+    from ats_mag.training.build import build_model, recipe_of
     from ats_mag.training.devices import batch_for, strategy_of
 
     settings, files = run.config.train, run.layout.fold(fold)
@@ -70,12 +71,13 @@ def _train(run: Run, fold: int, callbacks: Sequence[keras.callbacks.Callback]) -
     strategy = strategy_of(settings)
     sizes = {name: batch_for(len(part), settings.batch_size, strategy) for name, part in parts.items() if part}
     batches = -(-len(parts["train"]) // sizes["train"])
+    recipe = recipe_of(run.config)
     with strategy.scope() if strategy is not None else contextlib.nullcontext():
         overview_mpp = parts["train"][0]["overview_mpp"]
-        model = build_model(run.config, run.classes, overview_mpp, batches * settings.epochs, sizes["train"])
+        model = build_model(run.config, recipe, run.classes, overview_mpp, batches * settings.epochs, sizes["train"])
     check_lattices([r for records in parts.values() for r in records], model)
     with plain_errors():
-        _fit(model, run, fold, parts, sizes, callbacks)
+        _fit(model, recipe, run, fold, parts, sizes, callbacks)
     model.on_error = "raise"  # what is skipped while training must not pass in silence when the model is used
     unfinished = files.folder / ".model.tmp.keras"
     model.save(unfinished)
@@ -85,6 +87,7 @@ def _train(run: Run, fold: int, callbacks: Sequence[keras.callbacks.Callback]) -
 
 def _fit(
     model: SlideClassifier,
+    recipe: Recipe,
     run: Run,
     fold: int,
     parts: dict[str, list[dict[str, Any]]],
@@ -136,7 +139,7 @@ def _fit(
     validation = None
     if parts["validation"]:
         validation = dataset(parts["validation"], slides, run.classes, sizes["validation"], **options)
-    every = [_sharpening(batches * settings.epochs, done), resumable, *callbacks]
+    every = [*recipe.callbacks(batches * settings.epochs, done), resumable, *callbacks]
     if settings.tensorboard:
         from ats_mag.training.tensorboard import TensorBoardLog, slides_to_show
 
@@ -164,18 +167,6 @@ def _fit(
         model.warn_unlearnt()
     model.on_unreadable = None
     resumable.take_best(model)
-
-
-def _sharpening(steps: int, done: int) -> keras.callbacks.Callback:
-    """Explores first, then lets the attention sharpen, over so many steps of which so many are done."""
-    import keras
-
-    from ats_mag.sampling.schedules import ScheduleStrength
-
-    strength = keras.optimizers.schedules.PiecewiseConstantDecay([steps * 6 // 10, steps * 8 // 10], [0.03, 0.01, 0.0])
-    schedule = ScheduleStrength(strength)
-    schedule.step = done
-    return schedule
 
 
 def check_lattices(records: list[dict[str, Any]], model: SlideClassifier) -> None:

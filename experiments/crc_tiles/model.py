@@ -45,7 +45,7 @@ def classifier(settings: Settings, attention: Attention = "learnt") -> ats_mag.S
         normalize_features=False,  # they are of equal norm already
         seed=settings.seed,
     )
-    model.compile(keras.optimizers.Adam(rate, clipnorm=1.0))
+    model.compile(ats_mag.Recipe(rate, clip_each=1.0).optimizer(settings.steps))
     return model
 
 

@@ -57,11 +57,9 @@ def fit(
         if first == end:
             continue
         model.attention.trainable, model.feature.trainable = part != "features", part != "attention"
-        rate: float | keras.optimizers.schedules.LearningRateSchedule = settings.learning_rate
-        if end == settings.epochs:
-            rate = keras.optimizers.schedules.CosineDecay(rate, (end - first) * steps_per_epoch, alpha=0.02)
+        recipe = ats_mag.Recipe(settings.learning_rate, cosine=end == settings.epochs, lowest=0.02, clip_each=1.0)
         settle = settings.settled_entropy if part == "all" else settings.magnification_entropy
         strength = ats_mag.ScheduleStrength(lambda step, now=settle: now, ats_mag.MagnificationEntropy)
-        model.compile(keras.optimizers.Adam(rate, clipnorm=1.0))
+        model.compile(recipe.optimizer((end - first) * steps_per_epoch))
         # the data are shuffled already
         model.fit(data, epochs=end, initial_epoch=first, shuffle=False, verbose=0, callbacks=[*callbacks, strength])

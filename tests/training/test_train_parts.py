@@ -8,10 +8,11 @@ import pytest
 from sklearn.utils.class_weight import compute_sample_weight
 
 from ats_mag.config.changes import is_free
-from ats_mag.config.schema import RunConfig, TrainConfig
+from ats_mag.config.schema import ModelConfig, RunConfig, TrainConfig
+from ats_mag.model.recipe import Recipe
 from ats_mag.records.epoch_order import EpochOrder, balanced_weights
 from ats_mag.training.best_epoch import BestEpoch
-from ats_mag.training.build import learning_rate
+from ats_mag.training.build import recipe_of
 from ats_mag.training.checkpoints import Checkpoints
 from ats_mag.training.resumable import ResumableTraining
 from ats_mag.training.settings import check_settings
@@ -173,20 +174,12 @@ def test_neither_the_best_epoch_nor_patience_look_at_epochs_that_only_explored(t
     assert int(weight) == 4
 
 
-def test_learning_rates():
-    assert learning_rate(TrainConfig(), 100) == 1e-3
-    constant = learning_rate(TrainConfig(warmup=0.1), 100)
-    cosine = learning_rate(TrainConfig(schedule="cosine", warmup=0.1), 100)
-    plain = learning_rate(TrainConfig(schedule="cosine"), 100)
-    for schedule in (constant, cosine):
-        rising = [float(schedule(step)) for step in range(11)]
-        assert rising[0] > 0
-        assert (np.diff(rising) > 0).all()
-        assert rising[10] == pytest.approx(1e-3)
-    assert float(constant(99)) == pytest.approx(1e-3)
-    assert float(cosine(55)) == pytest.approx(0.5e-3)
-    assert float(cosine(100)) == pytest.approx(0, abs=1e-9)
-    assert float(plain(0)) == pytest.approx(1e-3)
+def test_a_configuration_is_a_recipe():
+    assert recipe_of(RunConfig()) == Recipe()
+    train = TrainConfig(learning_rate=2e-3, schedule="cosine", warmup=0.1, clip_norm=1.0, accumulate=3)
+    recipe = recipe_of(RunConfig(train=train, model=ModelConfig(explore_steps=70)))
+    assert recipe == Recipe(2e-3, True, 0.0, 0.1, 1.0, None, 3, 70, None)
+    assert recipe.explore(10) == 70
 
 
 def test_a_training_goes_on_only_with_the_settings_that_it_began_with():
