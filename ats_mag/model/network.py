@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
@@ -12,7 +11,6 @@ from keras import layers, ops
 
 from ats_mag.geometry.cells import valid_cells
 from ats_mag.geometry.lattice import Lattice
-from ats_mag.geometry.multiples import round_up
 from ats_mag.geometry.units import parse_mpp
 from ats_mag.layers.expectation import Expectation
 from ats_mag.layers.joint_softmax import JointSoftmax
@@ -150,12 +148,8 @@ class SlideNetwork(MendedModel):
 
     @property
     def overview_multiple(self) -> int:
-        """Overview pixels of whose multiples a slide that is predicted alone is made.
-
-        So there are few shapes, and the smallest slide's lattice holds all draws: on each side their root, rounded up.
-        """
-        stride = self.lattice.stride
-        return round_up(stride * (math.isqrt(self.test_n_patches - 1) + 1), max(64, stride))
+        """Overview pixels of whose multiples a slide that is predicted alone is made, see `Lattice.overview_multiple`."""
+        return self.lattice.overview_multiple(self.test_n_patches)
 
     @property
     def on_error(self) -> str:

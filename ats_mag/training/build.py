@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ats_mag.config.schema import RunConfig
+from ats_mag.geometry.multiples import ceil_div
 
 if TYPE_CHECKING:
     from ats_mag.model.classifier import SlideClassifier
@@ -85,5 +86,7 @@ def _classifier(
         test_method=settings.test_method,
         on_error="fill" if config.train.on_bad_slide == "skip" else "raise",
         seed=config.train.seed,
-        overlap=min(DEFAULT_PARTS, -(-batch_size // replicas())),  # a part without a slide would read one for nothing
+        overlap=min(
+            DEFAULT_PARTS, ceil_div(batch_size, replicas())
+        ),  # a part without a slide would read one for nothing
     )

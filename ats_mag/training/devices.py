@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ats_mag.config.schema import TrainConfig
+from ats_mag.geometry.multiples import ceil_div
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -48,7 +49,7 @@ def batch_for(slides: int, batch_size: int, strategy: tf.distribute.Strategy | N
         return batch_size
     devices = strategy.num_replicas_in_sync
     for size in range(batch_size, 0, -1):
-        before_last = (devices - 1) * -(-size // devices)  # slides of all devices but the last, which gets the rest
+        before_last = (devices - 1) * ceil_div(size, devices)  # slides of all devices but the last, which gets the rest
         if min(size, slides, slides % size or size) > before_last:
             return size
     raise ValueError(

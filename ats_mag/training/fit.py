@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from ats_mag.geometry.multiples import ceil_div
 from ats_mag.training.fold_data import fold_records
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def _train(run: Run, fold: int, callbacks: Sequence[keras.callbacks.Callback]) -
     keras.utils.set_random_seed(settings.seed)
     strategy = strategy_of(settings)
     sizes = {name: batch_for(len(part), settings.batch_size, strategy) for name, part in parts.items() if part}
-    batches = -(-len(parts["train"]) // sizes["train"])
+    batches = ceil_div(len(parts["train"]), sizes["train"])
     recipe = recipe_of(run.config)
     with strategy.scope() if strategy is not None else contextlib.nullcontext():
         overview_mpp = parts["train"][0]["overview_mpp"]
@@ -107,7 +108,7 @@ def _fit(
 
     config, files = run.config, run.layout.fold(fold)
     settings, slides = config.train, config.data.slides
-    batches = -(-len(parts["train"]) // sizes["train"])
+    batches = ceil_div(len(parts["train"]), sizes["train"])
     labels = [r["label"] for r in parts["train"]]
     order = EpochOrder(labels, settings.seed, settings.sampling)
     files.folder.mkdir(parents=True, exist_ok=True)
@@ -126,7 +127,7 @@ def _fit(
 
     options: dict[str, Any] = {
         "multi_label": run.multi_label,
-        "multiple": max(64, config.model.stride),
+        "multiple": model.lattice.overview_multiple(),
         "local_copies": copies,
     }
     augment = settings.augment
@@ -175,12 +176,8 @@ def check_lattices(records: list[dict[str, Any]], model: SlideClassifier) -> Non
     Raises:
         ValueError: one does not.
     """
-    from ats_mag.geometry.bounds import MPP_UNIT
-
     for r in records:
-        _, _, width, height, mpp = (int(v) for v in r["geometry"])
-        rows, columns = (-(-side * mpp * MPP_UNIT // model.lattice.cell_um) for side in (height, width))
-        cells = int(rows * columns) * len(model.magnifications)
+        cells = model.lattice.cell_count(model.lattice.shape(r["geometry"]))
         if model.n_patches > cells:
             raise ValueError(
                 f"slide {r['slide_id']!r} has a lattice of {cells} cells, fewer than model.n_patches={model.n_patches}: "

@@ -19,7 +19,7 @@ def stock_endpoints(model: SlideNetwork) -> list[Endpoint]:
     def locate(overview: tf.Tensor, mask: tf.Tensor) -> dict[str, tf.Tensor]:
         attention = model.attend({"overview": overview, "mask": mask})
         samples = model.draw(attention, method="topk" if model.test_method == "exhaustive" else None)
-        centre = (tf.cast(samples.index[..., 1::-1], tf.float32) + 0.5) * lattice.cell_um
+        centre = lattice.centres_um(samples.index)
         mpp = tf.gather(tf.constant(lattice.magnifications, tf.float32), samples.index[..., 2])
         return {
             "attention": attention,
