@@ -210,9 +210,13 @@ class ResumableTraining(keras.callbacks.Callback):
             )
 
 
+def _model_keys(model: SlideClassifier) -> dict[str, keras.Variable]:
+    return model_keys(model.variables, {"attention": model.attention, "feature": model.feature})
+
+
 def _variables(model: SlideClassifier) -> dict[str, keras.Variable]:
     """All that training changes in a model and its optimiser, by the names of a checkpoint's arrays."""
-    of_model = model_keys(model.variables)
+    of_model = _model_keys(model)
     of_optimizer = optimizer_keys(model.optimizer.variables, of_model)
     return {_MODEL + key: v for key, v in of_model.items()} | {_OPTIMIZER + key: v for key, v in of_optimizer.items()}
 
@@ -220,7 +224,7 @@ def _variables(model: SlideClassifier) -> dict[str, keras.Variable]:
 def _weights(model: SlideClassifier) -> dict[str, keras.Variable]:
     """The model's weights, without the seeds of its draws, by key."""
     weights = {id(weight) for weight in model.weights}
-    return {key: variable for key, variable in model_keys(model.variables).items() if id(variable) in weights}
+    return {key: variable for key, variable in _model_keys(model).items() if id(variable) in weights}
 
 
 def _some(names: list[str]) -> str:

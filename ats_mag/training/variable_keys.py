@@ -8,25 +8,37 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import keras
 
 _NUMBERED = re.compile(r"(?P<base>.+)_(?P<number>\d+)")
 
 
-def model_keys(variables: Sequence[keras.Variable]) -> dict[str, keras.Variable]:
-    """The variables of a model by key, such as `conv2d#1/kernel`: the second of its convolutions.
+def model_keys(
+    variables: Sequence[keras.Variable], networks: Mapping[str, keras.Model] | None = None
+) -> dict[str, keras.Variable]:
+    """The variables of a model by key, such as `feature/conv2d#1/kernel`: of the second convolution of that network.
 
     Args:
         variables: of one model, in any order.
+        networks: within the model, by name. The layers of each are counted by themselves, so that it does not matter which network
+            was made first. None: the model is none of several.
 
     Raises:
         ValueError: two variables have one path, and could be taken for each other.
     """
-    names = _ranked(part for variable in variables for part in variable.path.split("/"))
-    keys = ["/".join(names[part] for part in variable.path.split("/")) for variable in variables]
-    return _unique(keys, variables)
+    within = {id(variable): name for name, network in (networks or {}).items() for variable in network.variables}
+    groups: dict[str, list[keras.Variable]] = defaultdict(list)
+    for variable in variables:
+        groups[within.get(id(variable), "")].append(variable)
+    keys: dict[int, str] = {}
+    for group, members in groups.items():
+        names = _ranked(part for variable in members for part in variable.path.split("/"))
+        for variable in members:
+            parts = [names[part] for part in variable.path.split("/")]
+            keys[id(variable)] = "/".join([group, *parts] if group else parts)
+    return _unique([keys[id(variable)] for variable in variables], variables)
 
 
 def optimizer_keys(

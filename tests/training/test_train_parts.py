@@ -155,8 +155,9 @@ def test_neither_the_best_epoch_nor_patience_look_at_epochs_that_only_explored(t
     checkpoints, order = Checkpoints(tmp_path / "c"), EpochOrder(LABELS, 0)
     training = ResumableTraining(checkpoints, tmp_path / "h.csv", order, 3, 1.0, best, None, {})
     weight = keras.Variable(0, name="weight")
+    empty = SimpleNamespace(variables=[])
     model = SimpleNamespace(
-        explored=False, weights=[weight], variables=[weight], metrics=[], stop_training=False,
+        explored=False, weights=[weight], variables=[weight], metrics=[], stop_training=False, attention=empty, feature=empty,
         optimizer=SimpleNamespace(variables=[], learning_rate=0.1),
     )  # fmt: skip
     training.set_model(model)

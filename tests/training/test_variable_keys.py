@@ -38,6 +38,19 @@ def test_the_order_of_variables_does_not_matter():
     assert model_keys(model.variables[::-1]) == keys
 
 
+def test_it_does_not_matter_which_network_was_made_first():
+    def keys(first, second):
+        made = {first: network(None, None)[0], second: network(None, None)[0]}
+        variables = [v for name in ("attention", "feature") for v in made[name].variables]
+        found = model_keys(variables, made)
+        for name, model in made.items():
+            ids = {id(v) for v in model.variables}
+            assert {id(v) for key, v in found.items() if key.startswith(f"{name}/")} == ids
+        return set(found)
+
+    assert keys("attention", "feature") == keys("feature", "attention")
+
+
 def test_numbers_are_ordered_as_numbers():
     network(None)  # Keras has a counter of its own for every name
     model, _ = network(*[None] * 12)
