@@ -11,6 +11,7 @@ import itertools
 import keras
 from keras import layers
 
+from ats_mag.sampling.regularizers import PACKAGE
 from ats_mag.tensors import Tensor
 
 # EfficientNet-Lite0's blocks: repeats, kernel, stride of the first, expansion, channels.
@@ -23,11 +24,20 @@ _LITE0 = (
     (4, 5, 2, 6, 192),
     (1, 3, 1, 6, 320),
 )
+_KERNEL = {"use_bias": False, "kernel_initializer": "zeros"}  # kernels are read from a file
 _RESNET50 = ((3, 64), (4, 128), (6, 256), (3, 512))
 
 
+@keras.saving.register_keras_serializable(PACKAGE)
+class StoredNormalization(layers.BatchNormalization):
+    """Batch normalisation with the stored statistics, whether or not it is in training; its scale and offset can be trained."""
+
+    def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor | None = None) -> Tensor:
+        return super().call(inputs, training=False, mask=mask)
+
+
 def _normalize(x: Tensor, name: str, epsilon: float, dtype: str | None) -> Tensor:
-    return layers.BatchNormalization(epsilon=epsilon, dtype=dtype, name=name)(x, training=False)
+    return StoredNormalization(epsilon=epsilon, dtype=dtype, name=name)(x)
 
 
 def _features(x: Tensor) -> Tensor:
@@ -46,7 +56,7 @@ def efficientnet_lite0(patch_size: int, dtype: str | None = None) -> keras.Model
     """
 
     def conv(x: Tensor, units: int, kernel: int, stride: int, name: str, active: bool = True) -> Tensor:
-        x = layers.Conv2D(units, kernel, stride, "same", use_bias=False, dtype=dtype, name=f"{name}_conv")(x)
+        x = layers.Conv2D(units, kernel, stride, "same", **_KERNEL, dtype=dtype, name=f"{name}_conv")(x)
         x = _normalize(x, f"{name}_norm", 1e-3, dtype)
         return layers.ReLU(6.0, dtype=dtype, name=f"{name}_relu")(x) if active else x
 
@@ -54,7 +64,15 @@ def efficientnet_lite0(patch_size: int, dtype: str | None = None) -> keras.Model
         start = x
         if expansion != 1:
             x = conv(x, x.shape[-1] * expansion, 1, 1, f"{name}_expand")
-        x = layers.DepthwiseConv2D(kernel, stride, "same", use_bias=False, dtype=dtype, name=f"{name}_depth_conv")(x)
+        x = layers.DepthwiseConv2D(
+            kernel,
+            stride,
+            "same",
+            use_bias=False,
+            depthwise_initializer="zeros",
+            dtype=dtype,
+            name=f"{name}_depth_conv",
+        )(x)
         x = _normalize(x, f"{name}_depth_norm", 1e-3, dtype)
         x = layers.ReLU(6.0, dtype=dtype, name=f"{name}_depth_relu")(x)
         x = conv(x, units, 1, 1, f"{name}_project", active=False)
@@ -84,7 +102,7 @@ def resnet50(patch_size: int, dtype: str | None = None) -> keras.Model:
     def conv(x: Tensor, units: int, kernel: int, stride: int, name: str, active: bool = True) -> Tensor:
         if kernel > 1:
             x = layers.ZeroPadding2D(kernel // 2, dtype=dtype, name=f"{name}_pad")(x)
-        x = layers.Conv2D(units, kernel, stride, use_bias=False, dtype=dtype, name=f"{name}_conv")(x)
+        x = layers.Conv2D(units, kernel, stride, **_KERNEL, dtype=dtype, name=f"{name}_conv")(x)
         x = _normalize(x, f"{name}_norm", 1e-5, dtype)
         return layers.ReLU(dtype=dtype, name=f"{name}_relu")(x) if active else x
 

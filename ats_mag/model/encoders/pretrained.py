@@ -84,6 +84,7 @@ class PretrainedEncoder(keras.Model):
             ValueError: of anything else, or where the network has fewer blocks.
         """
         check_trainable(trainable)
+        self.network.trainable = True  # first: to set what is set already has no effect on the layers inside
         self.network.trainable = bool(trainable)
         self._free = trainable
         if not isinstance(trainable, str):

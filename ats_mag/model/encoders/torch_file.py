@@ -8,13 +8,17 @@ Two layouts are read: the zip archive of torch 1.6 and later, and the row of pic
 
 from __future__ import annotations
 
+import io
+import mmap
 import pickle
+import pickletools
 import struct
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -35,20 +39,22 @@ _DTYPES = {
 }
 _MAGIC = 0x1950A86A20F9469CFC6C  # of the old layout
 _PROTOCOL = 1001
-_DAMAGED = (
+_LONGEST_PICKLE = 100_000_000  # bytes; a model of a thousand tensors needs some 100,000
+_Pickled = io.BytesIO | mmap.mmap  # neither reads more than there is, whatever length a pickle states
+_DAMAGED = (  # what the readers of the standard library raise on bytes that make no sense
     pickle.UnpicklingError,
     EOFError,
+    OSError,
     struct.error,
     zipfile.BadZipFile,
+    zlib.error,
     ValueError,
     TypeError,
-    KeyError,
-    IndexError,
+    LookupError,
     AttributeError,
-    NotImplementedError,
-    OverflowError,
+    RuntimeError,
+    ArithmeticError,
     MemoryError,
-    RecursionError,
 )
 _WRAPPERS = ("state_dict", "model")  # under which training scripts keep the weights
 
@@ -148,8 +154,13 @@ class _Reader:
     path: Path
     storages: dict[str, _Storage] = field(default_factory=dict)
 
-    def load(self, file: IO[bytes]) -> Any:
-        reader = self
+    def load(self, file: _Pickled) -> Any:
+        reader, start = self, file.tell()
+        for number, (operation, argument, _) in enumerate(pickletools.genops(file)):
+            # The standard library's unpickler makes room for as many values as this number says.
+            if operation.name in ("PUT", "LONG_BINPUT") and not 0 <= argument <= number:
+                raise pickle.UnpicklingError("a number that is too large")
+        file.seek(start)
 
         class Restricted(pickle.Unpickler):
             def find_class(self, module: str, name: str) -> Any:
@@ -167,8 +178,10 @@ class _Reader:
 
     def storage(self, pid: Any) -> _Storage:
         kind, dtype, key, _, count = pid[:5]
-        if kind != "storage" or not isinstance(dtype, _Name) or dtype.dtype is None or type(count) is not int:
+        if kind != "storage" or not isinstance(dtype, _Name) or dtype.dtype is None:
             raise pickle.UnpicklingError("a storage of an unknown kind")
+        if type(count) is not int or count < 0:
+            raise pickle.UnpicklingError("a storage of a negative length")
         if len(pid) > 5 and pid[5] is not None:
             raise pickle.UnpicklingError("a storage that is a view of another one")
         found = self.storages.setdefault(str(key), _Storage(dtype.dtype, count))
@@ -185,8 +198,9 @@ def _read_zip(path: Path) -> Any:
             raise WeightsError(f"{path} is a zip archive, but not one of torch's: it has no data.pkl")
         if "byteorder" in entries and archive.read(entries["byteorder"]) != b"little":
             raise WeightsError(f"{path} was written on a big-endian machine: save it on a little-endian one")
-        with archive.open(entries["data.pkl"]) as pickled:
-            content = reader.load(pickled)
+        if entries["data.pkl"].file_size > _LONGEST_PICKLE:
+            raise WeightsError(f"{path} is refused: its list of tensors has more than {_LONGEST_PICKLE} bytes")
+        content = reader.load(io.BytesIO(archive.read(entries["data.pkl"])))
         for key, storage in reader.storages.items():
             entry = entries[f"data/{key}"]
             if entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1:
@@ -202,7 +216,7 @@ def _read_zip(path: Path) -> Any:
 
 def _read_pickles(path: Path) -> Any:
     reader = _Reader(path)
-    with open(path, "rb") as file:
+    with open(path, "rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as file:
         if reader.load(file) != _MAGIC or reader.load(file) != _PROTOCOL:
             raise pickle.UnpicklingError("the first numbers are not torch's")
         if not reader.load(file)["little_endian"]:
@@ -214,6 +228,8 @@ def _read_pickles(path: Path) -> Any:
             if count != storage.count:
                 raise pickle.UnpicklingError(f"two lengths of the storage {key}")
             storage.start = file.tell()
+            if storage.start + count * storage.dtype.itemsize > len(file):
+                break  # what the missing bytes are of is named where they are looked for
             file.seek(count * storage.dtype.itemsize, 1)
     return content
 

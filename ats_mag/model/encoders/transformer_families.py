@@ -152,9 +152,7 @@ def settings_of(config: dict[str, Any], model_args: dict[str, Any]) -> Settings 
         activation = _activation(config.get("hidden_act", "gelu"))
         epsilon = config.get("layer_norm_eps", 1e-12 if family is VIT else 1e-6)
         heads, size = config.get("num_attention_heads"), config.get("image_size")
-        return Settings(
-            family, _heads(heads, "num_attention_heads"), epsilon, activation, "silu", size if _is_count(size) else None
-        )
+        return Settings(family, _heads(heads, "num_attention_heads"), epsilon, activation, "silu", _side(size))
     architecture = config.get("architecture", "")
     if not str(architecture).startswith("vit_"):
         return None
@@ -167,7 +165,7 @@ def settings_of(config: dict[str, Any], model_args: dict[str, Any]) -> Settings 
         1e-6,
         _activation(stated or "gelu"),
         _activation(stated or "silu"),
-        size if _is_count(size) else None,
+        _side(size),
         arguments.get("no_embed_class"),
     )
 
@@ -195,5 +193,8 @@ def _activation(name: Any) -> str:
     return _ACTIVATIONS[key]
 
 
-def _is_count(value: Any) -> bool:
-    return type(value) is int and value > 0
+def _side(size: Any) -> int | None:
+    """Of a square image, stated as a number or as height and width."""
+    sides = set(size) if isinstance(size, list) and size else {size}
+    side = sides.pop()
+    return side if not sides and type(side) is int and side > 0 else None
