@@ -10,6 +10,7 @@ from typing import Any
 import keras
 
 from ats_mag.model.encoders import convolutions, lite0_weights
+from ats_mag.model.encoders.lite0_file import lite0_file
 from ats_mag.model.encoders.names import APPLICATION, LITE0, SMALL
 from ats_mag.model.encoders.presets import Preset, find_folder, preset_named, preset_of_folder, presets, search_folders
 from ats_mag.model.encoders.pretrained import PretrainedEncoder, check_trainable
@@ -91,8 +92,10 @@ def _lite0(patch_size: int, trainable: bool | str, pool: str | None, dtype: str 
     _no_pool(LITE0, pool)
     if patch_size % 32:
         raise ValueError(f"patch_size must be a multiple of 32 for {LITE0}. Received: patch_size={patch_size}")
+    path = lite0_file()
     network = convolutions.efficientnet_lite0(patch_size, dtype)
-    origin = {"name": LITE0, "files": [str(lite0_weights.load_lite0(network))], "licence": "Apache-2.0"}
+    lite0_weights.load_lite0(network, path)
+    origin = {"name": LITE0, "files": [str(path)], "licence": "Apache-2.0"}
     return PretrainedEncoder(
         network,
         patch_size,
@@ -137,7 +140,7 @@ def _from_folder(
     folder = open_folder(path)
     config = path / "config.json"
     try:
-        settings = settings_of(folder.config, preset.model_args if preset else {})
+        settings = settings_of(folder.config, *((preset.model_args, preset.model_type) if preset else ({},)))
     except ValueError as error:
         raise WeightsError(f"{config} {error}") from error
     mean, std = _standard(folder, preset)

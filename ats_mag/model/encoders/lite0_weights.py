@@ -6,7 +6,6 @@ from pathlib import Path
 
 import keras
 
-from ats_mag.model.encoders.lite0_file import lite0_file
 from ats_mag.model.encoders.torch_file import read_torch_file
 from ats_mag.model.encoders.weight_plan import WeightPlan
 
@@ -14,16 +13,13 @@ MEAN = (127 / 255,) * 3  # of pixel values 0..1: (x - 127) / 128
 STD = (128 / 255,) * 3
 
 
-def load_lite0(network: keras.Model) -> Path:
+def load_lite0(network: keras.Model, path: Path) -> None:
     """Reads the weights into a network of `convolutions.efficientnet_lite0`.
 
-    Returns:
-        The file that was read.
-
-    Raises:
-        WeightsError: see `lite0_file`.
+    Args:
+        network: the network.
+        path: of `lite0_file.lite0_file`.
     """
-    path = lite0_file()
     plan = WeightPlan(path, read_torch_file(path), ignored=r"_fc\..*|.*\.num_batches_tracked")
 
     def unit(layer: str, convolution: str, norm: str) -> None:
@@ -39,4 +35,3 @@ def load_lite0(network: keras.Model) -> Path:
         unit(f"{name}_project", f"{own}._project_conv", f"{own}._bn2")
     unit("head", "_conv_head", "_bn1")
     plan.carry_out()
-    return path

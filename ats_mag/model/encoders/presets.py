@@ -32,6 +32,7 @@ class Preset:
     licence: str
     gated: bool
     model_args: dict[str, Any] = field(default_factory=dict)
+    model_type: str = ""
     unsure: str = ""
 
     @property

@@ -18,7 +18,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import ml_dtypes
 import numpy as np
@@ -156,9 +156,9 @@ class _Reader:
 
     def load(self, file: _Pickled) -> Any:
         reader, start = self, file.tell()
-        for number, (operation, argument, _) in enumerate(pickletools.genops(file)):
+        for count, (operation, number, _) in enumerate(pickletools.genops(cast(IO[bytes], file))):
             # The standard library's unpickler makes room for as many values as this number says.
-            if operation.name in ("PUT", "LONG_BINPUT") and not 0 <= argument <= number:
+            if operation.name in ("PUT", "LONG_BINPUT") and (number is None or not 0 <= number <= count):
                 raise pickle.UnpicklingError("a number that is too large")
         file.seek(start)
 

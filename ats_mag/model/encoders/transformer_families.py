@@ -133,12 +133,13 @@ class Settings:
     no_embed_class: bool | None = None
 
 
-def settings_of(config: dict[str, Any], model_args: dict[str, Any]) -> Settings | None:
+def settings_of(config: dict[str, Any], model_args: dict[str, Any], model_type: str = "") -> Settings | None:
     """Reads a configuration.
 
     Args:
         config: content of `config.json`.
         model_args: what timm must be told besides, for models whose `config.json` leaves it out.
+        model_type: of transformers' families, where `config.json` names one that is not known.
 
     Returns:
         The settings, or None of another architecture.
@@ -147,7 +148,7 @@ def settings_of(config: dict[str, Any], model_args: dict[str, Any]) -> Settings 
         ValueError: of a vision transformer whose configuration lacks something, or asks for what is not supported; the text
             ends a sentence that begins with the file's name.
     """
-    family = TRANSFORMERS.get(config.get("model_type", ""))
+    family = TRANSFORMERS.get(config.get("model_type", "")) or TRANSFORMERS.get(model_type)
     if family is not None:
         activation = _activation(config.get("hidden_act", "gelu"))
         epsilon = config.get("layer_norm_eps", 1e-12 if family is VIT else 1e-6)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -118,7 +119,9 @@ class WeightPlan:
                 f"{self.source} does not fit the network that its config.json describes: it {' and '.join(problems)}. Take both "
                 "files from the same release of the model"
             )
-        for step in self.steps:
+        # Of one size after the other, so that what one variable gives back is where the next one's value goes: in the file's
+        # order a large model takes a third more memory.
+        for step in sorted(self.steps, key=lambda step: -math.prod(step.variable.shape)):
             value = step.convert(*[self.tensors[name].read() for name in step.names])
             # A copy, as some backends would otherwise go on using the mapped file.
             step.variable.assign(np.array(value, dtype=np.float32, order="C"))

@@ -157,7 +157,7 @@ def test_names(tmp_path, monkeypatch):
     refused("keras:NoSuchNet", "keras.applications has no network 'NoSuchNet'", pool=None)
     refused(f"keras:ResNet50@{tmp_path / 'w.h5'}", "w.h5", "is not there", pool=None)
     (tmp_path / "w.h5").write_bytes(b"no weights")
-    refused(f"keras:MobileNetV2@{tmp_path / 'w.h5'}", "w.h5", "does not hold weights of MobileNetV2", pool=None)
+    refused(f"keras:MobileNet@{tmp_path / 'w.h5'}", "w.h5", "does not hold weights of MobileNet", pool=None)
 
 
 def test_lite0_from_another_file(tmp_path, monkeypatch):

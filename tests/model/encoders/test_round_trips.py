@@ -20,13 +20,15 @@ def relative(found, expected):
     return np.std(np.asarray(found) - expected) / np.std(expected)
 
 
-def lite0(**options):
-    return ats_mag.encoder("efficientnet-lite0", 64, **options)
+@pytest.fixture(scope="module")
+def lite0():
+    return ats_mag.encoder("efficientnet-lite0", 64)
 
 
-@pytest.mark.parametrize(("build", "size"), [(tiny, 42), (lite0, 64)])
-def test_keras_file(build, size, tmp_path):
-    encoder, patches = build(), made_patches(2, size)
+@pytest.mark.parametrize("kind", ["tiny", "lite0"])
+def test_keras_file(kind, request, tmp_path):
+    encoder = tiny() if kind == "tiny" else request.getfixturevalue("lite0")
+    patches = made_patches(2, encoder.patch_size)
     expected = np.asarray(encoder(patches))
     encoder.save(tmp_path / "encoder.keras")
     loaded = ats_mag.load_model(tmp_path / "encoder.keras")
@@ -47,13 +49,10 @@ def test_saved_model(tmp_path):
     np.testing.assert_allclose(loaded.serve(patches), encoder(patches), atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("build", "size", "dtype"), [(tiny, 42, "mixed_bfloat16"), (tiny, 42, "bfloat16"), (lite0, 64, "bfloat16")]
-)
-def test_bfloat16(build, size, dtype, tmp_path):
-    patches = made_patches(8, size)
-    expected = np.asarray(build()(patches))
-    encoder = build(dtype=dtype)
+@pytest.mark.parametrize("dtype", ["mixed_bfloat16", "bfloat16"])
+def test_bfloat16(dtype, tmp_path):
+    patches = made_patches(8, 42)
+    expected, encoder = np.asarray(tiny()(patches)), tiny(dtype=dtype)
     found = np.asarray(encoder(patches))
     assert found.dtype == np.float32
     assert 0 < relative(found, expected) < TOLERANCE
@@ -61,6 +60,12 @@ def test_bfloat16(build, size, dtype, tmp_path):
     assert kernels == {"float32" if dtype.startswith("mixed") else "bfloat16"}
     encoder.save(tmp_path / "encoder.keras")
     np.testing.assert_array_equal(ats_mag.load_model(tmp_path / "encoder.keras")(patches), found)
+
+
+def test_lite0_in_bfloat16(lite0):
+    patches = made_patches(2, 64)
+    found = ats_mag.encoder("efficientnet-lite0", 64, dtype="bfloat16")(patches)
+    assert 0 < relative(found, np.asarray(lite0(patches))) < TOLERANCE
 
 
 def test_what_is_trainable():
@@ -76,12 +81,14 @@ def test_what_is_trainable():
         encoder.set_trainable("last-3-blocks")
 
 
-def test_part_of_a_convolutional_network_is_trained_with_stored_statistics():
-    encoder = lite0(trainable="last-2-blocks")
-    stages = {v.path.split("/")[-2].partition("_")[0] for v in encoder.trainable_variables}
+def test_part_of_a_convolutional_network_is_trained_with_stored_statistics(lite0):
+    lite0.set_trainable("last-2-blocks")
+    stages = {v.path.split("/")[-2].partition("_")[0] for v in lite0.trainable_variables}
     assert stages == {"block14", "block15", "head"}
     patches = made_patches(2, 64)
-    np.testing.assert_array_equal(encoder(patches, training=True), encoder(patches, training=False))
+    np.testing.assert_array_equal(lite0(patches, training=True), lite0(patches, training=False))
+    lite0.set_trainable(False)
+    assert not lite0.trainable_variables
 
 
 def test_small_and_keras_networks():

@@ -33,7 +33,7 @@ def test_damaged_files_are_refused_by_their_name(tmp_path):
     path = tmp_path / "w.safetensors"
     write_safetensors(path, TENSORS)
     content = path.read_bytes()
-    for length in range(len(content)):
+    for length in range(0, len(content), 3):
         path.write_bytes(content[:length])
         with pytest.raises(WeightsError, match=r"w\.safetensors is (truncated|not a safetensors file)"):
             read_safetensors(path)
