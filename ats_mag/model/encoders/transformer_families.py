@@ -16,7 +16,18 @@ _ACTIVATIONS = {
     "gelu_new": "gelu_tanh",
     "gelu_pytorch_tanh": "gelu_tanh",
 }
-_HEADS = {"tiny": 3, "small": 6, "base": 12, "large": 16, "huge": 16, "giant": 16, "gigantic": 16}  # timm's sizes
+# timm's sizes: attention heads, and the dimension that goes with them.
+_SIZES = {
+    "tiny": (3, 192),
+    "small": (6, 384),
+    "base": (12, 768),
+    "large": (16, 1024),
+    "huge": (16, 1280),
+    "giant": (16, 1408),
+    "giant dinov2": (24, 1536),
+    "gigantic": (16, 1664),
+}
+_TIMM_NAME = re.compile(r"vit_([a-z]+)_patch\d+(?:_reg\d+)?_(?:\d+|(dinov2))")
 _ATTENTION = "attention.attention."
 
 
@@ -122,6 +133,7 @@ class Settings:
         gated_activation: of a gated one.
         image_size: that the positions are made for, pixels; None: not stated.
         no_embed_class: whether only the image's tokens have positions; None: not stated.
+        dimension: for which the number of heads was concluded from a name; None: it is stated.
     """
 
     family: Family
@@ -131,6 +143,7 @@ class Settings:
     gated_activation: str
     image_size: int | None = None
     no_embed_class: bool | None = None
+    dimension: int | None = None
 
 
 def settings_of(config: dict[str, Any], model_args: dict[str, Any], model_type: str = "") -> Settings | None:
@@ -159,15 +172,18 @@ def settings_of(config: dict[str, Any], model_args: dict[str, Any], model_type: 
         return None
     arguments = {**model_args, **(config.get("model_args") or {})}
     size = arguments.get("img_size") or ((config.get("pretrained_cfg") or {}).get("input_size") or [None])[-1]
-    stated = arguments.get("act_layer")
+    stated, heads, dimension = arguments.get("act_layer"), arguments.get("num_heads"), None
+    if heads is None:
+        heads, dimension = _timm_size(str(architecture))
     return Settings(
         TIMM,
-        _heads(arguments.get("num_heads") or _timm_heads(architecture), "num_heads"),
+        _heads(heads, "num_heads"),
         1e-6,
         _activation(stated or "gelu"),
         _activation(stated or "silu"),
         _side(size),
         arguments.get("no_embed_class"),
+        dimension,
     )
 
 
@@ -177,14 +193,16 @@ def _heads(value: Any, key: str) -> int:
     return value
 
 
-def _timm_heads(architecture: str) -> int:
-    size = architecture.split("_")[1]
-    if size not in _HEADS:
+def _timm_size(architecture: str) -> tuple[int, int]:
+    """Heads and dimension of an architecture that timm defines."""
+    match = _TIMM_NAME.fullmatch(architecture)
+    size = _SIZES.get(match[1] + (" dinov2" if match[1] == "giant" and match[2] else "")) if match else None
+    if size is None:
         raise ValueError(
             f"has the architecture {architecture!r}, whose number of attention heads is not known here: add "
             '"num_heads" to its "model_args"'
         )
-    return 24 if size == "giant" and "dinov2" in architecture else _HEADS[size]
+    return size
 
 
 def _activation(name: Any) -> str:

@@ -95,6 +95,11 @@ def _network(
         )
     odd = [f"{name} of shape {tensors[name].shape}" for name, rank in ranks.items() if len(tensors[name].shape) != rank]
     dimension, channels, height, width = tensors[f"{family.patches}.weight"].shape if not odd else (0, 3, 1, 1)
+    if not odd and settings.dimension not in (None, dimension):
+        raise WeightsError(
+            f"{source / 'config.json'} names an architecture of dimension {settings.dimension}, and the weights have dimension "
+            f'{dimension}: their number of attention heads is not known. Add "num_heads" to its "model_args"'
+        )
     if odd or channels != 3 or height != width or dimension % settings.heads or not dimension:
         raise WeightsError(
             f"{source} does not fit a vision transformer for square patches of 3 channels with {settings.heads} heads: it holds "

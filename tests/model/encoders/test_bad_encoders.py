@@ -124,6 +124,8 @@ def test_nothing_is_half_loaded(safe):
         ),
         ({"architecture": None}, ["not supported: none stated"]),
         ({"architecture": "vit_so400m_patch14", "model_args": {}}, ["vit_so400m_patch14", "num_heads"]),
+        ({"architecture": "vit_base_patch16_plus_240", "model_args": {}}, ["vit_base_patch16_plus_240", "num_heads"]),
+        ({"model_args": {}}, ["config.json names an architecture of dimension 384", "dimension 16", "num_heads"]),
         ({"model_args": {"num_heads": 5}}, ["with 5 heads"]),
         ({"model_args": {"num_heads": "two"}}, ["config.json states num_heads: 'two'"]),
         ({"model_args": {"num_heads": 2, "act_layer": "quick_gelu"}}, ["activation 'quick_gelu'", "silu"]),
