@@ -2,17 +2,24 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
+# The share of the examples of each property that are tried; 1 in a long run.
+export ATS_MAG_EXAMPLES ?= 0.2
 SOURCES = pyproject.toml setup.py $(wildcard ats_mag/slides/op/*.cc ats_mag/slides/op/*.h)
 
 MATHEMATICS = tests/layers tests/sampling tests/geometry/test_lattice.py tests/model/adaptive/test_betting.py
 
-.PHONY: demo test test-jax fuzz lint bench clean
+.PHONY: demo test test-all test-jax fuzz lint bench clean
 
 demo: $(VENV)/.installed
 	$(BIN)/ats-mag demo --out demo-run
 
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal
+
+# What takes long, too: kills, damaged slides, load, all examples of every property, and the mathematics on JAX.
+test-all: $(VENV)/.installed
+	ATS_MAG_EXAMPLES=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal --long
+	$(MAKE) test-jax ATS_MAG_EXAMPLES=1
 
 # The mathematics on Keras' JAX backend, compiled in haste; that the model trains there, too, is among the tests above.
 test-jax: $(VENV)/.installed
@@ -26,16 +33,17 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 
-# One after the other, on an idle machine; cuCIM's dependencies are for GPUs. `gpu.py` is for a machine with a GPU. The last
-# two compare with attention-sampling 0.2 in an environment of its own, see experiments/benchmarks/reference.py.
+# One after the other, on an idle machine; cuCIM's dependencies are for GPUs. `gpu` is for a machine with a GPU. The last
+# two compare with attention-sampling 0.2 in an environment of its own, see experiments/megapixel/reference/__init__.py.
 bench: $(VENV)/.installed-bench
-	$(BIN)/python experiments/benchmarks/reading.py
-	$(BIN)/python experiments/benchmarks/scaling.py
-	$(BIN)/python experiments/benchmarks/overlap.py
+	$(BIN)/python -m experiments.benchmarks.reading
+	$(BIN)/python -m experiments.benchmarks.scaling
+	$(BIN)/python -m experiments.benchmarks.overlap
 ifdef ATS_REFERENCE_PYTHON
-	$(BIN)/python experiments/benchmarks/step.py
-	$(BIN)/python experiments/benchmarks/in_memory.py
+	$(BIN)/python -m experiments.benchmarks.step
+	$(BIN)/python -m experiments.benchmarks.in_memory
 endif
 
 $(VENV)/.installed: $(SOURCES)

@@ -1,6 +1,6 @@
 """Warwick-QU / GlaS as a cohort: benign or malignant fields of colon glands.
 
-    python data_prep/glas.py DATA runs/glas
+    python -m data_prep.glas DATA runs/glas
     ats-mag validate runs/glas/config.yaml     # then prepare, train and evaluate
 
 DATA is the folder of the challenge as it is downloaded (`Grade.csv`, `train_1.bmp`, `testA_1.bmp`, ... and, left aside,
@@ -30,7 +30,7 @@ PARTS = {"train": "train", "testA": "test", "testB": "test"}  # of the file name
 
 _HEAD = """\
 GlaS: benign or malignant colon glands in fields of 480 x 320 um.
-Made by data_prep/glas.py; relative paths are relative to this file's folder."""
+Made by data_prep.glas; relative paths are relative to this file's folder."""
 _NOTES = {
     "splits.kind": "The challenge's own division; a part of its training fields is for validation.",
     "splits.validation": "Share of the training fields.",

@@ -1,7 +1,7 @@
 """Megapixel MNIST: large black images with five digits, three of one class, which is the image's label.
 
-    python data_prep/megapixel_mnist.py mnist.npz runs/megapixel --side 500 --scale 0.2 --no-noise
-    python data_prep/megapixel_mnist.py mnist.npz runs/megapixel-1500 --side 1500 --scale 0.12
+    python -m data_prep.megapixel_mnist mnist.npz runs/megapixel --side 500 --scale 0.2 --no-noise
+    python -m data_prep.megapixel_mnist mnist.npz runs/megapixel-1500 --side 1500 --scale 0.12
 
 The data set of Katharopoulos & Fleuret, "Processing Megapixel Images with Deep Attention-Sampling Models" (ICML 2019,
 section 4.2): the digits do not overlap, and with noise 50 scribbles, pairs of straight lines, lie about. The small images are
@@ -9,7 +9,7 @@ the large ones resized with anti-aliasing. Training images are made of MNIST's t
 
 `train.npz` and `test.npz` hold what is not black: `value` uint8 of all pixels, their `index` within an image, `begin` and one
 more, where each image begins, for `high_*` and `low_*`; `label`; `digits` `(n, 5, 2)` (row, column) of the digits' corners; and
-`side` and `low_side`. `experiments/reference/megapixel_images.py` reads them.
+`side` and `low_side`. `experiments/megapixel/reference/images.py` reads them.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Gradients, double precision and the number of examples on whichever backend Keras runs."""
 
 import contextlib
+import os
 
 import keras
 import numpy as np
@@ -11,9 +12,15 @@ else:
     import tensorflow as tf
 
 
+SHARE = float(os.environ.get("ATS_MAG_EXAMPLES", "0.2"))
+
+
 def examples(count):
-    """How many examples a property is tried with: a third on JAX, which compiles nearly each for itself."""
-    return -(-count // 3) if keras.backend.backend() == "jax" else count
+    """How many examples a property is tried with, of `count` in a long run: the share that ATS_MAG_EXAMPLES says, by default a fifth.
+
+    On JAX, which compiles nearly each for itself, a third of that.
+    """
+    return max(3, round(count * SHARE / (3 if keras.backend.backend() == "jax" else 1)))
 
 
 def double_precision():

@@ -7,14 +7,22 @@ import keras
 import numpy as np
 import pytest
 
+from ats_mag.system.processes import run_in_processes
+
 pytest_plugins = ["small_model"]
 
 ROOT = Path(__file__).resolve().parents[1]
 GOLDEN = Path(os.environ.get("ATS_MAG_GOLDEN", ROOT.parent / "shared" / "golden"))
 
 
+def pytest_addoption(parser):
+    parser.addoption("--long", action="store_true", help="run the tests that take long, too")
+
+
 def pytest_configure(config):
     config.addinivalue_line("markers", "needs_tensorflow: uses TensorFlow itself, not only Keras")
+    config.addinivalue_line("markers", "processes: prepares slides in processes, as users do")
+    config.addinivalue_line("markers", "long: takes long; `make test-all` runs it")
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
@@ -23,13 +31,40 @@ def pytest_configure(config):
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("--long"):
+        skip = pytest.mark.skip(reason="takes long: `make test-all` runs it")
+        for item in items:
+            if item.get_closest_marker("long"):
+                item.add_marker(skip)
     if keras.backend.backend() == "tensorflow":
         return
     skip = pytest.mark.skip(reason="needs Keras' TensorFlow backend")
     for item in items:
         if item.get_closest_marker("needs_tensorflow"):
             item.add_marker(skip)
+
+
+def in_this_process(work, jobs, workers, failed, seconds, begin, start):
+    """As `run_in_processes`, without processes, each of which takes seconds to begin."""
+    for job in jobs:
+        begin(job)
+        yield job, work(job)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _prepare_here():
+    """Slides are prepared without processes but in tests that are marked `processes`."""
+    with pytest.MonkeyPatch.context() as patch:
+        if keras.backend.backend() == "tensorflow":
+            patch.setattr("ats_mag.preparation.run.run_in_processes", in_this_process)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _prepare_in_processes(request, monkeypatch):
+    if request.node.get_closest_marker("processes"):
+        monkeypatch.setattr("ats_mag.preparation.run.run_in_processes", run_in_processes)
 
 
 @pytest.fixture(autouse=True)

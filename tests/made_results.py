@@ -4,12 +4,10 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from ats_mag.cohort.manifest import load_manifest
-from ats_mag.cohort.splits import load_splits
-from ats_mag.config.schema import read_config
+from ats_mag.config.reading import read_config
 from ats_mag.evaluation.evaluate import measure_predictions
 from ats_mag.evaluation.folds import across_folds
-from ats_mag.runs.run_folder import start_run
+from ats_mag.runs.run import Run
 from ats_mag.system.whole_file import digest
 
 ATTACK = "<script>alert('slide')</script>"
@@ -36,25 +34,23 @@ def make_run(folder, folds=2, measured=None, head="single_label", figures=True, 
         "evaluate": {"resamples": 100, "figures": figures},
     }
     (folder / "config.yaml").write_text(yaml.safe_dump(values))
-    config = read_config(folder / "config.yaml")
-    manifest = load_manifest(config)
-    splits = load_splits(config, manifest)
-    start_run(config, manifest, splits)
+    run = Run.open(read_config(folder / "config.yaml"))
+    splits = run.splits
     for k in range(folds) if measured is None else measured:
         test = splits[splits[f"fold_{k}"] == "test"]
         truth = (test["label"] == CLASSES[1]).to_numpy(float)
         p = np.clip(0.2 + 0.6 * truth + random.normal(0, 0.25, len(truth)), 0.01, 0.99)
         draws = np.stack([1 - p, p], axis=-1)[None]
         about = {"fold": k, "classes": CLASSES, "head": head, "method": "topk", "without_record": [], "unreadable": {}}
-        out = config.run / f"fold-{k}"
-        out.mkdir()
-        (out / "model.keras").write_text("a model")
-        about["model_sha256"] = digest(out / "model.keras")
-        measure_predictions(config, out, test[["slide_id", "patient_id", "label"]], draws, about)
+        files = run.layout.fold(k)
+        files.folder.mkdir()
+        files.model.write_text("a model")
+        about["model_sha256"] = digest(files.model)
+        measure_predictions(run.config.evaluate, files, test[["slide_id", "patient_id", "label"]], draws, about)
         epochs = np.arange(4)
         history = {"epoch": epochs, "loss": 1 / (1 + epochs), "val_loss": 1.1 / (1 + epochs)}
         history |= {"accuracy": 0.5 + epochs / 10, "mass_0.5": 0.5 + epochs / 10, "mass_2": 0.5 - epochs / 10}
-        pd.DataFrame(history).to_csv(out / "history.csv", index=False)
+        pd.DataFrame(history).to_csv(files.history, index=False)
     if measured is None:
-        across_folds(config)
+        across_folds(run)
     return folder / "config.yaml"

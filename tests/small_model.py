@@ -49,7 +49,7 @@ def records(cohort):
 @pytest.fixture(scope="session")
 def batch(cohort, records):
     """All slides in one batch, of mixed sizes, with their labels."""
-    from ats_mag.records.record import dataset
+    from ats_mag.records.dataset import dataset
 
     inputs, labels = next(iter(dataset(records, cohort / "slides", CLASSES, len(SIZES))))
     return {name: value.numpy() for name, value in inputs.items()}, labels.numpy()

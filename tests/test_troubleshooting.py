@@ -14,7 +14,7 @@ QUOTES = re.findall(r"\*\*`((?:[^`]|\\`)+?)(?<!\\)`", (ROOT / "docs" / "troubles
 def said():
     """All texts in the sources, what f-strings fill in left out."""
     texts = []
-    for file in [*ROOT.glob("ats_mag/**/*.py"), *ROOT.glob("data_prep/*.py")]:
+    for file in [*ROOT.glob("ats_mag/**/*.py"), *ROOT.glob("data_prep/**/*.py")]:
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 texts.append(node.value)

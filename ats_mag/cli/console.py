@@ -6,7 +6,6 @@ import functools
 import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -14,14 +13,6 @@ from rich.markup import escape
 
 console = Console()
 errors = Console(stderr=True)
-
-
-def write_csv(table: Any, path: Path) -> None:
-    """Whole or not at all."""
-    from ats_mag.system.whole_file import write_whole
-
-    write_whole(path, table.to_csv(index=False).encode())
-    console.print(f"wrote {path}", highlight=False, soft_wrap=True)
 
 
 def show_error(text: str, title: str = "error") -> None:
@@ -43,7 +34,7 @@ def resumable(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def run_app(app: Callable[[], Any]) -> None:
+def run_app(app: Callable[[], object]) -> None:
     """Runs a typer application; what is wrong with the input is one message and exit status 1.
 
     `ATS_MAG_TRACEBACK=1` shows where it is from.
@@ -61,7 +52,7 @@ def _message(error: BaseException) -> str:
     from pydantic import ValidationError
 
     if isinstance(error, ValidationError):
-        from ats_mag.config.schema import problem
+        from ats_mag.config.reading import problem
 
         return "; ".join(problem(e) for e in error.errors())
     return str(error)

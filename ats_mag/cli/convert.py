@@ -35,11 +35,11 @@ def convert(
     """Turns flat images into tiled slides that keep their pixels and state their resolution."""
     from rich.progress import track
 
-    from ats_mag.geometry.units import parse_mpp
+    from ats_mag.geometry.units import parse_slide_mpp
     from ats_mag.slides.writing.flat_many import Conversion, convert_images, find_images, slide_names
 
     slides = slide_names(find_images(images), out)
-    options = Conversion(None if mpp is None else parse_mpp(mpp), lossless, white, overwrite)
+    options = Conversion(None if mpp is None else parse_slide_mpp(mpp), lossless, white, overwrite)
     done = track(convert_images(slides, options, workers), "Converting", len(slides), console=errors)
     if not report_converted(done):
         raise typer.Exit(1)

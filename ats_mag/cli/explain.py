@@ -29,13 +29,15 @@ def explain(
 
     OUT gets attention.png, patches.png, maps.npz and slide.geojson.
     """
-    from ats_mag.geometry.units import parse_mpp
-    from ats_mag.model.load_classifier import load_classifier
+    from ats_mag.geometry.units import parse_slide_mpp
+    from ats_mag.model.saving import load_classifier
     from ats_mag.pictures.explain import write_explanation
-    from ats_mag.pictures.look import look_at
+    from ats_mag.pictures.inspected_slide import inspect_slide
 
-    look = look_at(load_classifier(model), slide, None if mpp is None else parse_mpp(mpp), method, n_patches)
-    scores = ", ".join(f"{name} {p:.3f}" for name, p in zip(look.classes, look.probabilities, strict=True))
-    for file in write_explanation(look, out):
+    inspected = inspect_slide(
+        load_classifier(model), slide, None if mpp is None else parse_slide_mpp(mpp), method, n_patches
+    )
+    scores = ", ".join(f"{name} {p:.3f}" for name, p in zip(inspected.classes, inspected.probabilities, strict=True))
+    for file in write_explanation(inspected, out):
         console.print(f"wrote {file}", highlight=False, soft_wrap=True)
     console.print(scores, highlight=False, soft_wrap=True, markup=False)

@@ -24,6 +24,8 @@ def export(
     """
     from ats_mag.model.export.savedmodel import export_model
     from ats_mag.model.saving import load_model
+    from ats_mag.runs.model_card import model_card
 
-    for folder in export_model(load_model(model, compile=False), out, model, intended_use):
+    loaded = load_model(model, compile=False)
+    for folder in export_model(loaded, out, model_card(loaded, model, intended_use)):
         console.print(f"wrote {folder}", highlight=False, soft_wrap=True)

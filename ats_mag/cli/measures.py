@@ -24,7 +24,7 @@ def warnings_shown_once() -> Iterator[None]:
         warnings.simplefilter("always", EvaluationWarning)
         usual = warnings.showwarning
 
-        def show(message: Any, category: type[Warning], *where: Any, **more: Any) -> None:
+        def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
             if not issubclass(category, EvaluationWarning):
                 usual(message, category, *where, **more)
             elif str(message) not in seen:
@@ -81,7 +81,7 @@ def show_folds(found: dict[str, Any]) -> None:
 
 
 def _add_rows(table: Table, columns: list[dict[str, Any]], classes: list[str]) -> None:
-    from ats_mag.evaluation.words import measure_words
+    from ats_mag.evaluation.measures import measure_words
 
     for name, words in measure_words(classes).items():
         table.add_row(escape(words), *(_text(column[name]) for column in columns))

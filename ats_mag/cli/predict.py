@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ats_mag.cli.watch import show_counts, show_failures, watched
+from ats_mag.cli.slides_done import show_counts, show_failures, show_progress
 
 if TYPE_CHECKING:
     from ats_mag.prediction import Predicted
@@ -51,13 +51,13 @@ def predict(
     Run it again with the same --out after any interruption, or with more slides: rows that stand are kept. Slides that
     fail are named in a table beside it, tried again next time, and make the exit status 1.
     """
-    from ats_mag.geometry.units import parse_mpp
+    from ats_mag.geometry.units import parse_slide_mpp
     from ats_mag.model.adaptive.options import AdaptiveOptions
     from ats_mag.prediction import find_slides, predict_cohort
 
     # No slide is read twice: decoded tiles of many slides would only fill the memory.
     os.environ.setdefault("ATS_MAG_CACHE_BYTES", str(_CACHE_BYTES))
-    found = find_slides(slides, slide_root, None if mpp is None else parse_mpp(mpp))
+    found = find_slides(slides, slide_root, None if mpp is None else parse_slide_mpp(mpp))
     options = AdaptiveOptions(confidence, min_patches, max_patches, seed=seed)
     if not adaptive and options != AdaptiveOptions(seed=0):
         raise typer.BadParameter("--confidence, --min-patches, --max-patches and --seed go with --adaptive")
@@ -65,7 +65,7 @@ def predict(
     if out is None:
         done = _printed(done)
     elif len(found) > 1:
-        done = watched(done, len(found), "Predicting", "predicted")
+        done = show_progress(done, len(found), "Predicting", "predicted")
     statuses, failed = [], []
     for one in done:
         statuses.append(one.status)

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ats_mag.cli.console import console, show_error
-from ats_mag.cli.watch import SHOWN, show_counts, show_failures, watched
+from ats_mag.cli.slides_done import SHOWN, show_counts, show_failures, show_progress
 
 if TYPE_CHECKING:
     from ats_mag.preparation import Prepared
+    from ats_mag.runs.layout import RunLayout
 
 
 def prepare(
@@ -28,18 +29,15 @@ def prepare(
 
     Run it again after any interruption or change: what is done and up to date is kept.
     """
-    from ats_mag.cohort.manifest import load_manifest
-    from ats_mag.cohort.splits import load_splits
-    from ats_mag.config.schema import read_config
-    from ats_mag.preparation import prepare as run
+    from ats_mag.config.reading import read_config
+    from ats_mag.preparation import prepare as prepare_slides
     from ats_mag.preparation import unlisted_records
-    from ats_mag.runs.run_folder import start_run
+    from ats_mag.runs.run import Run
 
-    settings = read_config(config)
-    manifest = load_manifest(settings)
-    start_run(settings, manifest, load_splits(settings, manifest))
+    run = Run.open(read_config(config))
+    settings, manifest = run.config, run.manifest
     asked = settings.prepare
-    slides = run(
+    slides = prepare_slides(
         manifest,
         settings.data.slides,
         settings.records,
@@ -52,8 +50,8 @@ def prepare(
         settings.model.stride,
         asked.minutes_per_slide,
     )
-    done = list(watched(slides, len(manifest), "Preparing", "prepared"))
-    _summarise(done, settings.records, asked.sheets)
+    done = list(show_progress(slides, len(manifest), "Preparing", "prepared"))
+    _summarise(done, run.layout, asked.sheets)
     unlisted = unlisted_records(settings.records, manifest["slide_id"])
     if unlisted:
         more = f" and {len(unlisted) - SHOWN} more" if len(unlisted) > SHOWN else ""
@@ -73,13 +71,13 @@ def prepare(
         raise typer.Exit(1)
 
 
-def _summarise(done: list[Prepared], records: Path, sheets: bool) -> None:
+def _summarise(done: list[Prepared], layout: RunLayout, sheets: bool) -> None:
     from ats_mag.preparation import FAILED
 
     failed = [(p.slide_id, p.error) for p in sorted(done, key=lambda p: p.slide_id) if p.error is not None]
-    show_failures(failed, records / FAILED)
+    show_failures(failed, layout.records / FAILED)
     sizes = [p.bytes for p in done if p.error is None]
     mean = f"; {sum(sizes) / len(sizes) / 1000:.1f} kB per slide" if sizes else ""
     show_counts([p.status for p in done], ("written", "kept", "failed"), mean)
     if sheets:
-        console.print(f"look through {records / 'sheets' / 'index.html'}", highlight=False, soft_wrap=True)
+        console.print(f"look through {layout.sheets / 'index.html'}", highlight=False, soft_wrap=True)

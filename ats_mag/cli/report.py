@@ -15,7 +15,8 @@ def report(config: Annotated[Path, typer.Argument(help="The run's configuration,
 
     It goes to report.html in the run's folder and shows what is there: run it again after training and evaluating.
     """
-    from ats_mag.config.schema import read_config
+    from ats_mag.config.reading import read_config
     from ats_mag.report.page import write_report
+    from ats_mag.runs.run import Run
 
-    console.print(f"wrote {write_report(read_config(config))}", highlight=False, soft_wrap=True)
+    console.print(f"wrote {write_report(Run.stored(read_config(config)))}", highlight=False, soft_wrap=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 from rich.markup import escape
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ats_mag.cohort.field_cohort import FieldCohort
 
 
-def run_script(main: Callable[..., Any]) -> None:
+def run_script(main: Callable[..., object]) -> None:
     """Runs a function as a program whose arguments typer reads; see `run_app`."""
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(main)

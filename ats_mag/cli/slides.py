@@ -33,10 +33,10 @@ def info(
     ] = None,
 ) -> None:
     """Shows what a slide file says of itself."""
-    from ats_mag.geometry.units import format_mpp, parse_mpp
+    from ats_mag.geometry.units import format_mpp, parse_slide_mpp
     from ats_mag.slides.properties import slide_info
 
-    found = slide_info(slide, None if mpp is None else parse_mpp(mpp))
+    found = slide_info(slide, None if mpp is None else parse_slide_mpp(mpp))
     table = Table(show_header=False, box=None)
     table.add_row("vendor", found.vendor or "unknown")
     table.add_row("size", "{} x {} px".format(*found.dimensions))

@@ -18,28 +18,24 @@ def train(
     ] = None,
 ) -> None:
     """Trains the model of each fold on prepared records; goes on where it was interrupted."""
-    from ats_mag.config.schema import read_config
+    from ats_mag.config.reading import read_config
 
     settings = read_config(config)
     import keras
 
-    from ats_mag.cohort.manifest import load_manifest
-    from ats_mag.cohort.splits import fold_names, load_splits
-    from ats_mag.runs.run_folder import start_run
+    from ats_mag.runs.run import Run
+    from ats_mag.training.fit import train_fold
     from ats_mag.training.progress_bar import FitProgress
-    from ats_mag.training.run import fold_folder, is_trained, train_fold
 
-    manifest = load_manifest(settings)
-    splits = load_splits(settings, manifest)
-    start_run(settings, manifest, splits)  # also where every fold is trained: with other settings it was not
+    run = Run.open(settings)  # also where every fold is trained: with other settings it was not
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = lambda message, *_: show_error(str(message), "note")
-        for k in range(len(fold_names(splits))) if fold is None else [fold]:
-            model = fold_folder(settings, k) / "model.keras"
-            if is_trained(settings, k):
-                console.print(f"fold {k} is trained already: {model}", highlight=False, soft_wrap=True)
+        for k in run.folds if fold is None else [fold]:
+            files = run.layout.fold(k)
+            if files.is_trained:
+                console.print(f"fold {k} is trained already: {files.model}", highlight=False, soft_wrap=True)
                 continue
-            train_fold(settings, k, [FitProgress(errors)])
-            console.print(f"wrote {model}", highlight=False, soft_wrap=True)
+            train_fold(run, k, [FitProgress(errors)])
+            console.print(f"wrote {files.model}", highlight=False, soft_wrap=True)
             keras.utils.clear_session()  # the next fold's model has the memory to itself

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +13,6 @@ from rich.table import Table
 
 from ats_mag.cli.console import console, errors, show_error
 
-REPORT = "validation.json"
 _WIDE = 200  # characters of a line where the output is no terminal, so that names and reasons stay whole
 _SHOWN = 20
 
@@ -29,15 +28,16 @@ def validate(
 
     from rich.progress import Progress
 
-    from ats_mag.config.schema import read_config
-    from ats_mag.runs.validate import validate as run
+    from ats_mag.config.reading import read_config
+    from ats_mag.runs.layout import RunLayout
+    from ats_mag.runs.validate import validate as check
     from ats_mag.system.whole_file import write_whole
 
     settings = read_config(config)
     with Progress(console=errors, transient=True) as bar:
         task = bar.add_task("Looking at slides", total=None)
-        found = run(settings, lambda done, total: bar.update(task, completed=done, total=total))
-    file = settings.run / REPORT if report is None else report
+        found = check(settings, lambda done, total: bar.update(task, completed=done, total=total))
+    file = RunLayout.of(settings).validation if report is None else report
     file.parent.mkdir(parents=True, exist_ok=True)
     write_whole(file, (json.dumps(found, indent=2, ensure_ascii=False) + "\n").encode())
     out = console if console.is_terminal else Console(width=_WIDE)
@@ -129,5 +129,5 @@ def _sentences(found: dict[str, Any]) -> Iterator[str]:
         yield f"[yellow]{escape(text)}"
 
 
-def _more(names: list[Any]) -> str:
+def _more(names: Sequence[object]) -> str:
     return f" and {len(names) - _SHOWN} more, see the report" if len(names) > _SHOWN else ""

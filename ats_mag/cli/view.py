@@ -37,13 +37,13 @@ def view(
         from ats_mag.viewer.server import create_app, static_file
     except ImportError as error:
         raise ImportError("the viewer needs Starlette and uvicorn: pip install 'ats-mag[view]'") from error
-    from ats_mag.geometry.units import parse_mpp
+    from ats_mag.geometry.units import parse_slide_mpp
     from ats_mag.prediction import find_slides
-    from ats_mag.viewer.background_looks import Looks, model_opener
+    from ats_mag.viewer.background_inspection import BackgroundInspection, model_opener
 
     static_file("openseadragon.min.js")  # what is missing is told at once
-    shown = find_slides(slides, slide_root, None if mpp is None else parse_mpp(mpp))
-    app = create_app(shown, Looks(shown, model_opener(model)), lossless)
+    shown = find_slides(slides, slide_root, None if mpp is None else parse_slide_mpp(mpp))
+    app = create_app(shown, BackgroundInspection(shown, model_opener(model)), lossless)
     with socket.socket() as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -7,7 +7,7 @@ counts as several): rare classes are what a division must not lose.
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -166,8 +166,8 @@ def _draw_patients(patients: pd.DataFrame, share: float, seed: int, key: str) ->
     # The largest remainders get one more, but the last patient of a class stays as long as there are others.
     luck = dict(zip(classes.index, rng.random(len(classes)), strict=True))
 
-    def order_of(name: str) -> Any:
-        return counts[name] + 1 >= classes[name], counts[name] - wanted[name], luck[name]
+    def order_of(name: str) -> tuple[bool, float, float]:
+        return bool(counts[name] + 1 >= classes[name]), float(counts[name] - wanted[name]), luck[name]
 
     order = sorted(classes.index, key=order_of)
     for name in order[: total - counts.sum()]:

@@ -7,7 +7,7 @@ import hashlib
 import os
 import queue
 import threading
-from typing import Any
+from typing import TypedDict
 
 import pandas as pd
 
@@ -18,7 +18,23 @@ _AT_ONCE = 8  # waiting for a file system is most of the work
 _PATIENCE = 120.0  # seconds without any answer, after which the files that are left are not waited for
 
 
-def fingerprint(path: str, known: dict[str, Any] | None = None) -> dict[str, Any]:
+class Fingerprint(TypedDict, total=False):
+    """What is known of a slide's file: `error` alone, or the others.
+
+    Attributes:
+        size: bytes.
+        mtime_ns: time of the last change.
+        sha256: of the first and last 64 KiB.
+        error: why the file cannot be read.
+    """
+
+    size: int
+    mtime_ns: int
+    sha256: str
+    error: str
+
+
+def fingerprint(path: str, known: Fingerprint | None = None) -> Fingerprint:
     """Size in bytes, time of the last change (`mtime_ns`), and SHA-256 of the first and last 64 KiB.
 
     Of a slide with a folder (MRXS) all files count: the sum of their sizes, the latest time, the ends of each.
@@ -32,8 +48,8 @@ def fingerprint(path: str, known: dict[str, Any] | None = None) -> dict[str, Any
     """
     try:
         files = slide_files(path).files
-        found = {"size": sum(size for _, _, size, _ in files), "mtime_ns": max(time for _, _, _, time in files)}
-        if known is not None and all(known.get(name) == value for name, value in found.items()):
+        total, latest = sum(size for _, _, size, _ in files), max(time for _, _, _, time in files)
+        if known is not None and (known.get("size"), known.get("mtime_ns")) == (total, latest):
             return known
         digest = hashlib.sha256()
         for file, place, size, _ in files:
@@ -42,7 +58,7 @@ def fingerprint(path: str, known: dict[str, Any] | None = None) -> dict[str, Any
                 digest.update(reader.read(_END))
                 reader.seek(max(size - _END, 0))
                 digest.update(reader.read(_END))
-        return {**found, "sha256": digest.hexdigest()}
+        return {"size": total, "mtime_ns": latest, "sha256": digest.hexdigest()}
     except OSError as error:
         return {"error": error.strerror or str(error)}
 
@@ -66,8 +82,8 @@ def is_damaged(path: str, size: int, skip: bool) -> bool:
 
 
 def fingerprints(
-    manifest: pd.DataFrame, slides: str | os.PathLike[str], known: dict[str, dict[str, Any]]
-) -> dict[str, dict[str, Any]]:
+    manifest: pd.DataFrame, slides: str | os.PathLike[str], known: dict[str, Fingerprint]
+) -> dict[str, Fingerprint]:
     """The fingerprint of every slide by id; of one that cannot be read now, the earlier one.
 
     Args:
@@ -76,13 +92,13 @@ def fingerprints(
         known: earlier fingerprints.
     """
 
-    def one(slide_id: str, path: str) -> dict[str, Any]:
+    def one(slide_id: str, path: str) -> Fingerprint:
         before = known.get(slide_id)
         found = fingerprint(os.path.join(slides, path), before)
         return before if before is not None and "error" in found else found
 
     waiting: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
-    done: queue.SimpleQueue[tuple[str, dict[str, Any]]] = queue.SimpleQueue()
+    done: queue.SimpleQueue[tuple[str, Fingerprint]] = queue.SimpleQueue()
     for row in zip(manifest["slide_id"], manifest["path"], strict=True):
         waiting.put(row)
 
@@ -95,20 +111,22 @@ def fingerprints(
     # Daemons: a thread that hangs in a file system must not keep the program from ending.
     for _ in range(_AT_ONCE):
         threading.Thread(target=work, daemon=True).start()
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, Fingerprint] = {}
     with contextlib.suppress(queue.Empty):
         while len(found) < len(manifest):
             slide_id, of_slide = done.get(timeout=_PATIENCE)
             found[slide_id] = of_slide
-    silent = {"error": f"no answer within {_PATIENCE:g} s"}
+    silent: Fingerprint = {"error": f"no answer within {_PATIENCE:g} s"}
     return {slide_id: found.get(slide_id) or known.get(slide_id) or silent for slide_id in manifest["slide_id"]}
 
 
-def changed_slides(
-    manifest: pd.DataFrame, slides: str | os.PathLike[str], known: dict[str, dict[str, Any]]
-) -> list[str]:
-    """The ids of slides that can be read and whose content is not that of the known fingerprints."""
-    now = fingerprints(manifest, slides, known)
+def changed_slides(known: dict[str, Fingerprint], now: dict[str, Fingerprint]) -> list[str]:
+    """The ids of slides that can be read and whose content is not what it was.
+
+    Args:
+        known: earlier fingerprints, by slide id.
+        now: as `fingerprints` gives them.
+    """
     return [
         slide_id
         for slide_id, found in now.items()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pandas as pd
 
 from ats_mag.cohort.columns import ALIASES, PART_OF, find_columns
-from ats_mag.geometry.units import parse_mpp
+from ats_mag.geometry.units import parse_slide_mpp
 from ats_mag.slides.paths import printable
 from ats_mag.slides.slide_folder import SlideFolder, stem_of
 from ats_mag.system.tables import TableError, read_table
@@ -236,7 +236,9 @@ def _resolutions(where: str, table: pd.DataFrame) -> list[float]:
     for line, slide_id, text in zip(table.index, table["slide_id"], table["mpp"], strict=True):
         text = re.sub(r"^(\d+),(\d+)", r"\1.\2", text)  # decimal commas of German or French spreadsheets
         try:
-            found.append(parse_mpp(text) if text.lower() not in ("", "nan", "na", "none", "n/a") else float("nan"))
+            found.append(
+                parse_slide_mpp(text) if text.lower() not in ("", "nan", "na", "none", "n/a") else float("nan")
+            )
         except ValueError as error:
             raise ManifestError(
                 f"{where}, line {line}: slide {slide_id!r} has a bad mpp: {error}; leave it empty to take the file's own"

@@ -13,18 +13,18 @@ from ats_mag.cohort.manifest import label_parts
 from ats_mag.system.tables import TableError, read_frame
 
 if TYPE_CHECKING:
-    from ats_mag.config.schema import RunConfig
+    from ats_mag.config.schema import SplitConfig
 
-FILE = "splits.csv"
 PARTS = ("train", "validation", "test")
 _FOLD = "fold_"
 
 
-def load_splits(config: RunConfig, manifest: pd.DataFrame) -> pd.DataFrame:
-    """The division of a run's patients: `splits.csv` of its folder, or, before `start_run` has stored one, a new one.
+def load_splits(file: Path, settings: SplitConfig, manifest: pd.DataFrame) -> pd.DataFrame:
+    """The division of a run's patients: the stored one, or, before one was stored, a new one.
 
     Args:
-        config: of the run.
+        file: that holds it, or will.
+        settings: how patients are divided.
         manifest: as `load_manifest` gives it.
 
     Returns:
@@ -36,24 +36,22 @@ def load_splits(config: RunConfig, manifest: pd.DataFrame) -> pd.DataFrame:
             slides, patients or labels (and sites and parts, where these decide) than the manifest, another number of
             folds than the configuration, or no part.
     """
-    file = config.run / FILE
     if file.exists():
         splits = read_splits(file)
-        _check(file, splits, manifest, config.splits.by_site)
-        if config.splits.kind == "manifest":
+        _check(file, splits, manifest, settings.by_site)
+        if settings.kind == "manifest":
             _check_parts(file, splits, manifest)
-        folds = config.splits.folds if config.splits.kind == "kfold" else 1
+        folds = settings.folds if settings.kind == "kfold" else 1
         if len(fold_names(splits)) != folds:
             raise SplitError(
                 f"{str(file)!r} has {len(fold_names(splits))} fold(s), the configuration asks for {folds}. {_MEND}"
             )
         return splits
-    return divide(manifest, config.splits)
+    return divide(manifest, settings)
 
 
-def splits_content(config: RunConfig, splits: pd.DataFrame) -> bytes:
-    """What the run's `splits.csv` holds, or will hold."""
-    file = config.run / FILE
+def splits_content(file: Path, splits: pd.DataFrame) -> bytes:
+    """What the file of a division holds, or will hold."""
     return file.read_bytes() if file.exists() else splits.to_csv(index=False).encode()
 
 

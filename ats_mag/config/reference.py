@@ -7,9 +7,11 @@ import sys
 from collections.abc import Iterator
 from typing import Any, get_args, get_origin
 
+from pydantic.fields import FieldInfo
+
 from ats_mag.config.schema import RunConfig, Section
 from ats_mag.config.template import attribute_docs, dumped
-from ats_mag.geometry.units import parse_mpp
+from ats_mag.geometry.units import parse_mpp, parse_slide_mpp
 from ats_mag.system.whole_file import write_whole
 
 _HEAD = """\
@@ -43,7 +45,7 @@ def _section(model: type[Section], name: str) -> Iterator[str]:
         if isinstance(default, Section):
             inner.append((f"{name}.{key}" if name else key, type(default)))
             continue
-        is_mpp = any(getattr(m, "func", None) is parse_mpp for m in _metadata(field))
+        is_mpp = any(getattr(m, "func", None) in (parse_mpp, parse_slide_mpp) for m in _metadata(field))
         value = "um/px, or e.g. `20x`" if is_mpp else _value(schema["properties"][key])
         if is_mpp and get_origin(field.annotation) is list:
             value = f"list of: {value}"
@@ -54,7 +56,7 @@ def _section(model: type[Section], name: str) -> Iterator[str]:
         yield from _section(part, section)
 
 
-def _metadata(field: Any) -> list[Any]:
+def _metadata(field: FieldInfo) -> list[object]:
     """All annotations of a field, those inside `X | None` too."""
     return [*field.metadata, *(m for part in get_args(field.annotation) for m in getattr(part, "__metadata__", ()))]
 

@@ -1,13 +1,10 @@
-"""The configuration of a run: one YAML file, read into models that refuse what they do not know."""
+"""The keys of a run's configuration, their types and defaults, as models that refuse what they do not know."""
 
 from __future__ import annotations
 
-import difflib
-import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -16,48 +13,21 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
-    ValidationError,
     model_validator,
 )
 
-from ats_mag.geometry.units import parse_mpp
+from ats_mag.config.text import Text
+from ats_mag.geometry.units import parse_mpp, parse_slide_mpp
 
 DEFAULT_COPIES_GB = 50.0
 
-
-class _SpelledInt(int):
-    """With its `spelling` in the file."""
-
-    spelling = ""
-
-
-class _SpelledFloat(float):
-    """With its `spelling` in the file."""
-
-    spelling = ""
-
-
-def _text(value: Any) -> Any:
-    """Numbers as text; what YAML has made a truth value or another number cannot be told back."""
-    if isinstance(value, bool):
-        raise ValueError("YAML reads yes, no, on, off, true and false as truth values: write it in quotes")
-    if isinstance(value, _SpelledInt | _SpelledFloat) and str(value) != value.spelling:
-        raise ValueError(f"YAML reads {value.spelling} as the number {value!r}: write it in quotes")
-    return str(value) if isinstance(value, int | float) else value
-
-
-Text = Annotated[str, BeforeValidator(_text)]
 Mpp = Annotated[float, BeforeValidator(parse_mpp)]
+SlideMpp = Annotated[float, BeforeValidator(parse_slide_mpp)]
 Share = Annotated[float, Field(ge=0, lt=1)]
-
 
 # Of keys whose change leaves results comparable: where things lie, how the work is done, what happens to slides that cannot
 # be read, and how a trained model is measured. What the manifest's columns and labels mean shows in the manifest itself.
 _FREE: Any = Field(json_schema_extra={"free": True})
-
-
-class ConfigError(ValueError):
-    """A configuration that cannot be used; the message names the file, the key and what was expected."""
 
 
 class Section(BaseModel):
@@ -67,7 +37,7 @@ class Section(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _all_defaults(cls, values: Any) -> Any:
+    def _all_defaults(cls, values: object) -> object:
         """A section of which every key is commented out is read as none."""
         return {} if values is None else values
 
@@ -90,7 +60,7 @@ class DataConfig(Section):
     manifest: Annotated[Path, _FREE] = Path("manifest.csv")
     columns: Annotated[dict[str, Text], _FREE] = {}
     labels: Annotated[dict[Text, Text] | None, _FREE] = None
-    default_mpp: Mpp | None = None
+    default_mpp: SlideMpp | None = None
 
 
 class SplitConfig(Section):
@@ -288,86 +258,3 @@ class RunConfig(Section):
     def records(self) -> Path:
         """Folder of the records."""
         return self.prepare.records or self.run / "records"
-
-
-def read_config(path: str | os.PathLike[str]) -> RunConfig:
-    """Reads a configuration; relative paths in it are relative to the file's folder.
-
-    Raises:
-        ConfigError: the file is missing or no YAML, or a key is unknown or has a wrong value.
-    """
-    path = Path(path)
-    try:
-        values = yaml.load(path.read_text(encoding="utf-8"), _Loader) or {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"configuration {str(path)!r} cannot be read: {error}; `ats-mag init` writes one") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"configuration {str(path)!r} is no YAML: {error}") from error
-    if not isinstance(values, dict):
-        raise ConfigError(f"configuration {str(path)!r} must hold sections such as `data:`. Received: {values!r}")
-    try:
-        config = RunConfig.model_validate(values)
-    except ValidationError as error:
-        raise ConfigError("\n".join(f"{str(path)!r}: {problem(e)}" for e in error.errors())) from error
-    return resolve_paths(config, path.parent)
-
-
-class _Loader(yaml.SafeLoader):
-    """Refuses a key that stands twice, of which YAML would silently take the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]  # "<<" takes over another's
-        names = [self.construct_object(key, deep=deep) for key in keys]
-        for i, name in enumerate(names):
-            if name in names[:i]:
-                raise yaml.constructor.ConstructorError(None, None, f"key {name!r} stands twice", node.start_mark)
-        return super().construct_mapping(node, deep=deep)
-
-
-def _spelled(kind: type[_SpelledInt] | type[_SpelledFloat], construct: Any) -> Any:
-    def read(loader: _Loader, node: yaml.ScalarNode) -> Any:
-        found = kind(construct(loader, node))
-        found.spelling = node.value
-        return found
-
-    return read
-
-
-_Loader.add_constructor("tag:yaml.org,2002:int", _spelled(_SpelledInt, yaml.SafeLoader.construct_yaml_int))
-_Loader.add_constructor("tag:yaml.org,2002:float", _spelled(_SpelledFloat, yaml.SafeLoader.construct_yaml_float))
-
-
-def problem(error: Any) -> str:
-    """One of pydantic's errors in words."""
-    where = ".".join(map(str, error["loc"]))
-    if error["type"] == "extra_forbidden":
-        *sections, key = error["loc"]
-        near = difflib.get_close_matches(str(key), _keys(sections), 1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        return f"unknown key {where!r}: {hint}correct or remove it (`ats-mag init` writes all keys)"
-    text = error["msg"].removeprefix("Value error, ")
-    return f"{where}: {text}" if "Received:" in text else f"{where}: {text}. Received: {error['input']!r}"
-
-
-def _keys(sections: list[Any]) -> list[str]:
-    """The keys that a section, named from the top, may have."""
-    model: Any = RunConfig
-    for section in sections:
-        model = model.model_fields[section].annotation
-    return list(model.model_fields)
-
-
-_PATHS = ("run", "data.slides", "data.manifest", "prepare.records", "train.local_copies")
-
-
-def resolve_paths(config: RunConfig, folder: Path) -> RunConfig:
-    """The configuration with its relative paths joined to a folder; "~" is the user's home."""
-    values = config.model_dump()
-    for name in _PATHS:
-        *sections, key = name.split(".")
-        section = values
-        for part in sections:
-            section = section[part]
-        if section[key] is not None:
-            section[key] = folder / section[key].expanduser()
-    return RunConfig.model_validate(values)

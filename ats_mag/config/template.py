@@ -6,7 +6,7 @@ import inspect
 import re
 import textwrap
 from collections.abc import Iterator
-from typing import Any, get_args
+from typing import get_args
 
 import yaml
 
@@ -50,7 +50,7 @@ def _lines(model: type[Section], indent: str) -> Iterator[str]:
             yield f"{indent}{name}: {dumped(default)}"
 
 
-def _choices(annotation: Any) -> str:
+def _choices(annotation: object) -> str:
     """What a key without a text of its own may be."""
     choices = [str(choice) for choice in get_args(annotation) if isinstance(choice, str)]
     return f"One of {', '.join(choices)}." if choices else ""
@@ -70,7 +70,7 @@ def comment(text: str, indent: str) -> list[str]:
     ]
 
 
-def dumped(value: Any) -> str:
+def dumped(value: object) -> str:
     """A value as YAML, in one line."""
     plain = value if isinstance(value, str | int | float | list | dict | None) else str(value)
     return yaml.safe_dump([plain], default_flow_style=True, sort_keys=False, width=float("inf")).strip()[1:-1]

@@ -8,7 +8,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ats_mag.config.schema import ConfigError, RunConfig, Section, problem
+from ats_mag.config.reading import ConfigError, problem
+from ats_mag.config.schema import RunConfig, Section
 from ats_mag.config.template import attribute_docs, comment, dumped
 from ats_mag.system.whole_file import write_whole
 

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 import keras
 import numpy as np
@@ -25,15 +25,19 @@ from ats_mag.demo.cohort import make_cohort, read_places
 from ats_mag.demo.figure import draw_figure
 from ats_mag.demo.slides import CLASSES, Place
 from ats_mag.evaluation.evaluate import evaluate
-from ats_mag.geometry.lattice import MPP_UNIT, Lattice
+from ats_mag.geometry.lattice import Lattice
 from ats_mag.model.classifier import SlideClassifier
 from ats_mag.model.networks import attention_network, feature_network
-from ats_mag.pictures.look import look_at
-from ats_mag.prediction.predictor import slide_inputs
+from ats_mag.model.recipe import Recipe
+from ats_mag.pictures.inspected_slide import inspect_slide
+from ats_mag.prediction.slide_inputs import slide_inputs
 from ats_mag.preparation import prepare
-from ats_mag.records.record import dataset, find_records
-from ats_mag.sampling.schedules import ScheduleStrength
+from ats_mag.records.dataset import dataset
+from ats_mag.records.record import find_records
 from ats_mag.training.progress_bar import FitProgress
+
+Records: TypeAlias = list[dict[str, Any]]  # as of `find_records`
+Value = TypeVar("Value")
 
 MAGNIFICATIONS = ("20x", "5x")
 KIND_OF_MAGNIFICATION = ("fine", "coarse")
@@ -42,6 +46,7 @@ STRIDE = 2
 PATCH_SIZE = 32
 N_PATCHES = 16
 BATCH_SIZE = 16
+RECIPE = Recipe(sharpen_at=(5 / 8, 13 / 16))
 
 
 def run(
@@ -85,7 +90,7 @@ def run(
     train_records, test_records = (find_records(out / "records", split) for split in ("train", "test"))
     epochs = -(-steps * BATCH_SIZE // n_train)
 
-    def timed(name: str, job: Callable[[], Any]) -> Any:
+    def timed(name: str, job: Callable[[], Value]) -> Value:
         console.print(f"Training: {name}", highlight=False)
         before = time.perf_counter()
         value = job()
@@ -147,25 +152,23 @@ def _build(seed: int, steps: int, uniform: bool = False) -> SlideClassifier:
         attention=attention,
         feature=feature_network(PATCH_SIZE),
         method="priority",
-        explore_steps=min(200, steps // 4),
+        explore_steps=RECIPE.explore(steps),
         test_method="sequential" if uniform else "topk",
+        regularizers=RECIPE.regularizers(),
         seed=seed,
     )
-    model.compile(keras.optimizers.Adam(1e-3))
+    model.compile(RECIPE.optimizer(steps))
     return model
 
 
 def _fit(model: SlideClassifier, data: tf.data.Dataset, epochs: int, steps: int, console: Console) -> SlideClassifier:
-    boundaries = [steps * 5 // 8, steps * 13 // 16]
-    sharpen = keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, [0.03, 0.01, 0.0])
-    model.fit(
-        data, epochs=epochs, shuffle=False, verbose=0, callbacks=[ScheduleStrength(sharpen), FitProgress(console)]
-    )
+    callbacks = [*RECIPE.callbacks(steps), FitProgress(console)]
+    model.fit(data, epochs=epochs, shuffle=False, verbose=0, callbacks=callbacks)
     return model
 
 
 def _overview_accuracy(
-    data: tf.data.Dataset, test_records: Any, slide_root: Path, epochs: int, seed: int, console: Console
+    data: tf.data.Dataset, test_records: Records, slide_root: Path, epochs: int, seed: int, console: Console
 ) -> float:
     """Test accuracy of a convolutional network on the overview alone."""
     keras.utils.set_random_seed(seed)
@@ -184,13 +187,10 @@ def _overview_accuracy(
 
 
 def cells_of_places(
-    places: list[Place], kind: str, lattice: Lattice, geometry: Any, shape: tuple[int, int]
+    places: list[Place], kind: str, lattice: Lattice, geometry: np.ndarray, shape: tuple[int, int]
 ) -> np.ndarray:
     """Which cells `(H, W)` have their centre inside a place of that kind."""
-    x0, y0, _, _, mpp = (int(v) for v in geometry)
-    step = lattice.cell_um / (mpp * MPP_UNIT)
-    x = x0 + (np.arange(shape[1]) + 0.5) * step
-    y = y0 + (np.arange(shape[0]) + 0.5) * step
+    x, y = lattice.centres(geometry, shape)
     inside = np.zeros(shape, bool)
     for place in places:
         if place.kind == kind:
@@ -199,7 +199,7 @@ def cells_of_places(
 
 
 def _local_shares(
-    model: SlideClassifier, records: Any, slide_root: Path, places: dict[str, list[Place]]
+    model: SlideClassifier, records: Records, slide_root: Path, places: dict[str, list[Place]]
 ) -> dict[str, dict[str, float]]:
     """Per kind of place: the attention that falls on it, and the share of that on the magnification of its cue."""
     mass = np.zeros((len(KIND_OF_MAGNIFICATION), len(model.magnifications)))
@@ -209,7 +209,7 @@ def _local_shares(
         for i, one in enumerate(attention):
             here = places[records[start + i]["slide_id"]]
             for k, kind in enumerate(KIND_OF_MAGNIFICATION):
-                inside = cells_of_places(here, kind, model.lattice, inputs["geometry"][i], one.shape[:2])
+                inside = cells_of_places(here, kind, model.lattice, np.asarray(inputs["geometry"][i]), one.shape[:2])
                 mass[k] += one[inside].sum(axis=0)
         start += len(attention)
     return {
@@ -221,7 +221,7 @@ def _local_shares(
     }
 
 
-def _export_and_reload(model: SlideClassifier, out: Path, test_records: Any) -> float:
+def _export_and_reload(model: SlideClassifier, out: Path, test_records: Records) -> float:
     """Saves and exports; the largest difference of probabilities predicted by the SavedModel in a new process."""
     import shutil
 
@@ -239,10 +239,10 @@ def _export_and_reload(model: SlideClassifier, out: Path, test_records: Any) -> 
     return float(np.abs(again - np.asarray(model(inputs))).max())
 
 
-def _draw(model: SlideClassifier, out: Path, records: Any, places: dict[str, list[Place]]) -> None:
+def _draw(model: SlideClassifier, out: Path, records: Records, places: dict[str, list[Place]]) -> None:
     shown = [next(r for r in records if r["label"] == label) for label in ("fine", "coarse", "none")]
-    looks = [look_at(model, out / "slides" / r["path"]) for r in shown]
-    draw_figure(out / "figure.png", looks, [r["label"] for r in shown], [places[r["slide_id"]] for r in shown])
+    inspected = [inspect_slide(model, out / "slides" / r["path"]) for r in shown]
+    draw_figure(out / "figure.png", inspected, [r["label"] for r in shown], [places[r["slide_id"]] for r in shown])
 
 
 def _report(found: dict[str, Any], out: Path, console: Console) -> None:

@@ -4,31 +4,28 @@ from __future__ import annotations
 
 import os
 import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from ats_mag.cohort.manifest import load_manifest
-from ats_mag.config.schema import RunConfig
 from ats_mag.evaluation.intervals import measure_level
 from ats_mag.evaluation.measures import measures
-from ats_mag.evaluation.predict_records import Progress, class_probabilities, predict_records
+from ats_mag.evaluation.predict_records import Progress, predict_records
 from ats_mag.evaluation.result_files import write_json, write_table
 from ats_mag.evaluation.sampling_noise import sampling_noise
 from ats_mag.evaluation.scored import EvaluationWarning, Scored
 from ats_mag.evaluation.tables import patient_table, score_table, slide_table
-from ats_mag.runs.layout import fold_folder, model_file, stored_splits, test_slides
+from ats_mag.model.heads import get_head
+from ats_mag.runs.layout import LEVELS, FoldFiles
+from ats_mag.runs.usable_records import usable_records
 from ats_mag.slides.copies.local_copies import LocalCopies
 from ats_mag.system.whole_file import digest
 
 if TYPE_CHECKING:
+    from ats_mag.config.schema import EvaluateConfig
     from ats_mag.model.classifier import SlideClassifier
-
-__all__ = ["class_probabilities", "evaluate", "evaluate_fold", "measure_tables"]
-
-LEVELS = ("slides", "patients")
+    from ats_mag.runs.run import Run
 
 
 def evaluate(
@@ -52,7 +49,7 @@ def evaluate(
         RecordError: a label that the model does not know.
         SlideError, OSError: a slide that cannot be read.
     """
-    exclusive = model.head_kind != "multi_label"
+    exclusive = model.head_kind.exclusive
     model.on_error = "raise"
     predictions = predict_records(model, records, slide_root, copies=copies)
     slides = pd.DataFrame(records, columns=["slide_id", "patient_id", "label"])
@@ -60,26 +57,25 @@ def evaluate(
     return table, measures(score_table(table, "slides", "slide", model.classes, exclusive))
 
 
-def evaluate_fold(config: RunConfig, fold: int, progress: Progress | None = None) -> dict[str, Any]:
+def evaluate_fold(run: Run, fold: int, progress: Progress | None = None) -> dict[str, Any]:
     """Predicts a fold's test slides with the fold's model, and measures the predictions of slides and patients.
 
     Writes into `fold-K` of the run: `slides.csv` and `patients.csv` (see `tables`), `metrics.json` (what is returned, NaN
     as null), and where the configuration says so the figures of `figures.draw_figures`.
 
     Args:
-        config: of the run.
+        run: the run.
         fold: K.
         progress: wraps the iteration over the slides, given their number.
 
     Returns:
-        `fold`, `model_sha256` of the model's file, `classes`, `head`, `method` (how patches were drawn), `draws` per slide, which is 1 where the method takes
-        the same patches every time, `draws_asked`, `confidence`, `resamples`;
+        `fold`, `model_sha256` of the model's file, `classes`, `head`, `method` (how patches were drawn), `draws` per slide,
+        which is 1 where the method takes the same patches every time, `draws_asked`, `confidence`, `resamples`;
         `without_record` and `patients_without_label`, lists of ids; `unreadable`, errors by slide id; `slides` and
         `patients`, each as `measure_level` gives it; and `sampling_noise`, see the function.
 
     Raises:
-        FileNotFoundError: no splits or no model of the fold.
-        ManifestError, SplitError: manifest and splits do not agree, or a patient is in two parts of a fold.
+        FileNotFoundError: no model of the fold.
         RecordError, SlideError, OSError, ValueError: records or slides that cannot be used.
 
     Warns:
@@ -87,22 +83,22 @@ def evaluate_fold(config: RunConfig, fold: int, progress: Progress | None = None
         EvaluationWarning: of slides and patients that are not measured.
     """
     from ats_mag.model.saving import load_model
-    from ats_mag.runs.usable_records import usable_records
 
-    wanted = test_slides(stored_splits(config), fold)
-    file = model_file(config, fold)
+    options, files = run.config.evaluate, run.layout.fold(fold)
+    wanted = run.test_slides(fold)
+    file = files.trained_model()
     model_sha256, model = digest(file), load_model(file, compile=False)
-    model.test_method = config.evaluate.method or model.test_method
+    model.test_method = options.method or model.test_method
     model.on_error = "raise"  # a slide that is partly read must not pass as measured
-    skip = config.evaluate.on_bad_slide == "skip"
-    records = usable_records(config, load_manifest(config), wanted["slide_id"], skip) if len(wanted) else {}
+    skip = options.on_bad_slide == "skip"
+    records = usable_records(run, wanted["slide_id"], skip) if len(wanted) else {}
     without = [slide for slide in wanted["slide_id"] if slide not in records]
     predictions = predict_records(
         model,
         [records[slide] for slide in wanted["slide_id"] if slide in records],
-        config.data.slides,
-        config.evaluate.draws,
-        _copies(config),
+        run.config.data.slides,
+        options.draws,
+        run.local_copies(),
         skip,
         progress,
     )
@@ -111,22 +107,22 @@ def evaluate_fold(config: RunConfig, fold: int, progress: Progress | None = None
         "fold": fold,
         "model_sha256": model_sha256,
         "classes": model.classes,
-        "head": model.head_kind,
+        "head": model.head_kind.name,
         "method": model.test_method,
         "without_record": without,
         "unreadable": predictions.unreadable,
     }
-    return measure_predictions(config, fold_folder(config, fold), slides, predictions.draws, about)
+    return measure_predictions(options, files, slides, predictions.draws, about)
 
 
 def measure_predictions(
-    config: RunConfig, folder: Path, slides: pd.DataFrame, draws: np.ndarray, about: dict[str, Any]
+    options: EvaluateConfig, files: FoldFiles, slides: pd.DataFrame, draws: np.ndarray, about: dict[str, Any]
 ) -> dict[str, Any]:
     """Measures predictions of a fold's test slides, whatever made them, and writes tables, measures and figures.
 
     Args:
-        config: of the run.
-        folder: to write to; made where absent.
+        options: how to measure.
+        files: to write; their folder is made where absent.
         slides: `slide_id`, `patient_id` and `label` of n slides.
         draws: `(D, n, C)` probabilities of each draw.
         about: `fold`, `classes`, `head`, `method`, `without_record` and `unreadable`, see `evaluate_fold`.
@@ -134,30 +130,30 @@ def measure_predictions(
     Returns:
         As `evaluate_fold`.
     """
-    classes, exclusive = about["classes"], about["head"] != "multi_label"
-    options = (classes, exclusive, config.evaluate.draws > 1)
-    patients = patient_table(slides, draws, *options)
-    tables = {"slides": slide_table(slides, draws, *options), "patients": patients}
+    classes, exclusive = about["classes"], get_head(about["head"]).exclusive
+    columns = (classes, exclusive, options.draws > 1)
+    patients = patient_table(slides, draws, *columns)
+    tables = {"slides": slide_table(slides, draws, *columns), "patients": patients}
     unlabelled = patients.loc[patients["label"] == "", "patient_id"].tolist() if exclusive else []
     found = about | {
         "draws": len(draws),
-        "draws_asked": config.evaluate.draws,
-        "confidence": config.evaluate.confidence,
-        "resamples": config.evaluate.resamples,
+        "draws_asked": options.draws,
+        "confidence": options.confidence,
+        "resamples": options.resamples,
         "patients_without_label": unlabelled,
     }
     _warn_of_left_out(found)
     scored = score_tables(tables, f"fold {about['fold']}", classes, exclusive)
-    found |= measure_tables(scored, config)
+    found |= measure_tables(scored, options)
     found["sampling_noise"] = sampling_noise(scored["slides"], draws)
-    folder.mkdir(parents=True, exist_ok=True)
+    files.folder.mkdir(parents=True, exist_ok=True)
     for name, table in tables.items():
-        write_table(table, folder / f"{name}.csv")
-    if config.evaluate.figures:
+        write_table(table, files.table(name))
+    if options.figures:
         from ats_mag.evaluation.figures import draw_figures
 
-        draw_figures(folder, scored, found)
-    write_json(found, folder / "metrics.json")
+        draw_figures(files, scored, found)
+    write_json(found, files.metrics)
     return found
 
 
@@ -167,15 +163,9 @@ def score_tables(tables: dict[str, pd.DataFrame], name: str, classes: list[str],
     return {level: score_table(tables[level], f"{name}, {level}", unit, classes, exclusive) for level, unit in units}
 
 
-def measure_tables(scored: dict[str, Scored], config: RunConfig) -> dict[str, Any]:
+def measure_tables(scored: dict[str, Scored], options: EvaluateConfig) -> dict[str, Any]:
     """`measure_level` of slides and of patients."""
-    options = (config.evaluate.resamples, config.evaluate.confidence)
-    return {level: measure_level(scored[level], *options) for level in LEVELS}
-
-
-def _copies(config: RunConfig) -> LocalCopies | None:
-    folder = config.train.local_copies
-    return None if folder is None else LocalCopies(folder, int(config.train.local_copies_gb * 1e9))
+    return {level: measure_level(scored[level], options.resamples, options.confidence) for level in LEVELS}
 
 
 def _warn_of_left_out(found: dict[str, Any]) -> None:

@@ -4,38 +4,38 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 
 from ats_mag.evaluation.scored import Scored
+from ats_mag.runs.layout import ResultFiles
 from ats_mag.system.whole_file import whole_file
 
 _GREY = "0.6"
 _BAR = "#9ecae1"
 
 
-def draw_figures(folder: Path, scored: dict[str, Scored], found: dict[str, Any]) -> None:
+def draw_figures(files: ResultFiles, scored: dict[str, Scored], found: dict[str, Any]) -> None:
     """Writes `roc.svg`, `precision_recall.svg`, `reliability.svg` and `confusion.svg`: the same bytes for the same data.
 
     Args:
-        folder: to write to.
+        files: to write.
         scored: of `slides` and `patients`.
         found: of the same, what `measure_level` gives, and `confidence` of the intervals.
     """
     share = f"{100 * found['confidence']:g} % interval"
 
-    def panels(name: str, draw: Callable[[Any, Scored, dict[str, Any], str], None], height: float) -> None:
+    def panels(name: str, draw: Callable[[SubFigure, Scored, dict[str, Any], str], None], height: float) -> None:
         rows = max(len(level.classes) for level in scored.values()) if name != "reliability" else 0
         figure = Figure(figsize=(4.6 * len(scored), height + 0.17 * rows), layout="constrained")
         for part, level in zip(figure.subfigures(1, len(scored), squeeze=False)[0], scored, strict=True):
             part.suptitle(_plain(f"{scored[level].name} (n = {len(scored[level])})"), fontsize=10)
             draw(part, scored[level], found[level], share)
-        with matplotlib.rc_context({"svg.hashsalt": "ats_mag"}), whole_file(folder / f"{name}.svg") as unfinished:
+        with matplotlib.rc_context({"svg.hashsalt": "ats_mag"}), whole_file(files.figure(name)) as unfinished:
             figure.savefig(unfinished, format="svg", metadata={"Date": None})
 
     panels("roc", _draw_roc, 4.9)
@@ -44,7 +44,7 @@ def draw_figures(folder: Path, scored: dict[str, Scored], found: dict[str, Any])
     panels("confusion", _draw_confusion, 3.9)
 
 
-def _draw_roc(part: Any, scored: Scored, found: dict[str, Any], share: str) -> None:
+def _draw_roc(part: SubFigure, scored: Scored, found: dict[str, Any], share: str) -> None:
     from sklearn.metrics import roc_curve
 
     axes = _square(part.subplots(), "false positive rate (1 − specificity)", "true positive rate (sensitivity)")
@@ -60,7 +60,7 @@ def _draw_roc(part: Any, scored: Scored, found: dict[str, Any], share: str) -> N
     _legend(axes, f"class: area under the curve ({share})")
 
 
-def _draw_precision_recall(part: Any, scored: Scored, found: dict[str, Any], share: str) -> None:
+def _draw_precision_recall(part: SubFigure, scored: Scored, found: dict[str, Any], share: str) -> None:
     from sklearn.metrics import precision_recall_curve
 
     axes = _square(part.subplots(), "recall (sensitivity)", "precision (positive predictive value)")
@@ -76,7 +76,7 @@ def _draw_precision_recall(part: Any, scored: Scored, found: dict[str, Any], sha
     _legend(axes, f"class: average precision ({share})")
 
 
-def _draw_reliability(part: Any, scored: Scored, found: dict[str, Any], share: str) -> None:
+def _draw_reliability(part: SubFigure, scored: Scored, found: dict[str, Any], share: str) -> None:
     axes, counts = part.subplots(2, 1, sharex=True, height_ratios=(4, 1))
     what = "confidence: probability of the predicted class" if scored.exclusive else "probability of a class"
     axes.plot([0, 1], [0, 1], color=_GREY, linestyle="--", linewidth=1, label="perfect calibration")
@@ -97,7 +97,7 @@ def _draw_reliability(part: Any, scored: Scored, found: dict[str, Any], share: s
     counts.yaxis.get_major_locator().set_params(integer=True)
 
 
-def _draw_confusion(part: Any, scored: Scored, found: dict[str, Any], share: str) -> None:
+def _draw_confusion(part: SubFigure, scored: Scored, found: dict[str, Any], share: str) -> None:
     counts = np.array(found["confusion"]["counts"])
     shares = np.array(found["confusion"]["share"])
     columns = list(scored.classes)
@@ -110,7 +110,7 @@ def _draw_confusion(part: Any, scored: Scored, found: dict[str, Any], share: str
         value = shares[row, column]
         text = f"{counts[row, column]}" + ("" if math.isnan(value) else f"\n{100 * value:.0f} %")
         axes.text(column, row, text, ha="center", va="center", fontsize=8, color="white" if value > 0.6 else "black")
-    tilt = {"rotation": 30, "ha": "right"} if len("".join(columns)) > 30 else {}
+    tilt: dict[str, Any] = {"rotation": 30, "ha": "right"} if len("".join(columns)) > 30 else {}
     axes.set_xticks(range(len(columns)), [_plain(name) for name in columns], fontsize=8, **tilt)
     axes.set_yticks(range(len(scored.classes)), [_plain(name) for name in scored.classes], fontsize=8)
     axes.set(
@@ -148,5 +148,5 @@ def _plain(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def _colour(c: int) -> Any:
+def _colour(c: int) -> tuple[float, float, float, float]:
     return matplotlib.colormaps["tab10"](c % 10)

@@ -6,39 +6,42 @@ import json
 import math
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from ats_mag.config.schema import RunConfig
-from ats_mag.evaluation.evaluate import LEVELS, measure_tables, score_tables
+from ats_mag.evaluation.evaluate import measure_tables, score_tables
 from ats_mag.evaluation.result_files import read_table, write_json, write_table
 from ats_mag.evaluation.scored import UndefinedMeasureWarning
-from ats_mag.runs.layout import fold_folder, fold_numbers, stored_splits
+from ats_mag.model.heads import get_head
+from ats_mag.runs.layout import LEVELS, RunLayout
 from ats_mag.system.whole_file import digest
 
-
-def unmeasured_folds(config: RunConfig, folder: Path | None = None) -> list[int]:
-    """Folds of the run whose models `evaluate_fold` has not measured yet; `folder` as for `across_folds`."""
-    return [k for k in fold_numbers(stored_splits(config)) if not _measured(config, k, folder)]
+if TYPE_CHECKING:
+    from ats_mag.runs.run import Run
 
 
-def _measured(config: RunConfig, fold: int, folder: Path | None) -> bool:
-    file = fold_folder(config, fold, folder) / "metrics.json"
-    if not file.exists():
+def unmeasured_folds(run: Run, results: RunLayout | None = None) -> list[int]:
+    """Folds of the run whose models `evaluate_fold` has not measured yet; `results` as for `across_folds`."""
+    return [k for k in run.folds if not _measured(run, k, results)]
+
+
+def _measured(run: Run, fold: int, results: RunLayout | None) -> bool:
+    metrics = (results or run.layout).fold(fold).metrics
+    if not metrics.exists():
         return False
-    if folder is not None:  # of something else than the run's models
+    if results is not None:  # of something else than the run's models
         return True
-    model = fold_folder(config, fold) / "model.keras"  # may have been trained anew since
-    return not model.exists() or _read(file).get("model_sha256") == digest(model)
+    model = run.layout.fold(fold).model  # may have been trained anew since
+    return not model.exists() or _read(metrics).get("model_sha256") == digest(model)
 
 
 def _read(file: Path) -> dict[str, Any]:
     return json.loads(file.read_text(encoding="utf-8"))
 
 
-def across_folds(config: RunConfig, folder: Path | None = None) -> dict[str, Any]:
+def across_folds(run: Run, results: RunLayout | None = None) -> dict[str, Any]:
     """Summarises the folds in two ways, which answer different questions.
 
     - `mean`: mean of the folds' values with a t interval, ``mean ± t s / sqrt(K)`` (K - 1 degrees of freedom), cut to
@@ -56,8 +59,8 @@ def across_folds(config: RunConfig, folder: Path | None = None) -> dict[str, Any
     `slides.csv` and `patients.csv`, into that folder.
 
     Args:
-        config: of a run whose folds are all measured.
-        folder: that holds the folds' results, and gets these. None: the run's.
+        run: whose folds are all measured.
+        results: that the folds' results are in, and these go to. None: the run's.
 
     Returns:
         `folds`, `classes`, `head`, `confidence`, `resamples`, and for `slides` and `patients`: `mean`, per measure a dict
@@ -71,12 +74,15 @@ def across_folds(config: RunConfig, folder: Path | None = None) -> dict[str, Any
     Warns:
         UndefinedMeasureWarning: of measures that are undefined in some or all folds.
     """
-    missing = unmeasured_folds(config, folder)
+    files, options = results or run.layout, run.config.evaluate
+    missing = unmeasured_folds(run, results)
     if missing:
         names = ", ".join(map(str, missing))
-        raise FileNotFoundError(f"fold(s) {names} of {str(config.run)!r} are not measured yet: run `ats-mag evaluate`")
-    folds = fold_numbers(stored_splits(config))
-    found = [_read(fold_folder(config, k, folder) / "metrics.json") for k in folds]
+        raise FileNotFoundError(
+            f"fold(s) {names} of {str(run.config.run)!r} are not measured yet: run `ats-mag evaluate`"
+        )
+    folds = run.folds
+    found = [_read(files.fold(k).metrics) for k in folds]
     first = found[0]
     for k, other in zip(folds, found, strict=True):
         if (other["classes"], other["head"]) != (first["classes"], first["head"]):
@@ -93,32 +99,32 @@ def across_folds(config: RunConfig, folder: Path | None = None) -> dict[str, Any
         "folds": folds,
         "classes": first["classes"],
         "head": first["head"],
-        "confidence": config.evaluate.confidence,
-        "resamples": config.evaluate.resamples,
+        "confidence": options.confidence,
+        "resamples": options.resamples,
     }
-    tables = {level: _pool(config, folder, folds, level) for level in LEVELS}
-    scored = score_tables(tables, "all folds", first["classes"], first["head"] != "multi_label")
+    tables = {level: _pool(files, folds, level) for level in LEVELS}
+    scored = score_tables(tables, "all folds", first["classes"], get_head(first["head"]).exclusive)
     with warnings.catch_warnings():
         if len(folds) == 1:  # the fold's own warnings have said it
             warnings.simplefilter("ignore", UndefinedMeasureWarning)
-        pooled = measure_tables(scored, config)
+        pooled = measure_tables(scored, options)
         of_folds = {level: [fold[level]["measures"] for fold in found] for level in LEVELS}
-        means = {level: _means(of_folds[level], folds, level, config.evaluate.confidence) for level in LEVELS}
+        means = {level: _means(of_folds[level], folds, level, options.confidence) for level in LEVELS}
     for level in LEVELS:
         result[level] = {"mean": means[level], "pooled": pooled[level]}
-        write_table(tables[level], (folder or config.run) / f"{level}.csv")
-    if config.evaluate.figures and len(folds) > 1:
+        write_table(tables[level], files.table(level))
+    if options.figures and len(folds) > 1:
         from ats_mag.evaluation.figures import draw_figures
 
-        draw_figures(folder or config.run, scored, result | pooled)
-    write_json(result, (folder or config.run) / "evaluation.json")
+        draw_figures(files, scored, result | pooled)
+    write_json(result, files.evaluation)
     return result
 
 
-def _pool(config: RunConfig, folder: Path | None, folds: list[int], level: str) -> pd.DataFrame:
+def _pool(files: RunLayout, folds: list[int], level: str) -> pd.DataFrame:
     tables = []
     for k in folds:
-        table = read_table(fold_folder(config, k, folder) / f"{level}.csv")
+        table = read_table(files.fold(k).table(level))
         table.insert(0, "fold", k)
         tables.append(table)
     # A fold without test slides has columns, but no types.

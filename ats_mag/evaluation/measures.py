@@ -11,11 +11,24 @@ from ats_mag.evaluation.scored import Scored, UndefinedMeasureWarning
 
 OVERALL = ("auroc", "auprc", "accuracy", "balanced_accuracy", "f1", "ece")
 PER_CLASS = ("auroc", "auprc", "recall", "f1")
+_WORDS = {
+    "auroc": "AUROC",
+    "auprc": "AUPRC",
+    "balanced_accuracy": "balanced accuracy",
+    "f1": "F1",
+    "ece": "calibration error",
+}
 
 
 def measure_names(classes: list[str]) -> list[str]:
     """Names of all measures: the overall ones, then those of each class, as `auroc_CLASS`."""
     return [*OVERALL, *(f"{name}_{c}" for name in PER_CLASS for c in classes)]
+
+
+def measure_words(classes: list[str]) -> dict[str, str]:
+    """All measures of `measure_names` in their order, each with what people call it."""
+    names = {name: _WORDS.get(name, name) for name in OVERALL}
+    return names | {f"{name}_{c}": f"{_WORDS.get(name, name)}, {c}" for name in PER_CLASS for c in classes}
 
 
 def measures(scored: Scored, warn: bool = True) -> dict[str, float]:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from ats_mag.sampling.draws import STOCHASTIC_METHODS
+from ats_mag.sampling.weights import STOCHASTIC_METHODS
 from ats_mag.slides.copies.local_copies import LocalCopies
 from ats_mag.slides.errors import SlideError
 
 if TYPE_CHECKING:
     from ats_mag.model.classifier import SlideClassifier
 
-Progress = Callable[[Iterable[Any], int], Iterable[Any]]
+Predicted: TypeAlias = tuple[dict[str, Any], np.ndarray | str]  # a record, its probabilities or why there are none
+Progress: TypeAlias = Callable[[Iterable[Predicted], int], Iterable[Predicted]]
 
 _SEED = 0
 
@@ -70,7 +71,7 @@ def predict_records(
     if model.test_method not in STOCHASTIC_METHODS:
         draws = 1
     kept, found, unreadable = [], [], {}
-    slides: Iterable[Any] = _predict_each(model, records, slide_root, draws, copies, skip_unreadable)
+    slides: Iterable[Predicted] = _predict_each(model, records, slide_root, draws, copies, skip_unreadable)
     for record, result in slides if progress is None else progress(slides, len(records)):
         if isinstance(result, str):
             unreadable[record["slide_id"]] = result
@@ -84,12 +85,6 @@ def predict_records(
     return Predictions(kept, np.stack(found, axis=1) if found else np.zeros(shape), unreadable)
 
 
-def class_probabilities(head: str, outputs: np.ndarray) -> np.ndarray:
-    """A model's outputs as `(B, C)`, one column per class for `binary`, too."""
-    outputs = np.asarray(outputs)
-    return np.concatenate([1 - outputs, outputs], axis=1) if head == "binary" else outputs
-
-
 def _predict_each(
     model: SlideClassifier,
     records: list[dict[str, Any]],
@@ -97,9 +92,9 @@ def _predict_each(
     draws: int,
     copies: LocalCopies | None,
     skip: bool,
-) -> Iterator[tuple[dict[str, Any], np.ndarray | str]]:
+) -> Iterator[Predicted]:
     """Each record with its probabilities `(D, C)`, or with why it could not be read."""
-    from ats_mag.records.record import dataset
+    from ats_mag.records.dataset import dataset
     from ats_mag.slides.errors import plain_errors
 
     start = 0
@@ -120,10 +115,9 @@ def _predict_each(
 
 def _predict_one(model: SlideClassifier, record: dict[str, Any], inputs: dict[str, Any], draw: int) -> np.ndarray:
     if model.test_method in STOCHASTIC_METHODS:
-        rows, columns = (side // model.lattice.stride for side in inputs["mask"].shape[1:])
-        cells = rows * columns * len(model.magnifications)
+        cells = model.lattice.cell_count(model.lattice.shape_of_overview(inputs["mask"].shape[1:]))
         count = model.test_n_patches if model.test_method == "replacement" else cells
         rng = np.random.default_rng([_SEED, draw, *record["slide_id"].encode()])
         inputs = {**inputs, "noise": rng.random((1, count), dtype="float32")}
     outputs = model.predict_on_batch(inputs)
-    return class_probabilities(model.head_kind, outputs)[0].astype("float64")
+    return model.head_kind.class_probabilities(outputs)[0].astype("float64")

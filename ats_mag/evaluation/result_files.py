@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -27,12 +26,12 @@ def read_table(path: Path) -> pd.DataFrame:
     return found
 
 
-def write_json(values: Any, path: Path) -> None:
+def write_json(values: object, path: Path) -> None:
     """As JSON; NaN, which JSON does not have, becomes null."""
     write_whole(path, (json.dumps(_plain(values), indent=2, ensure_ascii=False) + "\n").encode())
 
 
-def _plain(values: Any) -> Any:
+def _plain(values: object) -> object:
     if isinstance(values, dict):
         return {key: _plain(value) for key, value in values.items()}
     if isinstance(values, list | tuple):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from keras import ops
 
+from ats_mag.tensors import TissueMask, ValidCells
 
-def valid_cells(mask: Any, stride: int, min_tissue: float = 0.05) -> Any:
+
+def valid_cells(mask: TissueMask, stride: int, min_tissue: float = 0.05) -> ValidCells:
     """Which cells of the lattice hold enough tissue to be looked at.
 
     Args:

@@ -1,19 +1,21 @@
-"""Where a cell of the attention map lies on the slide."""
+"""The lattice of cells over a slide: how many there are, where each lies, and which patch belongs to it."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import keras
 import numpy as np
 from keras import ops
 
-from ats_mag.geometry.units import MPP_UNIT as MPP_UNIT
+from ats_mag.backend import on_tensorflow
+from ats_mag.geometry.bounds import slide_mpp
+from ats_mag.geometry.multiples import ceil_div, round_up
+from ats_mag.tensors import Downsample, Geometry, Index, Location, Tensor
 
-# A slide's geometry travels as integers, because Keras casts floats to the compute dtype, which may be float16:
-# x, y, width, height of its bounds in level-0 pixels, and its mpp in units of `MPP_UNIT` um.
-GEOMETRY_FIELDS = ("x", "y", "width", "height", "mpp_e7")
+_LEAST_MULTIPLE = 64  # overview pixels; overviews are padded to multiples of it, so that few shapes are traced
+_ROUNDING = 1e-6  # of an overview pixel, as in `op/read_overview.cc`
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,74 @@ class Lattice:
         """Side of a cell in um."""
         return self.stride * self.overview_mpp
 
-    def place(self, index: Any, geometry: Any) -> tuple[Any, Any]:
+    def cell_px(self, mpp: float) -> float:
+        """Side of a cell in level-0 pixels of a slide of `mpp` um/px."""
+        return self.cell_um / mpp
+
+    def overview_px(self, mpp: float) -> float:
+        """Side of an overview pixel in level-0 pixels of a slide of `mpp` um/px."""
+        return self.overview_mpp / mpp
+
+    def field_of_view_um(self, magnification: int) -> float:
+        """Side of a patch of that magnification in um."""
+        return self.patch_size * self.magnifications[magnification]
+
+    def overview_multiple(self, n_patches: int = 1) -> int:
+        """Overview pixels, a multiple of the stride, of whose multiples both sides of an overview are made.
+
+        So there are few shapes, and the smallest overview's lattice holds `n_patches` cells in each magnification.
+        """
+        least = self.stride * (math.isqrt(n_patches - 1) + 1)  # the root, rounded up
+        return round_up(least, max(_LEAST_MULTIPLE, self.stride))
+
+    def shape_of_overview(self, sides: Sequence[int]) -> tuple[int, int]:
+        """Rows and columns of the cells that cover an overview of (height, width) pixels."""
+        height, width = sides
+        return ceil_div(height, self.stride), ceil_div(width, self.stride)
+
+    def shape(self, geometry: np.ndarray) -> tuple[int, int]:
+        """Rows and columns of the cells that cover a slide's bounds.
+
+        The same as those of its overview, unless that is a level of the file as it stands, whose pixels may be up to 2 %
+        larger or smaller.
+
+        Args:
+            geometry: `(5,)` integers, see `bounds.GEOMETRY_FIELDS`.
+        """
+        width, height = np.asarray(geometry)[2:4] / self.overview_px(float(slide_mpp(geometry)))
+        return self.shape_of_overview([math.ceil(side - _ROUNDING) for side in (height, width)])
+
+    def cell_count(self, shape: Sequence[int]) -> int:
+        """How many cells a lattice of (rows, columns) has in all magnifications together."""
+        return math.prod(shape) * len(self.magnifications)
+
+    def centres(self, geometry: np.ndarray, shape: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Where cells have their centres on one slide, level-0 pixels.
+
+        Args:
+            geometry: `(5,)` integers, see `bounds.GEOMETRY_FIELDS`.
+            shape: (rows, columns).
+
+        Returns:
+            x of each column `(W,)` and y of each row `(H,)`, float64.
+        """
+        step = self.cell_px(float(slide_mpp(geometry)))
+        left, top = (int(value) for value in geometry[:2])
+        return left + (np.arange(shape[1]) + 0.5) * step, top + (np.arange(shape[0]) + 0.5) * step
+
+    def centres_um(self, index: Index, dtype: str = "float32") -> Tensor:
+        """Where cells have their centres, um from the origin of the slide's bounds.
+
+        Args:
+            index: `(B, N, 3)` integer (row, column, magnification).
+            dtype: of the result.
+
+        Returns:
+            `(B, N, 2)` (x, y).
+        """
+        return (ops.cast(index[..., 1::-1], dtype) + 0.5) * self.cell_um
+
+    def place(self, index: Index, geometry: Geometry) -> tuple[Location, Downsample]:
         """Level-0 rectangles of cells.
 
         A cell's centre lies at ``(col + 0.5, row + 0.5) * stride * overview_mpp / slide_mpp`` from the origin of the
@@ -51,26 +120,21 @@ class Lattice:
 
         Args:
             index: `(B, N, 3)` integer (row, column, magnification).
-            geometry: `(B, 5)` integers, see `GEOMETRY_FIELDS`.
+            geometry: `(B, 5)` integers, see `bounds.GEOMETRY_FIELDS`.
 
         Returns:
             location `(B, N, 2)` int64: (x, y) of the patches' top-left corners, level-0 pixels.
             downsample `(B, N)` float64: level-0 pixels per patch pixel.
         """
-        xp, cast = (ops, ops.cast) if keras.backend.backend() == "tensorflow" else (np, np.asarray)
+        xp, cast = (ops, ops.cast) if on_tensorflow() else (np, np.asarray)
         index, geometry = cast(index, "int32"), cast(geometry, "float64")
-        slide_mpp = geometry[:, 4:5] * MPP_UNIT
-        downsample = xp.take(np.array(self.magnifications, "float64"), index[..., 2]) / slide_mpp
+        mpp = slide_mpp(geometry)[:, None]
+        downsample = xp.take(np.array(self.magnifications, "float64"), index[..., 2]) / mpp
         column_row = cast(xp.flip(index[..., :2], axis=-1), "float64")
-        centre = (column_row + 0.5) * (self.cell_um / slide_mpp)[..., None] + geometry[:, None, :2]
+        centre = (column_row + 0.5) * (self.cell_um / mpp)[..., None] + geometry[:, None, :2]
         corner = xp.floor(centre - self.patch_size * downsample[..., None] / 2 + 0.5)
         return cast(corner, "int64"), downsample
 
-    def reach(self, geometry: Any) -> Any:
+    def reach(self, geometry: Geometry) -> Tensor:
         """Half a cell in level-0 pixels, `(B,)` float64 as of `place`, for geometry `(B, 5)`."""
-        cast = ops.cast if keras.backend.backend() == "tensorflow" else np.asarray
-        return self.cell_um / 2 / (cast(geometry, "float64")[:, 4] * MPP_UNIT)
-
-    def field_of_view_um(self, magnification: int) -> float:
-        """Side of a patch of that magnification in um."""
-        return self.patch_size * self.magnifications[magnification]
+        return self.cell_um / 2 / slide_mpp(geometry)

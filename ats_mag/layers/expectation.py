@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 from keras import ops
 
 from ats_mag.sampling.regularizers import PACKAGE
+from ats_mag.tensors import Tensor
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -27,7 +29,7 @@ class Expectation(keras.layers.Layer):
         kwargs.setdefault("dtype", "float32")
         super().__init__(**kwargs)
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Sequence[Tensor]) -> Tensor:
         features, weight = inputs
         for _ in range(len(features.shape) - 2):
             weight = weight[..., None]

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from keras import ops
 
 from ats_mag.layers.expectation import Expectation
 from ats_mag.layers.regularize_attention import RegularizeAttention
 from ats_mag.layers.sample_patches import SamplePatches
+from ats_mag.tensors import Attention, Tensor
 
 
 def attention_sampling(
-    attention: Callable[[Any], Any],
-    feature: Callable[[Any], Any],
+    attention: Callable[[Tensor], Attention],
+    feature: Callable[[Tensor], Tensor],
     patch_size: Sequence[int] | None = None,
     n_patches: int | None = 10,
     replace: bool = False,
-    attention_regularizer: Callable[[Any], Any] | None = None,
+    attention_regularizer: Callable[[Attention], Tensor] | None = None,
     receptive_field: int = 0,
     magnifications: Sequence[float] = (1.0,),
     method: str | None = None,
-) -> Callable[[Sequence[Any]], list[Any]]:
+) -> Callable[[Sequence[Tensor]], list[Tensor]]:
     """Features of a large image, estimated from a few patches that are drawn where a small image of it says.
 
     The successor of `ats.core.attention_sampling` (attention-sampling 0.2), with its arguments and results; see
@@ -61,7 +61,7 @@ def attention_sampling(
     regularize = None if attention_regularizer is None else RegularizeAttention(attention_regularizer)
     expectation = Expectation()
 
-    def apply(inputs: Sequence[Any]) -> list[Any]:
+    def apply(inputs: Sequence[Tensor]) -> list[Tensor]:
         if len(inputs) != 2:
             raise ValueError(f"expected [x_low, x_high]. Received: {len(inputs)} inputs")
         x_low, x_high = inputs
@@ -81,7 +81,7 @@ def attention_sampling(
     return apply
 
 
-def _input_sides(feature: Any) -> tuple[int, ...]:
+def _input_sides(feature: object) -> tuple[int, ...]:
     shape = getattr(feature, "input_shape", None)
     sides = tuple(shape[1:-1]) if isinstance(shape, tuple) else ()
     if not sides or None in sides:

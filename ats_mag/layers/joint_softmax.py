@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from ats_mag.sampling.regularizers import PACKAGE
+from ats_mag.tensors import Attention, KerasConfig, Logits, ValidCells
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -39,10 +40,10 @@ class JointSoftmax(keras.layers.Layer):
         # `mask` is an argument like any other here, but Keras warns of it unless told that masking is known.
         self.supports_masking = True
 
-    def compute_mask(self, inputs: Any, previous_mask: Any) -> None:
+    def compute_mask(self, inputs: Logits, previous_mask: ValidCells | None) -> None:
         """None: the cells' mask is no mask of the attention for the layers after this one."""
 
-    def call(self, logits: Any, mask: Any | None = None) -> Any:
+    def call(self, logits: Logits, mask: ValidCells | None = None) -> Attention:
         if len(logits.shape) != 4:
             raise ValueError(f"logits must have the shape (B, H, W, M). Received: shape {tuple(logits.shape)}")
         if mask is None:
@@ -66,5 +67,5 @@ class JointSoftmax(keras.layers.Layer):
     def compute_output_shape(self, logits_shape: tuple, mask_shape: tuple | None = None) -> tuple:
         return logits_shape
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> KerasConfig:
         return {**super().get_config(), "smooth": self.smooth}

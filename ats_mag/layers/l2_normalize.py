@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import keras
 from keras import ops
 
 from ats_mag.sampling.regularizers import PACKAGE
+from ats_mag.tensors import KerasConfig, Tensor
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -31,13 +33,13 @@ class L2Normalize(keras.layers.Layer):
     def __init__(self, axis: int | Sequence[int] = -1, **kwargs: Any) -> None:
         kwargs.setdefault("dtype", "float32")
         super().__init__(**kwargs)
-        self.axis = axis if isinstance(axis, int) else tuple(axis)
+        self.axis = tuple(axis) if isinstance(axis, Sequence) else operator.index(axis)
 
-    def call(self, x: Any) -> Any:
+    def call(self, x: Tensor) -> Tensor:
         return x * ops.rsqrt(ops.maximum(ops.sum(x * x, axis=self.axis, keepdims=True), 1e-12))
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         return input_shape
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> KerasConfig:
         return {**super().get_config(), "axis": self.axis}

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
+from ats_mag.backend import on_jax
 from ats_mag.geometry.lattice import Lattice
 from ats_mag.sampling.regularizers import PACKAGE
+from ats_mag.tensors import (
+    Downsample,
+    Geometry,
+    Index,
+    KerasConfig,
+    Location,
+    Patches,
+    PathCodes,
+    ReadablePatches,
+    Tensor,
+)
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -43,9 +55,9 @@ class ReadSlidePatches(keras.layers.Layer):
             raise ValueError(f'on_error must be "raise" or "fill". Received: on_error={on_error!r}')
         self.on_error = on_error
         # TensorFlow's XLA has no lowering for a custom CPU kernel; JAX' XLA calls back to the host.
-        self.supports_jit = keras.backend.backend() == "jax"
+        self.supports_jit = on_jax()
 
-    def call(self, path: Any, location: Any, downsample: Any) -> tuple[Any, Any]:
+    def call(self, path: PathCodes, location: Location, downsample: Downsample) -> tuple[Patches, ReadablePatches]:
         if _backend() == "jax":
             return self._call_back(lambda *where: where, location.shape[:2], path, location, downsample)
         from ats_mag.slides.reader import read_patches
@@ -57,14 +69,16 @@ class ReadSlidePatches(keras.layers.Layer):
         patches = read_patches(path, location, downsample, size)
         return patches, keras.ops.ones(keras.ops.shape(patches)[:2], dtype="bool")
 
-    def read_cells(self, lattice: Lattice, path: Any, index: Any, geometry: Any) -> tuple[Any, Any]:
+    def read_cells(
+        self, lattice: Lattice, path: PathCodes, index: Index, geometry: Geometry
+    ) -> tuple[Patches, ReadablePatches]:
         """Reads the patches of cells of a lattice: the same places on every backend, to the pixel.
 
         Args:
             lattice: whose cells they are.
             path: `(B, L)`, as in a call.
             index: `(B, N, 3)` (row, column, magnification).
-            geometry: `(B, 5)`, see `lattice.GEOMETRY_FIELDS`.
+            geometry: `(B, 5)`, see `bounds.GEOMETRY_FIELDS`.
 
         Returns:
             As a call.
@@ -75,7 +89,9 @@ class ReadSlidePatches(keras.layers.Layer):
             )
         return self(path, *self.place_cells(lattice, path, index, geometry))
 
-    def place_cells(self, lattice: Lattice, path: Any, index: Any, geometry: Any) -> tuple[Any, Any]:
+    def place_cells(
+        self, lattice: Lattice, path: PathCodes, index: Index, geometry: Geometry
+    ) -> tuple[Location, Downsample]:
         """Where the patches of cells are read, snapped where the lattice says so: see `Lattice.place`.
 
         On JAX this runs on the host, with NumPy arrays.
@@ -92,7 +108,9 @@ class ReadSlidePatches(keras.layers.Layer):
 
         return reader.snap_patches(_codes(path), location, downsample, size, reach), downsample
 
-    def _call_back(self, place: Callable[..., Any], shape: Any, path: Any, *where: Any) -> tuple[Any, Any]:
+    def _call_back(
+        self, place: Callable[..., tuple[Location, Downsample]], shape: Sequence[int], path: PathCodes, *where: Tensor
+    ) -> tuple[Patches, ReadablePatches]:
         """Reads on the host what `place(*where)` says: location and downsample, computed there in float64."""
         import jax
 
@@ -101,7 +119,7 @@ class ReadSlidePatches(keras.layers.Layer):
 
         size = (self.patch_size, self.patch_size)
 
-        def read(path: Any, *where: Any) -> tuple[np.ndarray, np.ndarray]:
+        def read(path: PathCodes, *where: Tensor) -> tuple[np.ndarray, np.ndarray]:
             try:
                 location, downsample = place(*map(np.asarray, where))
                 return native.read_patches(np.asarray(path), location, downsample, size, self.on_error)
@@ -113,13 +131,13 @@ class ReadSlidePatches(keras.layers.Layer):
         where = tuple(jax.lax.stop_gradient(x) for x in where)
         return jax.pure_callback(read, result, path, *where, vmap_method="sequential")
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> KerasConfig:
         config = super().get_config()
         config.pop("trainable")
         return {**config, "patch_size": self.patch_size, "on_error": self.on_error}
 
 
-def _codes(path: Any) -> Any:
+def _codes(path: PathCodes) -> PathCodes:
     """Strings as they are; codes as integers: under a distribution strategy, Keras builds a model with batch means."""
     is_string = keras.backend.standardize_dtype(path.dtype) == "string"
     return path if is_string else keras.ops.cast(path, "int32")

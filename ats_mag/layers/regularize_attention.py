@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from ats_mag.sampling.regularizers import PACKAGE, AttentionRegularizer
+from ats_mag.tensors import Attention, KerasConfig, SlideWeight, Tensor
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -28,7 +29,7 @@ class RegularizeAttention(keras.layers.Layer):
         `attention`.
     """
 
-    def __init__(self, regularizer: Callable[[Any], Any] | dict[str, Any], **kwargs: Any) -> None:
+    def __init__(self, regularizer: Callable[[Attention], Tensor] | dict[str, Any], **kwargs: Any) -> None:
         kwargs.setdefault("dtype", "float32")
         super().__init__(**kwargs)
         self.regularizer = keras.regularizers.get(regularizer)
@@ -36,7 +37,7 @@ class RegularizeAttention(keras.layers.Layer):
         if isinstance(strength, keras.Variable):
             self.strength = strength  # tracked, so that JAX does not compile its value in
 
-    def call(self, attention: Any, weight: Any = None) -> Any:
+    def call(self, attention: Attention, weight: SlideWeight | None = None) -> Attention:
         weighted = weight is not None and isinstance(self.regularizer, AttentionRegularizer)
         self.add_loss(self.regularizer(attention, weight) if weighted else self.regularizer(attention))
         return attention
@@ -44,5 +45,5 @@ class RegularizeAttention(keras.layers.Layer):
     def compute_output_shape(self, attention_shape: tuple, weight_shape: tuple | None = None) -> tuple:
         return attention_shape
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> KerasConfig:
         return {**super().get_config(), "regularizer": keras.regularizers.serialize(self.regularizer)}

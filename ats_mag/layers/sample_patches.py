@@ -10,8 +10,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from ats_mag.sampling.draws import METHODS, STOCHASTIC_METHODS, sample
+from ats_mag.backend import on_jax
+from ats_mag.sampling.draws import sample
 from ats_mag.sampling.regularizers import PACKAGE
+from ats_mag.sampling.weights import METHODS, STOCHASTIC_METHODS
+from ats_mag.tensors import Index, KerasConfig, Noise, Tensor, Weight
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -81,7 +84,7 @@ class SamplePatches(keras.layers.Layer):
         if method in STOCHASTIC_METHODS:
             self.seed_generator = keras.random.SeedGenerator(seed)
 
-    def call(self, inputs: Sequence[Any], noise: Any | None = None) -> tuple[Any, Any, Any]:
+    def call(self, inputs: Sequence[Tensor], noise: Noise | None = None) -> tuple[Tensor, Weight, Index]:
         x_low, x_high, attention = inputs
         self._check_shapes(x_low.shape, x_high.shape, attention.shape)
         n_axes = len(self.patch_size)
@@ -89,7 +92,7 @@ class SamplePatches(keras.layers.Layer):
         samples = sample(attention, self.n_patches, self.method, seed, noise, self.normalize)
         cell, magnification = samples.index[..., :n_axes], samples.index[..., n_axes:]
 
-        def read(factor: int) -> Any:
+        def read(factor: int) -> Tensor:
             covered = [side * factor for side in self.patch_size]
             low, high, space = (ops.shape(x)[1 : 1 + n_axes] for x in (x_low, x_high, attention))
             origin = patch_origins(cell, low, high, space, covered, self.receptive_field)
@@ -108,7 +111,7 @@ class SamplePatches(keras.layers.Layer):
             n = None if None in attention[1:] else math.prod(attention[1:])
         return (high[0], n, *self.patch_size, high[-1]), (high[0], n), (high[0], n, len(attention) - 1)
 
-    def compute_output_spec(self, inputs: Sequence[Any], noise: Any | None = None) -> tuple:
+    def compute_output_spec(self, inputs: Sequence[Tensor], noise: Noise | None = None) -> tuple:
         x_low, x_high, attention = inputs
         self._check_shapes(x_low.shape, x_high.shape, attention.shape)
         shapes = self.compute_output_shape([x.shape for x in inputs])
@@ -116,7 +119,7 @@ class SamplePatches(keras.layers.Layer):
         dtypes = (x_high.dtype, weight, "int32")
         return tuple(keras.KerasTensor(shape, dtype=dtype) for shape, dtype in zip(shapes, dtypes, strict=True))
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> KerasConfig:
         return {
             **super().get_config(),
             "n_patches": self.n_patches,
@@ -144,8 +147,8 @@ class SamplePatches(keras.layers.Layer):
 
 
 def patch_origins(
-    cell: Any, low: Sequence, high: Sequence, space: Sequence, covered: Sequence[int], receptive_field: int = 0
-) -> Any:
+    cell: Tensor, low: Sequence, high: Sequence, space: Sequence, covered: Sequence[int], receptive_field: int = 0
+) -> Tensor:
     """First pixels, in the large image, of the patches that are centred on cells of the attention.
 
     ``round(offset*scale + cell*step + step/2 - covered/2)`` with ``scale = high / low``,
@@ -177,7 +180,7 @@ def patch_origins(
     return ops.stack(origins, axis=-1)
 
 
-def extract_patches(image: Any, origin: Any, size: Sequence[int], factor: int = 1) -> Any:
+def extract_patches(image: Tensor, origin: Tensor, size: Sequence[int], factor: int = 1) -> Tensor:
     """Patches at any place of a batch of images, 0 outside.
 
     Args:
@@ -203,7 +206,7 @@ def extract_patches(image: Any, origin: Any, size: Sequence[int], factor: int = 
     dtype = keras.backend.standardize_dtype(image.dtype)
     mean_dtype = "float64" if dtype == "float64" else "float32"
     means = tuple(range(4, 2 + 2 * len(size), 2))
-    mean: Any = 0
+    mean: Tensor = 0
     for row in range(factor):  # one row of each mean at a time: less memory by that factor
         extents = (size[0], *(side * factor for side in size[1:]))
         pixels = ops.cast(_gather(flat, first, space, origin, extents, row, factor), mean_dtype)
@@ -213,19 +216,25 @@ def extract_patches(image: Any, origin: Any, size: Sequence[int], factor: int = 
     return ops.cast(mean if "float" in dtype else ops.round(mean), dtype)
 
 
-def _origin(cell: Any, receptive_field: Any, low: Any, high: Any, space: Any, covered: Any) -> Any:
+def _origin(cell: Tensor, receptive_field: Tensor, low: Tensor, high: Tensor, space: Tensor, covered: Tensor) -> Tensor:
     scale = high / low
     step = (low - receptive_field) * scale / space
     return receptive_field / 2 * scale + cell * step + step / 2 - covered / 2
 
 
 def _gather(
-    flat: Any, first: Any, space: Sequence, origin: Any, extents: Sequence[int], row: int = 0, row_step: int = 1
-) -> Any:
+    flat: Tensor,
+    first: Tensor,
+    space: Sequence,
+    origin: Tensor,
+    extents: Sequence[int],
+    row: int = 0,
+    row_step: int = 1,
+) -> Tensor:
     """`(B, N, *extents, C)` pixels; along the first axis every `row_step`-th, from `row` on."""
     shape, channels = (*ops.shape(origin)[:2], *extents), ops.shape(flat)[-1]
-    index: Any = first
-    inside: Any = True
+    index: Tensor = first
+    inside: Tensor = True
     for axis, (side, extent) in enumerate(zip(space, extents, strict=True)):
         steps = ops.arange(extent, dtype="int32")
         if axis == 0:
@@ -245,9 +254,9 @@ def _gather(
     return ops.reshape(ops.where(inside, pixels, ops.zeros((), dtype=flat.dtype)), (*shape, channels))
 
 
-def _index_dtype(*sides: Any) -> str:
+def _index_dtype(*sides: int | Tensor) -> str:
     if all(isinstance(side, int) for side in sides) and math.prod(sides) < 2**31:
         return "int32"
-    if keras.backend.backend() == "jax":
+    if on_jax():
         raise ValueError(f"a batch must hold fewer than 2**31 pixels on the JAX backend. Received: {sides}")
     return "int64"

@@ -1,32 +1,43 @@
-"""Checks of `SlideClassifier`'s arguments."""
+"""Checks of the arguments of models."""
 
 from __future__ import annotations
 
-from typing import Any
+import operator
+from collections.abc import Iterable
+from typing import SupportsIndex
 
 import keras
 
 
-def choice(name: str, value: str, allowed: Any) -> str:
+def choice(name: str, value: str, allowed: Iterable[str]) -> str:
     """`value`, which must be one of `allowed`."""
+    allowed = list(allowed)
     if value not in allowed:
         raise ValueError(f"{name} must be one of {', '.join(allowed)}. Received: {name}={value!r}")
     return value
 
 
+def as_integer(value: object) -> int | None:
+    """`value` as an `int`, where it is an integer, of Python or NumPy; else None."""
+    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
+        return None
+    try:
+        return operator.index(value)
+    except TypeError:  # NumPy's arrays and its bool only seem to be integers
+        return None
+
+
+def whole(name: str, value: int, least: int) -> int:
+    """`value` as an `int`, which must be an integer of at least `least`."""
+    number = as_integer(value)
+    if number is None or number < least:
+        raise ValueError(f"{name} must be an integer of at least {least}. Received: {name}={value!r}")
+    return number
+
+
 def positive(name: str, value: int) -> int:
-    """`value`, which must be a positive integer."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{name} must be an integer of at least 1. Received: {name}={value!r}")
-    return value
-
-
-def check_classes(classes: list[str], head: str) -> None:
-    """Refuses class names that do not fit the head."""
-    least = 1 if head == "multi_label" else 2
-    if len(classes) < least or len(set(classes)) < len(classes) or (head == "binary" and len(classes) != 2):
-        wanted = "exactly 2" if head == "binary" else f"at least {least}"
-        raise ValueError(f"head={head!r} needs {wanted} classes, each named once. Received: classes={classes!r}")
+    """`value` as an `int`, which must be a positive integer."""
+    return whole(name, value, 1)
 
 
 def check_magnifications(magnifications: tuple[float, ...]) -> None:

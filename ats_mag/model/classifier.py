@@ -1,40 +1,34 @@
-"""The whole-slide classifier."""
+"""The whole-slide classifier: what trains the network that looks at slides."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import keras
-from keras import layers, ops
+from keras import ops
 
-from ats_mag.geometry.cells import valid_cells
-from ats_mag.geometry.lattice import Lattice
-from ats_mag.geometry.units import parse_mpp
-from ats_mag.layers.expectation import Expectation
-from ats_mag.layers.joint_softmax import JointSoftmax
-from ats_mag.layers.l2_normalize import L2Normalize
-from ats_mag.layers.read_slide_patches import ReadSlidePatches
-from ats_mag.layers.regularize_attention import RegularizeAttention
-from ats_mag.model.arguments import check_classes, check_magnifications, choice, dimension_of, positive, stride_of
-from ats_mag.model.auxiliary import predict_per_magnification
-from ats_mag.model.exhaustive import exhaustive_expectation
-from ats_mag.model.heads import HEADS
+from ats_mag.backend import on_tensorflow
+from ats_mag.model.arguments import positive, whole
+from ats_mag.model.auxiliary import auxiliary_loss, predict_per_magnification
+from ats_mag.model.forward_pass import WHOLE, ForwardPass, StepPart
 from ats_mag.model.inspection import Inspection, inspect
-from ats_mag.model.keras_loops import SlideModel, Traced
-from ats_mag.model.networks import attention_network, feature_network
-from ats_mag.model.trace import Trace
-from ats_mag.records.augmentation import original_cells, recolour, turn_patches
-from ats_mag.sampling.draws import METHODS, STOCHASTIC_METHODS, Samples, sample
-from ats_mag.sampling.regularizers import PACKAGE, MagnificationEntropy, PlaceEntropy
-from ats_mag.sampling.seeds import ReplicaSeedGenerator
-
-INPUT_FIELDS = ("overview", "mask", "path", "geometry")
+from ats_mag.model.network import Inputs, SlideNetwork
+from ats_mag.model.recipe import Recipe, batches_of
+from ats_mag.model.training_step import mean_loss, parts_of, test_step, training_step
+from ats_mag.sampling.regularizers import PACKAGE
+from ats_mag.sampling.schedules import ScheduleStrength
+from ats_mag.tensors import Attention, KerasConfig, Labels, Noise, SlideWeight, Tensor, TissueMask
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class SlideClassifier(SlideModel):
+class SlideClassifier(SlideNetwork):
     """Predicts a slide's label from a few patches, and learns where and at which magnification to take them.
+
+    All arguments after `overview_mpp` are given by name.
 
     Args:
         classes: the class names, or how many there are.
@@ -42,30 +36,35 @@ class SlideClassifier(SlideModel):
         patch_size: P, patch side in pixels.
         n_patches: N, patches per slide while training.
         overview_mpp: resolution of the overview, um/px.
-        attention: a Keras model `(B, h, w, 3)` in 0..255 -> logits `(B, H, W, M)`. None: `attention_network`.
-        feature: a Keras model `(B, P, P, 3)` in 0..255 -> `(B, D)`. None: `feature_network`.
+
+        attention: what looks at the overview: a Keras model `(B, h, w, 3)` in 0..255 -> logits `(B, H, W, M)`. None:
+            `attention_network`.
+        feature: what looks at a patch: a Keras model `(B, P, P, 3)` in 0..255 -> `(B, D)`. None: `feature_network`.
         head: `single_label` (integer labels), `multi_label` (0/1 vectors) or `binary` (0/1).
+        normalize_features: whether features are scaled to unit L2 norm, for which sampling from the attention has the
+            least variance (Katharopoulos & Fleuret 2019, section 3.2).
+        min_tissue: share of a cell that must be tissue for the cell to be looked at.
+
         method: how to draw while training: `sequential`, `priority` or `replacement`.
         stratify: draw N / M patches at each magnification, see `sample`.
+        smooth: see `JointSoftmax`.
+        test_method: how to draw otherwise: `topk`, `exhaustive`, or one of the above.
+        test_n_patches: N otherwise. None: `n_patches`.
+        seed: of the draws.
+
         explore_steps: training steps in which patches are drawn uniformly from the tissue and only the features learn.
             Attention that is free before any cue is known settles where features vary least, away from the cues.
         auxiliary: weight of one loss per magnification, from the expectation within that magnification and a head of its
             own, while training with `stratify`. It keeps a magnification learning whose cue is harder than another's;
             without it the attention collapses onto the magnification whose cue is learnt first.
-        test_method: how to draw otherwise: `topk`, `exhaustive`, or one of the above.
-        test_n_patches: N otherwise. None: `n_patches`.
-        smooth: see `JointSoftmax`.
-        regularizers: of the attention, while training. None: `PlaceEntropy` and `MagnificationEntropy` at strengths that keep the
-            attention from collapsing onto one magnification. `ScheduleStrength` lets it sharpen later.
-        normalize_features: whether features are scaled to unit L2 norm, for which sampling from the attention has the
-            least variance (Katharopoulos & Fleuret 2019, section 3.2).
-        min_tissue: share of a cell that must be tissue for the cell to be looked at.
+        regularizers: of the attention, while training. None: those of the default `Recipe`, at strengths that keep the
+            attention from collapsing onto one magnification; `fit` then lets it sharpen at the end.
+
         snap: whether patches move onto the tile grid of the slide's file, by less than half a cell, so that fewer tiles have
             to be decoded.
         on_error: `raise`, or `fill`: unreadable patches get weight 0 and are counted in the metric `unreadable`.
+
         chunk: patches per slide that `exhaustive` holds at a time.
-        seed: of the draws.
-        attention_weights, feature_weights: files of weights that the networks start from.
         overlap: parts that a training step splits its batch into, so that the reading of one hides behind the computing
             of others; results do not change. None: 4. On TensorFlow only (JAX runs its callbacks in the program's order)
             and not where the batch must stay whole: batch normalisation that trains, regularisers that are no mean over
@@ -74,10 +73,11 @@ class SlideClassifier(SlideModel):
     Call arguments:
         inputs: a dict of `overview` `(B, h, w, 3)` uint8, `mask` `(B, h, w)` tissue as
             bool or 0/1, `path` `(B, L)` int32 (see
-            `slides.paths.encode_paths`), `geometry` `(B, 5)` integers (see `lattice.GEOMETRY_FIELDS`), and optionally
+            `slides.paths.encode_paths`), `geometry` `(B, 5)` integers (see `bounds.GEOMETRY_FIELDS`), and optionally
             `noise`, see the next argument, and `turn` `(B, 3)` and `colour` `(B, 5)` of augmented slides: how the overview
             was turned already, and how overview and patches are to be coloured (see `augmentation`).
         noise: uniform numbers that replace the draw, see `sample`.
+        part: given by Keras' steps, which want the whole `ForwardPass` in return.
 
     Returns:
         `(B, C)` float32 probabilities; `(B, 1)` for `binary`.
@@ -87,9 +87,6 @@ class SlideClassifier(SlideModel):
             the ordinary exceptions of `slides.native.read_patches`.
     """
 
-    test_method, test_n_patches = Traced(), Traced()
-    on_unreadable = Traced()  # see `read`; not saved with the model
-
     def __init__(
         self,
         classes: int | Sequence[str],
@@ -97,234 +94,221 @@ class SlideClassifier(SlideModel):
         patch_size: int = 224,
         n_patches: int = 16,
         overview_mpp: float | str = 8.0,
+        *,
+        # what it looks at, and for
         attention: keras.Model | None = None,
         feature: keras.Model | None = None,
         head: str = "single_label",
-        method: str = "sequential",
-        stratify: bool = True,
-        explore_steps: int = 200,
-        auxiliary: float = 0.5,
-        test_method: str = "topk",
-        test_n_patches: int | None = None,
-        smooth: float = 0.0,
-        regularizers: Sequence[Any] | None = None,
         normalize_features: bool = True,
         min_tissue: float = 0.05,
+        # how it draws
+        method: str = "sequential",
+        stratify: bool = True,
+        smooth: float = 0.0,
+        test_method: str = "topk",
+        test_n_patches: int | None = None,
+        seed: int | None = None,
+        # what it learns with
+        explore_steps: int = 200,
+        auxiliary: float = 0.5,
+        regularizers: Sequence[Callable[[Attention], Tensor]] | None = None,
+        # how it reads
         snap: bool = True,
         on_error: str = "raise",
+        # how it runs
         chunk: int = 64,
-        seed: int | None = None,
-        attention_weights: str | None = None,
-        feature_weights: str | None = None,
         overlap: int | None = None,
         **kwargs: Any,
     ) -> None:
-        kwargs.setdefault("autocast", False)  # the inputs are integers; each layer casts for itself
-        super().__init__(**kwargs)
-        self.classes = [str(i) for i in range(classes)] if isinstance(classes, int) else [str(c) for c in classes]
-        self.magnifications = tuple(parse_mpp(m) for m in magnifications)
-        self.head_kind = choice("head", head, HEADS)
-        self.method = choice("method", method, STOCHASTIC_METHODS)
-        self.test_method = choice("test_method", test_method, METHODS)
-        self.n_patches = positive("n_patches", n_patches)
-        self.test_n_patches = positive("test_n_patches", n_patches if test_n_patches is None else test_n_patches)
-        self.patch_size = positive("patch_size", patch_size)
-        self.chunk = positive("chunk", chunk)
-        self.overlap = None if overlap is None else positive("overlap", overlap)
-        self.stratify = stratify
-        self.min_tissue = min_tissue
-        self.explore_steps = explore_steps
-        self.auxiliary = auxiliary
-        self.smooth = smooth
-        self.normalize_features = normalize_features
-        self.seed = seed
-        check_classes(self.classes, head)
-        check_magnifications(self.magnifications)
-        if stratify and min(self.n_patches, self.test_n_patches) < len(self.magnifications):
-            raise ValueError(
-                f"stratify=True needs n_patches and test_n_patches of at least the {len(self.magnifications)} magnifications. "
-                f"Received: n_patches={n_patches}, test_n_patches={test_n_patches}"
-            )
-
-        n_magnifications = len(self.magnifications)
-        self.attention = attention_network(n_magnifications) if attention is None else attention
-        self.feature = feature_network(self.patch_size) if feature is None else feature
-        if attention_weights is not None:
-            self.attention.load_weights(attention_weights)
-        if feature_weights is not None:
-            self.feature.load_weights(feature_weights)
-        stride = stride_of(self.attention, n_magnifications)
-        self.lattice = Lattice(parse_mpp(overview_mpp), stride, self.magnifications, self.patch_size, snap)
-        self.dimension = dimension_of(self.feature, self.patch_size)
-
-        self.joint_softmax = JointSoftmax(smooth)
+        recipe = None
         if regularizers is None:
-            regularizers = [PlaceEntropy(0.03), MagnificationEntropy(0.3)]
-        self.regularizers = [RegularizeAttention(r) for r in regularizers]
-        self.reader = ReadSlidePatches(self.patch_size, on_error)
-        self.normalization = L2Normalize() if normalize_features else None
-        self.expectation = Expectation()
-        self.head = layers.Dense(HEADS[head].units(len(self.classes)), dtype="float32", name="head")
-        self.activation = layers.Activation(HEADS[head].activation, dtype="float32")
-        self.auxiliary_heads = []
-        if stratify and auxiliary and n_magnifications > 1:
-            self.auxiliary_heads = [
-                layers.Dense(HEADS[head].units(len(self.classes)), dtype="float32", name=f"auxiliary_head_{m}")
-                for m in range(n_magnifications)
-            ]
-        self.seed_generator = ReplicaSeedGenerator(seed)
+            recipe = Recipe()
+            regularizers = recipe.regularizers()
+        super().__init__(
+            classes,
+            magnifications,
+            patch_size,
+            n_patches,
+            overview_mpp,
+            attention=attention,
+            feature=feature,
+            head=head,
+            auxiliary_heads=bool(stratify and auxiliary and len(magnifications) > 1),
+            normalize_features=normalize_features,
+            min_tissue=min_tissue,
+            method=method,
+            stratify=stratify,
+            smooth=smooth,
+            test_method=test_method,
+            test_n_patches=test_n_patches,
+            seed=seed,
+            regularizers=regularizers,
+            snap=snap,
+            on_error=on_error,
+            chunk=chunk,
+            **kwargs,
+        )
+        self.recipe = recipe
+        self.explore_steps = whole("explore_steps", explore_steps, 0)
+        self.auxiliary = auxiliary
+        self.overlap = None if overlap is None else positive("overlap", overlap)
         self.entropy_metric = keras.metrics.Mean(name="attention_entropy")
         self.mass_metrics = [keras.metrics.Mean(name=f"mass_{mpp:g}") for mpp in self.magnifications]
         self.unreadable_metric = keras.metrics.Sum(name="unreadable") if on_error == "fill" else None
         self.step = self.add_weight(
             shape=(), dtype="int32", initializer="zeros", trainable=False, aggregation="only_first_replica", name="step"
         )
-        self._trace = Trace()
-        self.on_unreadable = None
-        for dense in (self.head, *self.auxiliary_heads):
-            dense.build((None, self.dimension))
-        self.built = True
-
-    def build(self, input_shape: Any = None) -> None:
-        """Everything was built with the model."""
 
     def compile(self, optimizer: Any = "adam", loss: Any = None, metrics: Any = None, **kwargs: Any) -> None:
         """As `keras.Model.compile`; the loss defaults to that of the head, `weighted_metrics` to its metrics."""
-        head = HEADS[self.head_kind]
         if metrics is None and kwargs.get("weighted_metrics") is None:
-            kwargs["weighted_metrics"] = head.metrics()
-        super().compile(optimizer, head.loss if loss is None else loss, metrics=metrics, **kwargs)
+            kwargs["weighted_metrics"] = self.head_kind.metrics()
+        super().compile(optimizer, self.head_kind.loss if loss is None else loss, metrics=metrics, **kwargs)
 
-    def attend(self, inputs: Mapping[str, Any], training: bool = False) -> Any:
-        """The attention: `(B, H, W, M)` float32, 0 off tissue."""
-        overview = inputs["overview"]
-        if "colour" in inputs:
-            overview = recolour(overview, inputs["colour"])
-        logits = self.attention(ops.cast(overview, "float32"), training=training)
-        return self.joint_softmax(logits, self.cells(inputs["mask"]))
-
-    def cells(self, mask: Any) -> Any:
-        """Which cells may be looked at, `(B, H, W)` bool, from the tissue mask `(B, h, w)`."""
-        return valid_cells(mask, self.lattice.stride, self.min_tissue)
-
-    def draw(
-        self, attention: Any, noise: Any | None = None, training: bool = False, method: str | None = None, n: int = 0
-    ) -> Samples:
-        """Draws patches as `call` does, see `sample`."""
-        method = method or (self.method if training else self.test_method)
-        n = n or (self.n_patches if training else self.test_n_patches)
-        noise = noise if method in STOCHASTIC_METHODS else None  # a batch may carry noise for training only
-        return sample(attention, n, method, seed=self.seed_generator, noise=noise, stratify=self.stratify)
-
-    def place(self, inputs: Mapping[str, Any], index: Any) -> tuple[Any, Any]:
-        """Where patches of cells `(B, N, 3)` are read: location `(B, N, 2)` and downsample `(B, N)`, see `Lattice.place`."""
-        return self.reader.place_cells(self.lattice, inputs["path"], self._cells_of(inputs, index), inputs["geometry"])
-
-    def read(self, inputs: Mapping[str, Any], index: Any) -> tuple[Any, Any]:
-        """Patches `(B, N, P, P, 3)` uint8 of cells `(B, N, 3)`, and which could be read `(B, N)`.
-
-        Where `on_unreadable` is set, `on_unreadable(path, index, geometry, valid)` is told and returns `valid`.
-        """
-        path, geometry, index = inputs["path"], inputs["geometry"], self._cells_of(inputs, index)
-        patches, valid = self._trace.in_turn(lambda: self.reader.read_cells(self.lattice, path, index, geometry))
-        if self.on_unreadable is not None:
-            valid = self.on_unreadable(path, index, geometry, valid)
-        if "turn" in inputs:
-            patches = turn_patches(patches, inputs["turn"])
-        if "colour" in inputs:
-            patches = recolour(patches, inputs["colour"])
-        return patches, valid
-
-    def _cells_of(self, inputs: Mapping[str, Any], index: Any) -> Any:
-        """Cells of the slides as they lie, of cells of their overviews."""
-        return original_cells(index, inputs["turn"], self.lattice.stride) if "turn" in inputs else index
-
-    def features_of(self, patches: Any, training: bool = False) -> Any:
-        """`(B, N, P, P, 3)` -> `(B, N, D)` float32."""
-        batch, n = ops.shape(patches)[:2]
-        flat = ops.reshape(patches, (-1, self.patch_size, self.patch_size, 3))
-        features = self.feature(ops.cast(flat, "float32"), training=training)
-        features = ops.cast(ops.reshape(features, (batch, n, self.dimension)), "float32")
-        return features if self.normalization is None else self.normalization(features)
-
-    def classify(self, features: Any, weight: Any) -> Any:
-        """Probabilities from features `(B, N, D)` and weights `(B, N)`."""
-        return self.activation(self.head(self.expectation([features, weight])))
-
-    def call(self, inputs: Mapping[str, Any], noise: Any | None = None, training: bool = False) -> Any:
-        self._trace.clear()  # of a pass that no loss has followed
-        if noise is None:
-            noise = inputs.get("noise")
-        attention = self.attend(inputs, training)
-        if training and self.on_error == "raise":  # a validation loss must not follow their strengths
-            attention = self._regularized(attention)
-        learnt = attention
-        self._note(attention)
-        if training and self.explore_steps:
-            attention = self._explore(attention, inputs["mask"])
-        if not training and self.test_method == "exhaustive":
-            return self.classify_exhaustively(inputs, attention)
+    def forward_pass(self, inputs: Inputs, noise: Noise | None, training: bool, part: StepPart) -> ForwardPass:
+        """A pass; while training it explores at first, and adds to the loss what regularises the attention."""
+        if not training:
+            return super().forward_pass(inputs, noise, training, part)
+        learnt = self.attend(inputs, training)
+        if self.on_error == "raise":
+            learnt = self._regularized(learnt)
+        attention = self._explore(learnt, inputs["mask"], part) if self.explore_steps else learnt
         samples = self.draw(attention, noise, training)
-        features, weight = self._read_features(inputs, samples, training)
-        if training and self.on_error == "fill":
-            self._regularized(learnt, self._trace.readable)
-        if training and self.auxiliary_heads:
-            self._trace.auxiliary = predict_per_magnification(self, features, weight, samples, attention)
-        return self.classify(features, weight)
+        patches, valid = self.read(inputs, samples.index, part.turns)
+        features, weight = self.features_of(patches, training), ops.where(valid, samples.weight, 0.0)
+        found = self.observed_samples(learnt, self.classify(features, weight), weight, valid)
+        if self.on_error == "fill":
+            self._regularized(learnt, found.readable)
+        return found._replace(auxiliary=predict_per_magnification(self, features, weight, samples, attention))
 
-    def _regularized(self, attention: Any, weight: Any = None) -> Any:
+    def _regularized(self, attention: Attention, weight: SlideWeight | None = None) -> Attention:
         """The attention, whose regularisers are added to the loss; with weights `(B,)` of the slides in them."""
         for regularizer in self.regularizers:
             attention = regularizer(attention, weight)
         return attention
 
-    def classify_samples(self, inputs: Mapping[str, Any], samples: Samples) -> Any:
-        """Reads the drawn patches and returns probabilities `(B, C)`."""
-        return self.classify(*self._read_features(inputs, samples, training=False))
-
-    def _read_features(self, inputs: Mapping[str, Any], samples: Samples, training: bool) -> tuple[Any, Any]:
-        """Features `(B, N, D)` of the drawn patches and their weights, 0 where a patch could not be read."""
-        patches, valid = self.read(inputs, samples.index)
-        self._note_reads(ops.any(valid, axis=1), ops.sum(ops.cast(ops.logical_not(valid), "float32"), axis=1))
-        return self.features_of(patches, training), ops.where(valid, samples.weight, 0.0)
-
-    def _note_reads(self, readable: Any, unreadable: Any) -> None:
-        """Keeps whether anything was read of each slide, and how many of its patches could not be."""
-        if self.on_error == "fill" and self._trace.observed:
-            self._trace.observed = {**self._trace.observed, "unreadable": unreadable}
-            self._trace.readable = ops.cast(readable, "float32")
-
-    def _explore(self, attention: Any, mask: Any) -> Any:
+    def _explore(self, attention: Attention, mask: TissueMask, part: StepPart) -> Attention:
         """The uniform attention over the valid cells during the first `explore_steps` training steps."""
         exploring = ops.cast(self.step < self.explore_steps, "float32")
-        if self._trace.last_part:
+        if part.last:
             self.step.assign_add(1)
         uniform = self.joint_softmax(ops.zeros_like(attention), self.cells(mask))
         return exploring * uniform + (1 - exploring) * attention
 
-    def classify_exhaustively(self, inputs: Mapping[str, Any], attention: Any) -> Any:
-        """Reads every cell with a > 0, `chunk` patches at a time, and returns probabilities `(B, C)`."""
-        phi, count = exhaustive_expectation(self, inputs, attention)
-        self._note_reads(count[:, 0] > 0, count[:, 1])
-        return self.activation(self.head(phi))
+    def compute_loss(
+        self,
+        x: Inputs | None = None,
+        y: Labels | None = None,
+        y_pred: ForwardPass | Tensor | None = None,
+        sample_weight: SlideWeight | None = None,
+        training: bool = True,
+    ) -> Tensor:
+        """As `keras.Model.compute_loss`; of a `ForwardPass` also with the losses per magnification.
 
-    def inspect(self, inputs: Mapping[str, Any], **options: Any) -> Inspection:
+        A slide of which nothing was read says nothing about its label, and has no share in the loss.
+        """
+        if not isinstance(y_pred, ForwardPass):
+            return super().compute_loss(x, y, y_pred, sample_weight, training)
+        if y_pred.readable is not None:
+            share = ops.mean(y_pred.readable) if mean_loss(self) else 1.0  # Keras divides by all slides
+            sample_weight = _times(y_pred.readable / ops.where(share > 0, share, 1.0), sample_weight)
+        loss = super().compute_loss(x, y, y_pred.probabilities, sample_weight, training)
+        if y_pred.auxiliary:
+            labels = self.head_kind.labels(y)
+            loss = loss + self.auxiliary * auxiliary_loss(self.loss, labels, y_pred.auxiliary, sample_weight)
+        return loss
+
+    def compute_metrics(
+        self, x: Inputs, y: Labels, y_pred: ForwardPass | Tensor, sample_weight: SlideWeight | None = None
+    ) -> dict[str, Tensor]:
+        """As `keras.Model.compute_metrics`; of a `ForwardPass` also of its attention.
+
+        Slides of which nothing was read do not count. Binary labels may be `(B,)`.
+        """
+        probabilities = y_pred
+        if isinstance(y_pred, ForwardPass):
+            probabilities = y_pred.probabilities
+            if y_pred.readable is not None:
+                sample_weight = _times(y_pred.readable, sample_weight)
+            self._update_attention_metrics(y_pred)
+        return super().compute_metrics(x, self.head_kind.labels(y), probabilities, sample_weight)
+
+    def _update_attention_metrics(self, found: ForwardPass) -> None:
+        self.entropy_metric.update_state(found.entropy)
+        for m, metric in enumerate(self.mass_metrics):
+            metric.update_state(found.mass[:, m])
+        if self.unreadable_metric is not None and found.unreadable is not None:
+            self.unreadable_metric.update_state(found.unreadable)
+
+    @property
+    def step_parts(self) -> int:
+        """Into how many parts a training step splits its batch, see `overlap`."""
+        return parts_of(self, self.overlap)
+
+    def train_step(self, *state_and_data: Any) -> Any:
+        if on_tensorflow():
+            return training_step(self, state_and_data[-1], self.step_parts)
+        return super().train_step(*state_and_data)
+
+    def test_step(self, *state_and_data: Any) -> Any:
+        if on_tensorflow():
+            return test_step(self, state_and_data[-1])
+        return super().test_step(*state_and_data)
+
+    def step_options(self) -> dict[str, Any]:
+        return {"part": WHOLE}
+
+    def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> keras.callbacks.History:
+        """As `keras.Model.fit`, by the default `Recipe`; warns where training ended before any attention was learnt.
+
+        The recipe lets the attention sharpen towards the last epoch. Not so where the model was made with `regularizers` of its
+        own or loaded, where a callback schedules strengths, or where nobody knows how many batches an epoch has.
+        """
+        if self.recipe is not None:
+            kwargs["callbacks"] = self._with_recipe(self.recipe, x, kwargs)
+        history = super().fit(x, y, *args, **kwargs)
+        self.warn_unlearnt()
+        return history
+
+    def _with_recipe(self, recipe: Recipe, x: Any, options: dict[str, Any]) -> Any:
+        """The callbacks of `fit`, and those of the recipe."""
+        given = options.get("callbacks")
+        callbacks = [given] if isinstance(given, keras.callbacks.Callback) else given
+        batches = batches_of(x, options.get("batch_size"), options.get("steps_per_epoch"))
+        own = isinstance(given, keras.callbacks.CallbackList) or any(
+            isinstance(callback, ScheduleStrength) for callback in callbacks or ()
+        )
+        if own or batches is None:
+            return given
+        done = options.get("initial_epoch", 0) * batches
+        return [*recipe.callbacks(options.get("epochs", 1) * batches, done), *(callbacks or ())]
+
+    @property
+    def explored(self) -> bool:
+        """Whether training has gone beyond the steps that draw patches uniformly."""
+        return not self.explore_steps or int(ops.convert_to_numpy(self.step)) > self.explore_steps
+
+    def warn_unlearnt(self) -> None:
+        """Warns where all training so far drew patches uniformly."""
+        if not self.explored:
+            steps = int(ops.convert_to_numpy(self.step))
+            warnings.warn(
+                f"training ended after {steps} steps, all of which drew patches uniformly (explore_steps="
+                f"{self.explore_steps}): no attention was learnt. Train longer, or lower explore_steps",
+                stacklevel=3,
+            )
+
+    def inspect(self, inputs: Inputs, **options: Any) -> Inspection:
         """What the model looks at and why it decides so, see `inspection.inspect`."""
         return inspect(self, inputs, **options)
 
-    def export(self, path: Any, **_: Any) -> Any:
-        """Writes the two SavedModels, see `export.export_model`, and returns their folders."""
-        from ats_mag.model.export.savedmodel import export_model  # the export builds on the model
+    def export(self, path: str | os.PathLike[str], **_: Any) -> tuple[Path, Path]:
+        """Writes the two SavedModels, see `export.savedmodel.export_model`, and returns their folders."""
+        from ats_mag.model.export.savedmodel import export_model  # needs TensorFlow
 
         return export_model(self, path)
 
-    def _note(self, attention: Any) -> None:
-        """Keeps what the metrics of the attention are made from."""
-        attention = ops.stop_gradient(attention)
-        entropy = -ops.sum(attention * ops.log(attention + 1e-9), axis=(1, 2, 3))
-        self._trace.observed = {"entropy": entropy, "mass": ops.sum(attention, axis=(1, 2))}
-
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> KerasConfig:
         return {
             **super().get_config(),
             "classes": self.classes,
@@ -334,28 +318,33 @@ class SlideClassifier(SlideModel):
             "overview_mpp": self.lattice.overview_mpp,
             "attention": keras.saving.serialize_keras_object(self.attention),
             "feature": keras.saving.serialize_keras_object(self.feature),
-            "head": self.head_kind,
-            "method": self.method,
-            "stratify": self.stratify,
-            "explore_steps": self.explore_steps,
-            "auxiliary": self.auxiliary,
-            "test_method": self.test_method,
-            "test_n_patches": self.test_n_patches,
-            "smooth": self.smooth,
-            "regularizers": [keras.regularizers.serialize(layer.regularizer) for layer in self.regularizers],
+            "head": self.head_kind.name,
             "normalize_features": self.normalize_features,
             "min_tissue": self.min_tissue,
+            "method": self.method,
+            "stratify": self.stratify,
+            "smooth": self.smooth,
+            "test_method": self.test_method,
+            "test_n_patches": self.test_n_patches,
+            "seed": self.seed,
+            "explore_steps": self.explore_steps,
+            "auxiliary": self.auxiliary,
+            "regularizers": [keras.regularizers.serialize(layer.regularizer) for layer in self.regularizers],
             "snap": self.lattice.snap,
             "on_error": self.on_error,
             "chunk": self.chunk,
             "overlap": self.overlap,
-            "seed": self.seed,
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> SlideClassifier:
+    def from_config(cls, config: KerasConfig) -> SlideClassifier:
         config = dict(config)
         for network in ("attention", "feature"):
             config[network] = keras.saving.deserialize_keras_object(config[network])
-        config["regularizers"] = [keras.regularizers.get(r) for r in config["regularizers"]]
+        config["regularizers"] = [keras.regularizers.get(regularizer) for regularizer in config["regularizers"]]
         return cls(**config)
+
+
+def _times(weight: SlideWeight, sample_weight: SlideWeight | None) -> SlideWeight:
+    """Weights of the slides beside those that the user may have given."""
+    return weight if sample_weight is None else weight * ops.cast(sample_weight, "float32")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from keras import ops
 
-if TYPE_CHECKING:
-    from ats_mag.model.classifier import SlideClassifier
+from ats_mag.model.network import Inputs, SlideNetwork
+from ats_mag.tensors import Noise
 
 
 @dataclass(frozen=True)
@@ -42,11 +40,11 @@ class Inspection:
 
 
 def inspect(
-    model: SlideClassifier,
-    inputs: Mapping[str, Any],
+    model: SlideNetwork,
+    inputs: Inputs,
     method: str | None = None,
     n_patches: int | None = None,
-    noise: Any | None = None,
+    noise: Noise | None = None,
 ) -> Inspection:
     """Classifies a batch of slides and keeps everything on the way.
 

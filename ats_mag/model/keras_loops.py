@@ -1,176 +1,37 @@
-"""Keras' loops around a model that reads slides."""
+"""Keras' loops, with what they lack for models of uneven batches, changing attributes and errors from host callbacks."""
 
 from __future__ import annotations
 
 import contextlib
-import math
-import warnings
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Generic, TypeVar, overload
 
 import keras
 from keras import ops
 
-from ats_mag.geometry.lattice import Lattice
-from ats_mag.model.arguments import choice
-from ats_mag.model.auxiliary import auxiliary_loss
-from ats_mag.model.trace import Trace
-from ats_mag.model.training_step import counted_test_step, mean_loss, overlapped_step, parts_of, replicas
+from ats_mag.backend import on_jax
 from ats_mag.slides.errors import plain_errors
+from ats_mag.tensors import Tensor
+
+_Value = TypeVar("_Value")
 
 
-class Traced:
-    """An attribute that traced functions were built with: to set it has them traced anew."""
+class MendedModel(keras.Model):
+    """A Keras model whose loops are mended.
 
-    def __set_name__(self, owner: type, name: str) -> None:
-        self.name = f"_{name}"
-
-    def __get__(self, model: Any, owner: type | None = None) -> Any:
-        return self if model is None else getattr(model, self.name)
-
-    def __set__(self, model: Any, value: Any) -> None:
-        setattr(model, self.name, value)
-        model.trace_again()
-
-
-class SlideModel(keras.Model):
-    """Training, evaluating and predicting, with errors in plain words and uneven shares of a batch.
-
-    Attributes:
-        step: a variable, the training steps so far.
-        explore_steps: how many of them draw patches uniformly.
-        head_kind: see `heads`.
-        auxiliary: weight of the losses per magnification.
-        reader: the layer that reads patches.
-        entropy_metric, mass_metrics, unreadable_metric: of the attention, and of patches (None: not counted).
-        lattice: of the patches.
-        test_n_patches: N at test.
+    - The optimiser has its variables before the first step, which TensorFlow would trace twice otherwise.
+    - Replicas of a distribution strategy may have shares of a batch that differ in size.
+    - On JAX an error in a host callback is itself, not the text below a traceback through XLA's callbacks.
+    - Steps may ask `call` for more than users do, see `step_options`.
     """
 
-    step: Any
-    explore_steps: int
-    head_kind: str
-    auxiliary: float
-    reader: Any
-    entropy_metric: keras.metrics.Metric
-    lattice: Lattice
-    test_n_patches: int
-    mass_metrics: list[keras.metrics.Metric]
-    unreadable_metric: keras.metrics.Metric | None
-    _trace: Trace
+    def step_options(self) -> dict[str, Any]:
+        """Further arguments of `call` in training and test steps. On TensorFlow subclasses write these steps themselves."""
+        return {}
 
-    @property
-    def overview_multiple(self) -> int:
-        """Overview pixels of whose multiples a slide that is predicted alone is made.
-
-        So there are few shapes, and the smallest slide's lattice holds all draws: on each side their root, rounded up.
-        """
-        stride = self.lattice.stride
-        multiple = max(64, stride)
-        return multiple * -(-stride * (math.isqrt(self.test_n_patches - 1) + 1) // multiple)
-
-    @property
-    def on_error(self) -> str:
-        """What becomes of unreadable patches."""
-        return self.reader.on_error
-
-    @on_error.setter
-    def on_error(self, on_error: str) -> None:
-        self.reader.on_error = choice("on_error", on_error, ("raise", "fill"))
-        self.trace_again()
-
-    def compute_loss(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
-    ) -> Any:
-        """As `keras.Model.compute_loss`, of the latest call; updates the metrics of its attention."""
-        observed, auxiliary, readable = self._trace.take()
-        if observed:
-            self._observe(observed)
-        if readable is not None:  # a slide of which nothing was read says nothing about its label
-            share = ops.mean(readable) if mean_loss(self) else 1.0  # Keras divides by all slides
-            sample_weight = _times(readable / ops.where(share > 0, share, 1.0), sample_weight)
-        loss = super().compute_loss(x, y, y_pred, sample_weight, training)
-        if auxiliary:
-            binary = self.head_kind == "binary"
-            loss = loss + self.auxiliary * auxiliary_loss(self.loss, binary, y, auxiliary, sample_weight)
-        return loss
-
-    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        """As `keras.Model.compute_metrics`, without slides of which nothing was read; binary labels may be `(B,)`."""
-        counted = self._trace.take_counted()
-        sample_weight = sample_weight if counted is None else _times(counted, sample_weight)
-        y = ops.reshape(y, (-1, 1)) if self.head_kind == "binary" else y
-        return super().compute_metrics(x, y, y_pred, sample_weight)
-
-    def train_step(self, *state_and_data: Any) -> Any:
-        parts = parts_of(self)
-        if parts > 1 or replicas() > 1 or self._counts_readable():
-            return overlapped_step(self, state_and_data[-1], parts)
-        return super().train_step(*state_and_data)
-
-    def test_step(self, *state_and_data: Any) -> Any:
-        if self._counts_readable():
-            return counted_test_step(self, state_and_data[-1])
-        return super().test_step(*state_and_data)
-
-    def predict_step(self, *state_and_data: Any) -> Any:
-        outputs = super().predict_step(*state_and_data)
-        self._trace.clear()
-        return outputs
-
-    def _counts_readable(self) -> bool:
-        """Whether a batch counts in the mean loss by its readable slides; on JAX, by all of its slides."""
-        return self.on_error == "fill" and keras.backend.backend() == "tensorflow"
-
-    def _observe(self, observed: Mapping[str, Any]) -> None:
-        """Updates the metrics of the attention."""
-        self.entropy_metric.update_state(observed["entropy"])
-        for m, metric in enumerate(self.mass_metrics):
-            metric.update_state(observed["mass"][:, m])
-        if self.unreadable_metric is not None and "unreadable" in observed:
-            self.unreadable_metric.update_state(observed["unreadable"])
-
-    def fit(self, *args: Any, **kwargs: Any) -> Any:
-        """As `keras.Model.fit`; warns where training ended before `explore_steps`, when no attention was learnt yet."""
-        self._build_optimizer()
-        with _readable_errors():
-            history = super().fit(*args, **kwargs)
-            ops.convert_to_numpy(self.step)  # waits for JAX, whose errors come when results are looked at
-        self.warn_unlearnt()
-        return history
-
-    def _build_optimizer(self) -> None:
-        """Makes the optimiser's variables. Made within the first step, they would have TensorFlow trace it twice."""
-        optimizer = getattr(self, "optimizer", None)
-        if optimizer and not optimizer.built and getattr(self, "_distribute_strategy", None) is None:  # else Keras does
-            optimizer.build(self.trainable_variables)
-
-    @property
-    def explored(self) -> bool:
-        """Whether training has gone beyond the steps that draw patches uniformly."""
-        return not self.explore_steps or int(ops.convert_to_numpy(self.step)) > self.explore_steps
-
-    def warn_unlearnt(self) -> None:
-        """Warns where all training so far drew patches uniformly."""
-        if not self.explored:
-            steps = int(ops.convert_to_numpy(self.step))
-            warnings.warn(
-                f"training ended after {steps} steps, all of which drew patches uniformly (explore_steps="
-                f"{self.explore_steps}): no attention was learnt. Train longer, or lower explore_steps",
-                stacklevel=3,
-            )
-
-    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
-        """As `keras.Model.evaluate`."""
-        with _readable_errors():
-            found = super().evaluate(*args, **kwargs)
-            ops.convert_to_numpy(self.entropy_metric.result())  # waits for JAX, as in `fit`
-            return found
-
-    def predict(self, *args: Any, **kwargs: Any) -> Any:
-        """As `keras.Model.predict`."""
-        with _readable_errors():
-            return super().predict(*args, **kwargs)
+    def every_layer(self) -> list[keras.layers.Layer]:
+        """All layers, at any depth. A method, as Keras would save the layers that a property gives under its name."""
+        return list(self._flatten_layers(include_self=False))
 
     def trace_again(self) -> None:
         """Has Keras' functions, where there are any yet, traced anew when they are next called; also within `fit`."""
@@ -178,11 +39,77 @@ class SlideModel(keras.Model):
             if getattr(self, f"{kind}_function", None) is not None:
                 getattr(self, f"make_{kind}_function")(force=True)
 
+    def fit(self, *args: Any, **kwargs: Any) -> keras.callbacks.History:
+        """As `keras.Model.fit`."""
+        optimizer = getattr(self, "optimizer", None)
+        if optimizer and not optimizer.built and getattr(self, "_distribute_strategy", None) is None:  # else Keras does
+            optimizer.build(self.trainable_variables)
+        with _readable_errors():
+            history = super().fit(*args, **kwargs)
+            ops.convert_to_numpy(
+                self.optimizer.iterations
+            )  # waits for JAX, whose errors come when results are looked at
+        return history
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
+        """As `keras.Model.evaluate`."""
+        with _readable_errors():
+            found = super().evaluate(*args, **kwargs)
+            ops.convert_to_numpy(self.metrics_variables[0])  # waits for JAX, as in `fit`
+            return found
+
+    def predict(self, *args: Any, **kwargs: Any) -> Any:
+        """As `keras.Model.predict`."""
+        with _readable_errors():
+            return super().predict(*args, **kwargs)
+
     def compile_from_config(self, config: dict[str, Any]) -> None:
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.optimizer.build(self.trainable_variables)
 
-    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+    def compute_loss_and_updates(
+        self,
+        trainable_variables: list[Tensor],
+        non_trainable_variables: list[Tensor],
+        metrics_variables: list[Tensor],
+        x: Any,
+        y: Any,
+        sample_weight: Any,
+        training: bool = False,
+        optimizer_variables: list[Tensor] | None = None,
+    ) -> tuple[Tensor, tuple[Any, ...]]:
+        """As Keras' on JAX, the only backend that has it, but for the `step_options`."""
+        y_pred, non_trainable_variables, losses = self.stateless_call(
+            trainable_variables,
+            non_trainable_variables,
+            x,
+            return_losses=True,
+            training=training,
+            **self.step_options(),
+        )
+        self._losses_override = list(losses)  # as Keras does, so that `compute_loss` finds what the call added
+        try:
+            loss, variables = self.stateless_compute_loss(
+                trainable_variables,
+                non_trainable_variables,
+                metrics_variables,
+                x=x,
+                y=y,
+                y_pred=y_pred,
+                sample_weight=sample_weight,
+                training=training,
+            )
+        finally:
+            self._losses_override = []
+        _, non_trainable_variables, metrics_variables = variables
+        unscaled = loss
+        if training and self.optimizer is not None:
+            mapping = list(zip(self.optimizer.variables, optimizer_variables or [], strict=True))
+            with keras.StatelessScope(state_mapping=mapping):
+                loss = self.optimizer.scale_loss(loss)
+        return loss, (unscaled, y_pred, non_trainable_variables, metrics_variables)
+
+    def _maybe_symbolic_build(self, iterator: Iterator[Any] | None = None, data_batch: Any = None) -> None:
         """As Keras', under a distribution strategy; it averages the replicas' shares of a batch, which may differ in size."""
         if iterator is not None and self._distribute_strategy is not None:
             local = self._distribute_strategy.experimental_local_results
@@ -193,11 +120,25 @@ class SlideModel(keras.Model):
         super()._maybe_symbolic_build(iterator, data_batch)
 
 
-def _times(weight: Any, sample_weight: Any) -> Any:
-    """Weights of the slides beside those that the user may have given."""
-    return weight if sample_weight is None else weight * ops.cast(sample_weight, "float32")
+class Traced(Generic[_Value]):
+    """An attribute that traced functions were built with: to set it has them traced anew."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = f"_{name}"
+
+    @overload
+    def __get__(self, model: None, owner: type) -> Traced[_Value]: ...
+
+    @overload
+    def __get__(self, model: MendedModel, owner: type) -> _Value: ...
+
+    def __get__(self, model: MendedModel | None, owner: type) -> Traced[_Value] | _Value:
+        return self if model is None else getattr(model, self.name)
+
+    def __set__(self, model: MendedModel, value: _Value) -> None:
+        setattr(model, self.name, value)
+        model.trace_again()
 
 
 def _readable_errors() -> contextlib.AbstractContextManager[None]:
-    """On JAX, an error while slides are read is itself, not the text below a traceback through XLA's callbacks."""
-    return plain_errors() if keras.backend.backend() == "jax" else contextlib.nullcontext()
+    return plain_errors() if on_jax() else contextlib.nullcontext()

@@ -5,6 +5,7 @@ They normalise per sample, so that reading a slide's patches in chunks, or batch
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,13 +13,14 @@ import keras
 from keras import layers
 
 from ats_mag.sampling.regularizers import PACKAGE
+from ats_mag.tensors import KerasConfig, Tensor
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class Darkness(layers.Layer):
     """Maps pixel values 0..255 to 1..0: white, which also fills all padding, becomes 0 as convolutions pad with."""
 
-    def call(self, x: Any) -> Any:
+    def call(self, x: Tensor) -> Tensor:
         return 1.0 - keras.ops.cast(x, self.compute_dtype) / 255.0
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
@@ -43,6 +45,7 @@ def attention_network(n_magnifications: int, stride: int = 8, filters: Sequence[
     Raises:
         ValueError: for a stride that is no power of 2.
     """
+    stride = operator.index(stride)
     halvings = stride.bit_length() - 1
     if stride < 1 or stride != 2**halvings:
         raise ValueError(f"stride must be a power of 2. Received: stride={stride!r}")
@@ -98,13 +101,13 @@ class ApplicationPreprocessing(layers.Layer):
         super().__init__(**kwargs)
         self.module = module
 
-    def call(self, x: Any) -> Any:
+    def call(self, x: Tensor) -> Tensor:
         return getattr(keras.applications, self.module).preprocess_input(x)
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         return input_shape
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> KerasConfig:
         return {**super().get_config(), "module": self.module}
 
 

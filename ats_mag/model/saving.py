@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
 import keras
 
@@ -17,16 +16,16 @@ from ats_mag.layers import (
     sample_patches,
 )
 
-from ats_mag.model import classifier as models, networks  # isort: skip
+from ats_mag.model import classifier, networks  # isort: skip
 from ats_mag.sampling import regularizers  # isort: skip
 
-__all__ = ["load_model"]
+__all__ = ["load_classifier", "load_model"]
 
 _REGISTERED = (
     expectation,
     joint_softmax,
     l2_normalize,
-    models,
+    classifier,
     networks,
     read_slide_patches,
     regularize_attention,
@@ -35,7 +34,7 @@ _REGISTERED = (
 )
 
 
-def load_model(path: str | os.PathLike[str], compile: bool = True) -> Any:
+def load_model(path: str | os.PathLike[str], compile: bool = True) -> keras.Model:
     """Loads a `.keras` file in which classes of this package occur.
 
     Args:
@@ -52,3 +51,21 @@ def load_model(path: str | os.PathLike[str], compile: bool = True) -> Any:
         return keras.saving.load_model(path, compile=compile)
     except (ValueError, OSError) as error:
         raise ValueError(f"cannot load the model {os.fspath(path)!r}: {error}") from error
+
+
+def load_classifier(path: str | os.PathLike[str]) -> classifier.SlideClassifier:
+    """Loads a `SlideClassifier` to look with.
+
+    Raises:
+        FileNotFoundError: the file does not exist.
+        ValueError: it is an exported SavedModel, which keeps neither patches nor contributions, or another model.
+    """
+    if os.path.isdir(path):
+        raise ValueError(
+            f"{os.fspath(path)!r} is a folder: an exported SavedModel says where it looks, but not at what and to which "
+            "effect; give the `.keras` file that it was exported from (of a run: fold-K/model.keras)"
+        )
+    model = load_model(path, compile=False)
+    if not isinstance(model, classifier.SlideClassifier):
+        raise ValueError(f"{os.fspath(path)!r} holds a {type(model).__name__}, not a SlideClassifier")
+    return model

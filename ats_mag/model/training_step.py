@@ -1,32 +1,42 @@
-"""Training steps in which the reading of one part of the batch hides behind the computing of another."""
+"""The training and test steps, on TensorFlow; on JAX they are Keras' own.
+
+A training step may split its batch: the reading of one part of the slides hides behind the computing of another.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import warnings
+from typing import Any
 
 import keras
 
+from ats_mag.backend import on_tensorflow
+from ats_mag.model.forward_pass import WHOLE, ForwardPass, ReadingTurns, StepPart
+from ats_mag.model.network import SlideNetwork
+from ats_mag.model.replicas import gradients_of_all_replicas, replicas, share_of_replica
 from ats_mag.sampling.regularizers import MagnificationEntropy, MultinomialEntropy, PlaceEntropy
-
-if TYPE_CHECKING:
-    from ats_mag.model.classifier import SlideClassifier
+from ats_mag.tensors import Tensor
 
 DEFAULT_PARTS = 4
 
 
-def parts_of(model: SlideClassifier) -> int:
+def parts_of(model: SlideNetwork, overlap: int | None) -> int:
     """Into how many parts a training step of the model may split its batch without changing any result.
 
     1 on another backend than TensorFlow, when run eagerly, and where the loss or a layer looks at the batch as a whole:
     batch statistics, regularisers that are no mean over slides, a loss that is no mean.
+
+    Args:
+        model: compiled.
+        overlap: into how many it shall. None: `DEFAULT_PARTS`.
     """
-    if keras.backend.backend() != "tensorflow" or model.run_eagerly or _whole_batch(model):
+    if not on_tensorflow() or model.run_eagerly or _whole_batch(model):
         return 1
-    return DEFAULT_PARTS if model.overlap is None else model.overlap
+    return DEFAULT_PARTS if overlap is None else overlap
 
 
-def overlapped_step(model: SlideClassifier, data: Any, parts: int) -> Any:
-    """Keras' training step, on `parts` parts of the batch, TensorFlow only.
+def training_step(model: SlideNetwork, data: Any, parts: int) -> dict[str, Tensor]:
+    """Keras' training step, on `parts` parts of the batch.
 
     Each part attends, draws, reads, computes and differentiates for itself, and the weights are updated once. Nothing
     makes a part's reading wait for another's computing, so TensorFlow runs them side by side on its inter-op threads.
@@ -47,110 +57,99 @@ def overlapped_step(model: SlideClassifier, data: Any, parts: int) -> Any:
     parts = min(parts, overview.shape[0] or parts)
     slides = tf.shape(overview)[0]
     filling = model.on_error == "fill"  # how many slides count is known when all are read
-    share = tf.ones(()) if filling else _share_of_replica(slides)
+    share = tf.ones(()) if filling else share_of_replica(slides)
     variables = model.trainable_weights
-    gradients: list[Any] = [None] * len(variables)
-    predictions, readable, mean = [], [], tf.zeros(())
-    trace = model._trace
-    trace.turn = []
-    try:
-        for k in range(parts):
-            trace.last_part = k == parts - 1
-            start, end = k * slides // parts, (k + 1) * slides // parts
-            count = end - start
-            taken = slice(start, tf.maximum(end, start + 1))
-            here, labels, weights = keras.tree.map_structure(
-                lambda a, taken=taken: None if a is None else a[taken], (dict(x), y, sample_weight)
+    gradients: list[Tensor | None] = [None] * len(variables)
+    passes: list[ForwardPass] = []
+    mean = tf.zeros(())
+    turns = ReadingTurns() if parts > 1 else None
+    for k in range(parts):
+        start, end = k * slides // parts, (k + 1) * slides // parts
+        count = end - start
+        here, labels, weights = (
+            (dict(x), y, sample_weight) if parts == 1 else _taken(start, end, (dict(x), y, sample_weight))
+        )
+        with tf.GradientTape() as tape:
+            found = model(here, training=True, part=StepPart(last=k == parts - 1, turns=turns))
+            if parts > 1:
+                found = _without_fillers(found, count)
+            part = model.compute_loss(here, labels, found, weights, training=True)
+            counted = count if found.readable is None else tf.reduce_sum(found.readable)
+            # Of no slides, a loss is no number.
+            part = tf.where(counted > 0, part, 0.0) * (
+                tf.cast(counted, part.dtype) / tf.cast(tf.maximum(slides, 1), part.dtype)
             )
-            with tf.GradientTape() as tape:
-                predicted = model(here, training=True)
-                trace.keep(count)
-                read = trace.readable
-                part = model.compute_loss(here, labels, predicted, weights, training=True)
-                counted = count if read is None else tf.reduce_sum(read)
-                # Of no slides, a loss is no number.
-                part = tf.where(counted > 0, part, 0.0) * (
-                    tf.cast(counted, part.dtype) / tf.cast(tf.maximum(slides, 1), part.dtype)
-                )
-                scaled = model.optimizer.scale_loss(part * tf.cast(share, part.dtype))
-            gradients = [_sum(a, b) for a, b in zip(gradients, tape.gradient(scaled, variables), strict=True)]
-            predictions.append(predicted[:count])
-            readable.append(None if read is None else read[:count])
-            mean = mean + tf.cast(part, mean.dtype)
-    finally:
-        trace.turn, trace.last_part = None, True
+            scaled = model.optimizer.scale_loss(part * tf.cast(share, part.dtype))
+        gradients = [_sum(a, b) for a, b in zip(gradients, tape.gradient(scaled, variables), strict=True)]
+        passes.append(
+            found if parts == 1 else keras.tree.map_structure(lambda a, n=count: a if a is None else a[:n], found)
+        )
+        mean = mean + tf.cast(part, mean.dtype)
+    whole = passes[0] if parts == 1 else _joined(passes)
     counted = slides
     if filling:
-        trace.counted = tf.concat(readable, axis=0)
-        counted = tf.reduce_sum(trace.counted)
+        counted = tf.reduce_sum(whole.readable)
         among = tf.cast(slides, tf.float32) / tf.maximum(counted, 1.0)
-        share, mean = among * _share_of_replica(counted), mean * among
+        share, mean = among * share_of_replica(counted), mean * among
         gradients = [None if g is None else tf.convert_to_tensor(g) * tf.cast(share, g.dtype) for g in gradients]
-    # Keras scales losses down by the number of replicas, whose gradients it sums.
-    _loss_of(model).update_state(mean * replicas(), sample_weight=counted)
-    model.optimizer.apply_gradients(zip(_of_all_replicas(model.optimizer, gradients), variables, strict=True))
-    return model.compute_metrics(x, y, tf.concat(predictions, axis=0), sample_weight)
+    _count_loss(model, mean, counted)
+    if variables:
+        model.optimizer.apply_gradients(
+            zip(gradients_of_all_replicas(model.optimizer, gradients), variables, strict=True)
+        )
+    else:
+        warnings.warn("the model does not have any trainable weights", stacklevel=2)
+    return model.compute_metrics(x, y, whole, sample_weight)
 
 
-def counted_test_step(model: SlideClassifier, data: Any) -> Any:
-    """Keras' test step, in whose mean loss a batch counts by the slides of which anything was read, TensorFlow only."""
+def test_step(model: SlideNetwork, data: Any) -> dict[str, Tensor]:
+    """Keras' test step, in whose mean loss a batch counts by the slides of which anything was read."""
     import tensorflow as tf
 
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-    predicted = model(x, training=False)
-    counted = tf.reduce_sum(model._trace.readable)
-    loss = model.compute_loss(x, y, predicted, sample_weight, training=False)
-    _loss_of(model).update_state(loss * replicas(), sample_weight=counted)
-    return model.compute_metrics(x, y, predicted, sample_weight)
+    found = model(x, training=False, part=WHOLE)
+    loss = model.compute_loss(x, y, found, sample_weight, training=False)
+    _count_loss(model, loss, tf.shape(x["overview"])[0] if found.readable is None else tf.reduce_sum(found.readable))
+    return model.compute_metrics(x, y, found, sample_weight)
 
 
-def _loss_of(model: SlideClassifier) -> Any:
-    """The metric of the mean loss."""
-    return next(metric for metric in model.metrics if metric.name == "loss")
+def mean_loss(model: keras.Model) -> bool:
+    """Whether the model's loss is a mean over slides."""
+    reductions = {getattr(loss, "reduction", "mean") for loss in keras.tree.flatten(model.loss)}
+    return reductions <= {"mean", "sum_over_batch_size"}
 
 
-def replicas() -> int:
-    """How many devices share a batch."""
-    if keras.backend.backend() != "tensorflow":
-        return 1
+def _taken(start: Tensor, end: Tensor, batch: Any) -> Any:
+    """The slides from `start` to `end` of a batch; one to fill the part where that is none."""
     import tensorflow as tf
 
-    return tf.distribute.get_strategy().num_replicas_in_sync
+    taken = slice(start, tf.maximum(end, start + 1))
+    return keras.tree.map_structure(lambda a: None if a is None else a[taken], batch)
 
 
-def _share_of_replica(slides: Any) -> Any:
-    """What a replica's mean over its (counted) slides counts for, relative to other replicas: 1 where all have equally many."""
+def _without_fillers(found: ForwardPass, count: Tensor) -> ForwardPass:
+    """The pass in which slides beyond the first `count` are as if nothing could be read of them."""
     import tensorflow as tf
 
-    if replicas() == 1:
-        return tf.ones(())
-    mine = tf.cast(slides, tf.float32)
-    everyone = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, mine)
-    return mine * replicas() / tf.maximum(everyone, 1.0)
+    if found.readable is None:
+        return found
+    return found._replace(readable=tf.where(tf.range(tf.shape(found.readable)[0]) < count, found.readable, 0.0))
 
 
-def _of_all_replicas(optimizer: Any, gradients: list[Any]) -> list[Any]:
-    """The gradients as the optimiser needs them to clip, and to look for overflow, on the batch as a whole.
-
-    Keras clips the gradient of each replica for itself and sums then. Given equal shares of the sum, each clipped to
-    its share of the norm (see `shared_norm`), the result is the clipped sum.
-    """
+def _joined(passes: list[ForwardPass]) -> ForwardPass:
+    """One pass of the slides of all."""
     import tensorflow as tf
 
-    inner = getattr(optimizer, "inner_optimizer", optimizer)
-    if replicas() == 1 or (inner is optimizer and inner.global_clipnorm is None):
-        return gradients
-    context, known = tf.distribute.get_replica_context(), [g for g in gradients if g is not None]
-    summed = iter(context.all_reduce(tf.distribute.ReduceOp.SUM, [tf.convert_to_tensor(g) for g in known]))
-    return [None if g is None else next(summed) / replicas() for g in gradients]
+    return keras.tree.map_structure(lambda *parts: None if parts[0] is None else tf.concat(parts, axis=0), *passes)
 
 
-def shared_norm(norm: float | None) -> float | None:
-    """The `global_clipnorm` that an optimiser needs, in the scope of a strategy, to clip the whole gradient to `norm`."""
-    return None if norm is None else norm / replicas()
+def _count_loss(model: keras.Model, loss: Tensor, slides: Tensor) -> None:
+    """Updates the metric of the mean loss. Keras scales losses down by the number of replicas, whose gradients it sums."""
+    metric = next(metric for metric in model.metrics if metric.name == "loss")
+    metric.update_state(loss * replicas(), sample_weight=slides)
 
 
-def _sum(total: Any, gradient: Any) -> Any:
+def _sum(total: Tensor | None, gradient: Tensor | None) -> Tensor | None:
     import tensorflow as tf
 
     if total is None or gradient is None:
@@ -158,20 +157,14 @@ def _sum(total: Any, gradient: Any) -> Any:
     return tf.convert_to_tensor(total) + tf.convert_to_tensor(gradient)  # dense, where they are slices
 
 
-def mean_loss(model: Any) -> bool:
-    """Whether the model's loss is a mean over slides."""
-    reductions = {getattr(loss, "reduction", "mean") for loss in keras.tree.flatten(model.loss)}
-    return reductions <= {"mean", "sum_over_batch_size"}
-
-
-def _whole_batch(model: SlideClassifier) -> bool:
+def _whole_batch(model: SlideNetwork) -> bool:
     statistics = any(
-        isinstance(layer, keras.layers.BatchNormalization) and layer.trainable for layer in model._flatten_layers()
+        isinstance(layer, keras.layers.BatchNormalization) and layer.trainable for layer in model.every_layer()
     )
     return statistics or not mean_loss(model) or not all(_per_slide(layer.regularizer) for layer in model.regularizers)
 
 
-def _per_slide(regularizer: Any) -> bool:
+def _per_slide(regularizer: object) -> bool:
     """Whether a regulariser is known to be a mean over the slides of a batch."""
     if isinstance(regularizer, MagnificationEntropy):
         return regularizer.per == "slide"

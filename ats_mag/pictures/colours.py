@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from ats_mag.model.attention_layer import ATTENTION_MAP
+
 # Dark enough for glass, unlike haematoxylin and eosin, and apart for the colour-blind: the order is that of the model's
 # magnifications. After Okabe and Ito, "Color Universal Design" (2008), but strong enough for text and thin lines.
 MAGNIFICATION_COLOURS = ("#e66100", "#0072b2", "#009e73", "#b5268c", "#56b4e9", "#202020")
-ATTENTION_MAP = "magma"  # of matplotlib: little to much
 
 
 def magnification_colour(magnification: int) -> str:
@@ -26,24 +27,3 @@ def colour_scale(steps: int) -> list[str]:
 
     shades = matplotlib.colormaps[ATTENTION_MAP](np.linspace(0, 1, steps), bytes=True)
     return ["#{:02x}{:02x}{:02x}".format(*shade[:3]) for shade in shades]
-
-
-def attention_rgba(attention: np.ndarray, highest: float | None = None) -> np.ndarray:
-    """Attention as a layer to lay over a slide: the more, the lighter and the less transparent.
-
-    Both follow the square root of the attention, or else little but the few densest cells would be seen.
-
-    Args:
-        attention: of any shape.
-        highest: the value of the end of the scale, e.g. the largest of all magnifications. None: the largest of these.
-
-    Returns:
-        The shape of `attention` and 4, uint8: RGBA, not premultiplied. No attention is fully transparent.
-    """
-    import matplotlib
-
-    highest = float(attention.max()) if highest is None else highest
-    level = np.sqrt(np.clip(attention / highest, 0, 1)) if highest > 0 else np.zeros_like(attention)
-    layer = matplotlib.colormaps[ATTENTION_MAP](0.2 + 0.8 * level, bytes=True)
-    layer[..., 3] = np.round(255 * level)
-    return layer

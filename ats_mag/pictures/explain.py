@@ -5,21 +5,22 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from ats_mag.pictures.drawing import draw_attention_picture, draw_patch_sheet
+from ats_mag.pictures.attention_picture import draw_attention_picture
 from ats_mag.pictures.geojson import write_geojson
-from ats_mag.pictures.look import SlideLook
+from ats_mag.pictures.inspected_slide import InspectedSlide
 from ats_mag.pictures.maps import write_maps
+from ats_mag.pictures.patch_sheet import draw_patch_sheet
 
 QUPATH = "slide-qupath.geojson"
 
 
-def write_explanation(look: SlideLook, out: str | os.PathLike[str]) -> list[Path]:
+def write_explanation(inspected: InspectedSlide, out: str | os.PathLike[str]) -> list[Path]:
     """Writes `attention.png`, `patches.png`, `maps.npz` and `slide.geojson`.
 
     Of a slide whose file states bounds, also `slide-qupath.geojson`, in which they are the origin, see `feature_collection`.
 
     Args:
-        look: of the slide.
+        inspected: of the slide.
         out: the folder, made where absent; files of these names are replaced.
 
     Returns:
@@ -28,13 +29,13 @@ def write_explanation(look: SlideLook, out: str | os.PathLike[str]) -> list[Path
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     files = [folder / name for name in ("attention.png", "patches.png", "maps.npz", "slide.geojson")]
-    draw_attention_picture(look, files[0])
-    draw_patch_sheet(look, files[1])
-    write_maps(look, files[2])
-    write_geojson(look, files[3])
-    if look.geometry[:2].any():
+    draw_attention_picture(inspected, files[0])
+    draw_patch_sheet(inspected, files[1])
+    write_maps(inspected, files[2])
+    write_geojson(inspected, files[3])
+    if inspected.origin.any():
         files.append(folder / QUPATH)
-        write_geojson(look, files[-1], "bounds")
+        write_geojson(inspected, files[-1], "bounds")
     else:
         (folder / QUPATH).unlink(missing_ok=True)  # of another slide
     return files

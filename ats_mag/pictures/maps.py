@@ -6,18 +6,18 @@ import os
 
 import numpy as np
 
-from ats_mag.pictures.look import SlideLook
-from ats_mag.pictures.patches import looked_at, patch_attention, score_names
+from ats_mag.pictures.heaviest_patches import heaviest_first, patch_attention, score_names
+from ats_mag.pictures.inspected_slide import InspectedSlide
 from ats_mag.system.whole_file import whole_file
 
 
-def write_maps(look: SlideLook, path: str | os.PathLike[str]) -> None:
+def write_maps(inspected: InspectedSlide, path: str | os.PathLike[str]) -> None:
     """Writes `slide_maps` as a compressed `.npz`, without pickled objects."""
     with whole_file(path) as unfinished, open(unfinished, "wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **slide_maps(look))
+        np.savez_compressed(file, allow_pickle=False, **slide_maps(inspected))
 
 
-def slide_maps(look: SlideLook) -> dict[str, np.ndarray]:
+def slide_maps(inspected: InspectedSlide) -> dict[str, np.ndarray]:
     """The arrays, by name.
 
     Transforms are 3 x 3 matrices for columns `(column, row, 1)`: `transform @ (column, row, 1)` is `(x, y, 1)` in level-0
@@ -33,30 +33,30 @@ def slide_maps(look: SlideLook) -> dict[str, np.ndarray]:
         - `classes` `(C,)`, `probabilities` `(C,)`, `slide`, `um_per_px` of level 0, `bounds` `(4,)` (x, y, width, height)
           of the scanned area in level-0 pixels.
     """
-    shown = looked_at(look)
-    side = look.side_px[shown, None]
+    shown = heaviest_first(inspected)
+    side = inspected.side_px[shown, None]
     return {
-        "attention": look.attention.astype("float32"),
-        "attention_to_level0": _transform(look, look.cell_px),
-        "magnifications": np.array(look.lattice.magnifications),
-        "overview": look.overview,
-        "tissue": look.mask,
-        "overview_to_level0": _transform(look, look.lattice.overview_mpp / look.mpp),
-        "patch_cell": look.index[shown],
-        "patch_box": np.concatenate([look.location[shown], side, side], axis=1).astype(float),
-        "patch_attention": patch_attention(look)[shown],
-        "patch_weight": look.weight[shown],
-        "patch_contribution": look.contribution[shown],
-        "score_classes": np.array(score_names(look), dtype=str),
-        "patches": look.patches[shown],
-        "classes": np.array(look.classes, dtype=str),
-        "probabilities": look.probabilities,
-        "slide": np.array(os.path.basename(look.slide), dtype=str),
-        "um_per_px": np.array(look.mpp),
-        "bounds": look.geometry[:4],
+        "attention": inspected.attention.astype("float32"),
+        "attention_to_level0": _transform(inspected, inspected.cell_px),
+        "magnifications": np.array(inspected.lattice.magnifications),
+        "overview": inspected.overview,
+        "tissue": inspected.mask,
+        "overview_to_level0": _transform(inspected, inspected.overview_px),
+        "patch_cell": inspected.index[shown],
+        "patch_box": np.concatenate([inspected.location[shown], side, side], axis=1).astype(float),
+        "patch_attention": patch_attention(inspected)[shown],
+        "patch_weight": inspected.weight[shown],
+        "patch_contribution": inspected.contribution[shown],
+        "score_classes": np.array(score_names(inspected), dtype=str),
+        "patches": inspected.patches[shown],
+        "classes": np.array(inspected.classes, dtype=str),
+        "probabilities": inspected.probabilities,
+        "slide": np.array(os.path.basename(inspected.slide), dtype=str),
+        "um_per_px": np.array(inspected.mpp),
+        "bounds": inspected.geometry[:4],
     }
 
 
-def _transform(look: SlideLook, step: float) -> np.ndarray:
-    x, y = (float(value) for value in look.geometry[:2])
+def _transform(inspected: InspectedSlide, step: float) -> np.ndarray:
+    x, y = (float(value) for value in inspected.origin)
     return np.array([[step, 0, x], [0, step, y], [0, 0, 1]])

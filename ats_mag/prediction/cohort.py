@@ -11,7 +11,7 @@ from typing import Any
 
 from ats_mag.prediction.failures import FailureTable
 from ats_mag.prediction.find_slides import CohortSlide
-from ats_mag.prediction.model_identity import Source
+from ats_mag.prediction.model_identity import ModelIdentity
 from ats_mag.prediction.predict_slide import Answer, Task, load, predict_slide
 from ats_mag.prediction.table import PredictionTable
 
@@ -67,30 +67,30 @@ def predict_cohort(
         ConnectionError: no Dask scheduler answers, or it was lost.
         ImportError: Dask is not installed.
     """
-    source = Source.of(model, {name: value for name, value in options.items() if value is not None})
-    return _predict_all(source, slides, None if out is None else Path(out), scheduler)
+    identity = ModelIdentity.of(model, {name: value for name, value in options.items() if value is not None})
+    return _predict_all(identity, slides, None if out is None else Path(out), scheduler)
 
 
 def _predict_all(
-    source: Source, slides: Sequence[CohortSlide], out: Path | None, scheduler: str | None
+    identity: ModelIdentity, slides: Sequence[CohortSlide], out: Path | None, scheduler: str | None
 ) -> Iterator[Predicted]:
     with ExitStack() as stack:
         run: _Run | None = None
         if out is None or not out.exists():  # what cannot begin leaves no file
-            run = _start(source, scheduler, stack)
+            run = _start(identity, scheduler, stack)
         table, failures = None, None
         if out is not None:
-            table = stack.enter_context(PredictionTable(out, source.card()))
+            table = stack.enter_context(PredictionTable(out, identity.card()))
             failures = FailureTable(out)
         todo = []
         for slide in slides:
             if table is not None and _stands(slide, table):
                 yield Predicted(slide, "kept")
             else:
-                todo.append(Task(slide, os.path.abspath(slide.path), source))
+                todo.append(Task(slide, os.path.abspath(slide.path), identity))
         if not todo:
             return
-        for task, answer in (run or _start(source, scheduler, stack))(todo):
+        for task, answer in (run or _start(identity, scheduler, stack))(todo):
             if answer.columns is None:
                 if failures is not None:
                     failures.put(task.path, task.slide, answer.error or "")
@@ -117,10 +117,10 @@ def _stands(slide: CohortSlide, table: PredictionTable) -> bool:
     return True
 
 
-def _start(source: Source, scheduler: str | None, stack: ExitStack) -> _Run:
+def _start(identity: ModelIdentity, scheduler: str | None, stack: ExitStack) -> _Run:
     """Loads the model here, or connects to those who will."""
     if scheduler is None:
-        load(source)
+        load(identity)
         return lambda tasks: ((task, predict_slide(task)) for task in tasks)
     from ats_mag.system.dask_cluster import connected, run_on_dask
 

@@ -16,7 +16,7 @@ from ats_mag.system.whole_file import digest
 
 
 @dataclass(frozen=True)
-class Source:
+class ModelIdentity:
     """A model and how it is asked.
 
     Attributes:
@@ -32,7 +32,7 @@ class Source:
     version: str = ats_mag.__version__
 
     @classmethod
-    def of(cls, model: str | os.PathLike[str], options: Mapping[str, Any]) -> Source:
+    def of(cls, model: str | os.PathLike[str], options: Mapping[str, Any]) -> ModelIdentity:
         """Of a model on disk.
 
         Raises:

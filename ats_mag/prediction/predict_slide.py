@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import ats_mag
 from ats_mag.prediction.find_slides import CohortSlide
-from ats_mag.prediction.model_identity import Source, model_fingerprint
+from ats_mag.prediction.model_identity import ModelIdentity, model_fingerprint
 
 if TYPE_CHECKING:
     from ats_mag.prediction.predictor import Predictor
@@ -21,12 +21,12 @@ class Task:
     Attributes:
         slide: as it was named.
         path: of its file, absolute, as workers stand elsewhere.
-        source: the model.
+        identity: of the model, and how it is asked.
     """
 
     slide: CohortSlide
     path: str
-    source: Source
+    identity: ModelIdentity
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def predict_slide(task: Task) -> Answer:
         RuntimeError: the model cannot be used here, or this is another version of the package than the one that asks.
     """
     with _alone:  # a model is one program; threads of a Dask worker take turns
-        predictor = load(task.source)
+        predictor = load(task.identity)
         try:
             return Answer(predictor.predict(task.path, task.slide.mpp).columns())
         except Exception as error:  # whatever a broken slide brings about must cost that slide only
@@ -58,32 +58,32 @@ _alone = threading.Lock()
 _kept: list[tuple[dict[str, Any], Predictor]] = []
 
 
-def load(source: Source) -> Predictor:
-    """The predictor of a source; the last one is kept.
+def load(identity: ModelIdentity) -> Predictor:
+    """The predictor of a model asked in one way; the last one is kept.
 
     Raises:
         ValueError: it is no model of ours.
         RuntimeError: the model cannot be read, is another one here, or this is another version of the package.
     """
     for card, predictor in _kept:
-        if card == source.card():
+        if card == identity.card():
             return predictor
-    if source.version != ats_mag.__version__:
+    if identity.version != ats_mag.__version__:
         raise RuntimeError(
-            f"this process has ats_mag {ats_mag.__version__}, the one that asks for predictions has {source.version}: "
+            f"this process has ats_mag {ats_mag.__version__}, the one that asks for predictions has {identity.version}: "
             "install the same version on all machines"
         )
     from ats_mag.prediction.predictor import Predictor
 
     try:
-        fingerprint = model_fingerprint(source.model)
-        predictor = Predictor(source.model, **source.options)
+        fingerprint = model_fingerprint(identity.model)
+        predictor = Predictor(identity.model, **identity.options)
     except OSError as error:  # not to be taken for a lost connection
         raise RuntimeError(f"the model cannot be loaded: {error}") from error
-    if fingerprint != source.fingerprint:
+    if fingerprint != identity.fingerprint:
         raise RuntimeError(
-            f"{source.model!r} is another model here than where predictions are asked for, or was replaced meanwhile: "
+            f"{identity.model!r} is another model here than where predictions are asked for, or was replaced meanwhile: "
             "bring the same one to all machines"
         )
-    _kept[:] = [(source.card(), predictor)]
+    _kept[:] = [(identity.card(), predictor)]
     return predictor

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     Predict = Callable[[str, float], "np.ndarray | AdaptivePrediction"]
 
-CARD = "assets.extra/ats_mag.json"
-
 
 @dataclass(frozen=True)
 class SlidePrediction:
@@ -97,69 +95,13 @@ class Predictor:
         return (self(slide, slide_mpp) for slide in slides)
 
 
-def slide_inputs(
-    paths: Sequence[str], overview_mpp: float, multiple: int, slide_mpp: float = float("nan")
-) -> dict[str, Any]:
-    """The inputs of a `SlideClassifier` for slides given by path, without records: a batch of all of them.
-
-    Args:
-        paths: the slides.
-        overview_mpp: um/px of the overviews.
-        multiple: overviews are padded to multiples of it, see `SlideClassifier.overview_multiple`.
-        slide_mpp: um/px of level 0; NaN means the files' own.
-
-    Returns:
-        NumPy arrays, see `SlideClassifier`. They need TensorFlow only where Keras runs on it.
-
-    Raises:
-        ValueError: a slide without tissue.
-        tf.errors.OpError: see `view_slide`; on another backend than TensorFlow, ordinary exceptions instead.
-    """
-    from ats_mag.slides.overview import WHITE, Overview
-    from ats_mag.slides.paths import encode_paths
-
-    view_slide = _view_slide()
-    views = [Overview(*map(np.asarray, view_slide(path, overview_mpp, slide_mpp))) for path in paths]
-    for path, view in zip(paths, views, strict=True):
-        if not view.mask.any():
-            raise ValueError(f"no tissue was found on slide {path!r}: nothing can be predicted of it")
-    height, width = (-(-max(view.mask.shape[axis] for view in views) // multiple) * multiple for axis in (0, 1))
-
-    def padded(arrays: list[np.ndarray], value: int) -> np.ndarray:
-        margins = [((0, height - a.shape[0]), (0, width - a.shape[1]), *[(0, 0)] * (a.ndim - 2)) for a in arrays]
-        return np.stack([np.pad(a, m, constant_values=value) for a, m in zip(arrays, margins, strict=True)])
-
-    return {
-        "overview": padded([view.image for view in views], WHITE),
-        "mask": padded([view.mask for view in views], 0),
-        "path": encode_paths(paths),
-        "geometry": np.stack([view.geometry for view in views]),
-    }
-
-
-def _view_slide() -> Callable[..., Any]:
-    """The way to view slides that the backend has: with the ops that an exported model runs, or without TensorFlow."""
-    import keras
-
-    if keras.backend.backend() == "tensorflow":
-        from ats_mag.slides import overview
-
-        return overview.view_slide
-    from ats_mag.slides import native_view
-
-    return native_view.view_slide
-
-
 def _open_keras(path: Path, adaptive: AdaptiveOptions | None) -> tuple[list[str], Predict]:
-    from ats_mag.evaluation.evaluate import class_probabilities
     from ats_mag.model.adaptive.bounds import score_range
     from ats_mag.model.adaptive.predict import predict_adaptively
-    from ats_mag.model.classifier import SlideClassifier
-    from ats_mag.model.saving import load_model
+    from ats_mag.model.saving import load_classifier
+    from ats_mag.prediction.slide_inputs import slide_inputs
 
-    model = load_model(path, compile=False)
-    if not isinstance(model, SlideClassifier):
-        raise ValueError(f"{str(path)!r} holds a {type(model).__name__}, not a SlideClassifier")
+    model = load_classifier(path)
     model.on_error = "raise"  # a slide that is partly read must not pass as predicted
     if adaptive is not None:
         score_range(model, model.head.kernel)  # says what is missing before any slide is read
@@ -168,7 +110,7 @@ def _open_keras(path: Path, adaptive: AdaptiveOptions | None) -> tuple[list[str]
         inputs = slide_inputs([slide], model.lattice.overview_mpp, model.overview_multiple, slide_mpp)
         if adaptive is not None:
             return predict_adaptively(model, inputs, adaptive.for_slide(Path(slide).name))[0]
-        return class_probabilities(model.head_kind, np.asarray(model(inputs)))[0]
+        return model.head_kind.class_probabilities(np.asarray(model(inputs)))[0]
 
     return model.classes, predict
 
@@ -176,10 +118,12 @@ def _open_keras(path: Path, adaptive: AdaptiveOptions | None) -> tuple[list[str]
 def _open_export(path: Path, adaptive: AdaptiveOptions | None) -> tuple[list[str], Predict]:
     import tensorflow as tf
 
-    from ats_mag.evaluation.evaluate import class_probabilities
     from ats_mag.model.adaptive.predict import adaptive_prediction
-    from ats_mag.model.export.adaptive_endpoint import NAME, REASONS, serving_options
-    from ats_mag.slides.reader import load_op
+    from ats_mag.model.adaptive.stopping import REASONS
+    from ats_mag.model.export.adaptive_endpoint import NAME, serving_options
+    from ats_mag.model.export.description import CARD
+    from ats_mag.model.heads import get_head
+    from ats_mag.slides.library import load_op
 
     try:
         card = json.loads((path / CARD).read_text())
@@ -187,6 +131,7 @@ def _open_export(path: Path, adaptive: AdaptiveOptions | None) -> tuple[list[str
         raise ValueError(
             f"{str(path)!r} is no model that `ats-mag export` wrote: {CARD} is missing or damaged"
         ) from error
+    head = get_head(card["head"])
     load_op()
     module = tf.saved_model.load(str(path))
     serve = module.signatures.get("serving_default" if adaptive is None else NAME)
@@ -199,10 +144,10 @@ def _open_export(path: Path, adaptive: AdaptiveOptions | None) -> tuple[list[str
     def predict(slide: str, slide_mpp: float, _owner: Any = module) -> np.ndarray | AdaptivePrediction:
         where = {"path": tf.constant(os.fsencode(slide)), "slide_mpp": tf.constant(slide_mpp, tf.float64)}
         if adaptive is None:
-            return class_probabilities(card["head"], serve(**where)["probabilities"].numpy())[0]
+            return head.class_probabilities(serve(**where)["probabilities"].numpy())[0]
         options = serving_options(adaptive.for_slide(Path(slide).name))
         found = {name: value.numpy()[0] for name, value in serve(**where, **options).items()}
         scores = (found["score"], found["score_low"], found["score_high"])
-        return adaptive_prediction(card["head"], *scores, found["n_patches"], REASONS.index(found["reason"].decode()))
+        return adaptive_prediction(head, *scores, found["n_patches"], REASONS.index(found["reason"].decode()))
 
     return card["classes"], predict

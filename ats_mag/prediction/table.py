@@ -9,7 +9,6 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from ats_mag.system.whole_file import write_whole
 
@@ -22,7 +21,7 @@ class PredictionTable:
 
     Args:
         path: the CSV; made where absent.
-        card: of the model and how it is asked, see `Source.card`.
+        card: of the model and how it is asked, see `ModelIdentity.card`.
 
     Attributes:
         rows: by the path of the slide its `mpp`, both as they stand in the row.
@@ -32,7 +31,7 @@ class PredictionTable:
         RuntimeError: another process is writing to it.
     """
 
-    def __init__(self, path: str | os.PathLike[str], card: Mapping[str, Any]) -> None:
+    def __init__(self, path: str | os.PathLike[str], card: Mapping[str, object]) -> None:
         self.path = Path(path)
         self.card_path = self.path.with_suffix(".model.json")
         if self.path.is_dir():
@@ -50,7 +49,7 @@ class PredictionTable:
             self.close()
             raise
 
-    def append(self, row: Mapping[str, Any]) -> None:
+    def append(self, row: Mapping[str, object]) -> None:
         """Writes a row to the disk.
 
         Raises:
@@ -93,7 +92,7 @@ class PredictionTable:
         except OSError:
             pass
 
-    def _read(self, card: Mapping[str, Any]) -> None:
+    def _read(self, card: Mapping[str, object]) -> None:
         """What stands there; a row that was cut off is taken away, once it is sure that the table is ours."""
         content = self.path.read_bytes()
         whole = _end_of_rows(content)
@@ -113,7 +112,7 @@ class PredictionTable:
             self._columns = columns
         os.ftruncate(self._file, whole if rows else 0)
 
-    def _check(self, card: Mapping[str, Any] | None) -> None:
+    def _check(self, card: Mapping[str, object] | None) -> None:
         """Refuses rows of another model than that of the card, and a file that is none of ours."""
         try:
             stated = json.loads(self.card_path.read_text())
@@ -151,13 +150,13 @@ def _end_of_rows(content: bytes) -> int:
     return end
 
 
-def _line(values: Iterable[Any]) -> str:
+def _line(values: Iterable[object]) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerow([_text(value) for value in values])
     return text.getvalue()
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     """Numbers come back from their text as they were."""
     return "" if value is None else repr(float(value)) if isinstance(value, float) else str(value)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -124,6 +123,3 @@ class Outcome:
     content: str | None = None
     facts: Facts | None = None
     outputs: dict[str, str] = field(default_factory=dict)
-
-
-Work = Callable[[Job], Outcome]

@@ -13,11 +13,10 @@ from typing import Any
 import pandas as pd
 
 import ats_mag
-from ats_mag.geometry.units import parse_mpp
+from ats_mag.geometry.units import parse_mpp, parse_slide_mpp
 from ats_mag.preparation.folder import held_alone
 from ats_mag.preparation.index import write_index
 from ats_mag.preparation.job import SHEETS, Job, Outcome
-from ats_mag.preparation.local import run_locally
 from ats_mag.preparation.slide import prepare_slide
 from ats_mag.preparation.state import (
     State,
@@ -29,6 +28,7 @@ from ats_mag.preparation.state import (
     write_state,
 )
 from ats_mag.slides.library import find_library
+from ats_mag.system.processes import run_in_processes
 from ats_mag.system.whole_file import whole_file
 
 FAILED = "failed.csv"
@@ -108,7 +108,7 @@ def prepare(
         "slide_root": os.path.abspath(slide_root),
         "out": os.path.abspath(out),
         "overview_mpp": parse_mpp(overview_mpp),
-        "default_mpp": None if default_mpp is None else parse_mpp(default_mpp),
+        "default_mpp": None if default_mpp is None else parse_slide_mpp(default_mpp),
         "empty_mask": empty_mask,
         "stride": stride if sheets else None,
         "version": ats_mag.__version__,
@@ -164,7 +164,20 @@ def _late(error: str) -> Outcome:
 def _locally(
     seconds: float, jobs: Sequence[Job], workers: int | None, begin: Callable[[Job], None]
 ) -> Iterator[tuple[Job, Outcome]]:
-    return run_locally(prepare_slide, jobs, workers or os.cpu_count() or 1, seconds, begin)
+    """Over processes of this machine, each of which may die or hang without the others noticing."""
+    return run_in_processes(
+        prepare_slide, jobs, workers or os.cpu_count() or 1, _given_up, seconds, begin, _load_reader
+    )
+
+
+def _load_reader() -> None:
+    from ats_mag.slides.library import load_op
+
+    load_op()
+
+
+def _given_up(job: Job, how: str, died: bool) -> Outcome:
+    return Outcome(error=f"the process that read it died ({how})" if died else f"reading it {how}", died=died)
 
 
 def _kept(job: Job, out: Path) -> tuple[Job, bool]:

@@ -45,7 +45,9 @@ def prepare_slide(job: Job) -> Outcome:
 
 
 def _prepare(job: Job) -> Outcome:
-    from ats_mag.geometry.lattice import MPP_UNIT
+    import numpy as np
+
+    from ats_mag.geometry.bounds import slide_mpp
     from ats_mag.records.record import encode_record, write_record
     from ats_mag.slides.overview import view_slide
 
@@ -70,9 +72,10 @@ def _prepare(job: Job) -> Outcome:
         )
     write_record(job.record, encode_record(view, job.overview_mpp, {**job.texts, "mpp_source": mpp_source}))
     outputs[job.record.name] = digest(job.record)
-    _, _, width, height, steps = (int(value) for value in view.geometry)
+    geometry = np.asarray(view.geometry)
+    width, height = (int(side) for side in geometry[2:4])
     tissue = 0.0 if whole else round(float(mask.mean()), 6)
-    facts = Facts(round(steps * MPP_UNIT, 7), mpp_source, width, height, tissue, cells, whole)
+    facts = Facts(round(float(slide_mpp(geometry)), 7), mpp_source, width, height, tissue, cells, whole)
     return Outcome(source=source, content=content, facts=facts, outputs=outputs)
 
 

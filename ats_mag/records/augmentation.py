@@ -7,10 +7,10 @@ as ever, and its patch is turned. So a turned slide is what a scanner would have
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from keras import ops
+
+from ats_mag.tensors import Index, Patches, Tensor
 
 TURNS = 8
 COLOUR_FIELDS = ("haematoxylin", "eosin", "residual", "gamma", "contrast")
@@ -21,7 +21,7 @@ RGB_FROM_HED = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.
 _DARKEST = 1 / 512  # of white's intensity, so that black has a density
 
 
-def original_cells(index: Any, turn: Any, stride: int) -> Any:
+def original_cells(index: Index, turn: Tensor, stride: int) -> Index:
     """The cells of the slide as it lies, of cells drawn on its turned overview.
 
     Args:
@@ -42,7 +42,7 @@ def original_cells(index: Any, turn: Any, stride: int) -> Any:
     return ops.stack([row, column, index[..., 2]], axis=-1)
 
 
-def turn_patches(patches: Any, turn: Any) -> Any:
+def turn_patches(patches: Patches, turn: Tensor) -> Patches:
     """Patches `(B, N, P, P, 3)`, those of each slide turned as its overview was, see `original_cells`."""
     transpose, flip_rows, flip_columns = (
         bit[:, None, None, None, None] for bit in _bits(ops.cast(turn, "int32")[:, 0])
@@ -52,7 +52,7 @@ def turn_patches(patches: Any, turn: Any) -> Any:
     return ops.where(flip_columns, ops.flip(patches, axis=3), patches)
 
 
-def recolour(images: Any, colour: Any) -> Any:
+def recolour(images: Tensor, colour: Tensor) -> Tensor:
     """Images as another laboratory would have stained and another scanner lit them; white stays white.
 
     The density of each stain is scaled: with ``D = -log(rgb / 255)`` and M = `RGB_FROM_HED`, D becomes
@@ -81,6 +81,6 @@ def recolour(images: Any, colour: Any) -> Any:
     return ops.reshape(ops.cast(ops.round(intensity * 255.0), "uint8"), shape)
 
 
-def _bits(turn: Any) -> list[Any]:
+def _bits(turn: Tensor) -> list[Tensor]:
     """Whether to transpose, flip rows and flip columns."""
     return [turn // 2**bit % 2 == 1 for bit in range(3)]

@@ -2,37 +2,20 @@
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from ats_mag.config.schema import AugmentConfig
-from ats_mag.records.augmentation import COLOUR_FIELDS, TURNS
+from ats_mag.records.copies_ahead import BATCHES_AHEAD, copy_ahead, longest_path_codes
+from ats_mag.records.epoch_order import EpochOrder
+from ats_mag.records.random_changes import augmented
+from ats_mag.records.record import FEATURES, Element, View, encode_label, find_records
 from ats_mag.slides.copies.local_copies import LocalCopies
 from ats_mag.slides.overview import WHITE, pad_to_multiple
-from ats_mag.slides.paths import PATH_CODES_MULTIPLE, encode_paths
-
-_COPIED_AT_ONCE = 4  # a network file system gives one reader a fraction of what it has
-_BATCHES_AHEAD = 1  # that wait for the model; the next is being assembled meanwhile
-
-
-class Order(Protocol):
-    """Which slide comes when.
-
-    Attributes:
-        first: position of an epoch that the data begin at.
-        length: positions of an epoch.
-    """
-
-    first: int
-    length: int
-
-    def slide(self, position: int) -> tuple[Any, Any]:
-        """Number of the record at a position of the current epoch, and the seed `(2,)` of its random changes."""
 
 
 def dataset(
@@ -48,7 +31,7 @@ def dataset(
     local_copies: LocalCopies | None = None,
     augment: AugmentConfig | None = None,
     weights: Sequence[float] | None = None,
-    order: Order | None = None,
+    order: EpochOrder | None = None,
 ) -> tf.data.Dataset:
     """The records as a `tf.data` pipeline for `SlideClassifier.fit`, `evaluate` and `predict`.
 
@@ -76,8 +59,6 @@ def dataset(
         RecordError: see `find_records`; a label that is none of `classes`.
         ValueError: `weights` without `classes`, or not one for each record.
     """
-    from ats_mag.records.record import encode_label, find_records
-
     if isinstance(records, str | os.PathLike):
         records = find_records(records, split)
     files = [r["record"] for r in records]
@@ -89,12 +70,12 @@ def dataset(
             raise ValueError(f"weights need labels and one number per record. Received: {len(weights)} weights")
         columns.append(np.asarray(weights, "float32"))
     inputs = _in_order(columns, shuffle, seed, order, augment is not None)
-    length = _path_length(records, slide_root, local_copies)
+    length = longest_path_codes(records, slide_root, local_copies)
 
-    def load(seed: tf.Tensor, file: tf.Tensor, *label: tf.Tensor) -> Any:
+    def load(seed: tf.Tensor, file: tf.Tensor, *label: tf.Tensor) -> Element:
         view = _load_view(file, str(slide_root), length, multiple)
         if augment is not None:
-            view = _augmented(view, augment, seed)
+            view = augmented(view, augment, seed)
         return (view, *label) if label else view
 
     loaded = inputs.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
@@ -102,12 +83,12 @@ def dataset(
     (zeros[0] if isinstance(zeros, tuple) else zeros)["overview"] = tf.constant(WHITE, tf.uint8)
     if local_copies is None:
         return loaded.padded_batch(batch_size, padding_values=zeros).prefetch(tf.data.AUTOTUNE)
-    loaded = _copy_ahead(loaded, local_copies, length, batch_size)
-    return loaded.padded_batch(batch_size, padding_values=zeros).prefetch(_BATCHES_AHEAD)
+    loaded = copy_ahead(loaded, local_copies, length, batch_size)
+    return loaded.padded_batch(batch_size, padding_values=zeros).prefetch(BATCHES_AHEAD)
 
 
 def _in_order(
-    columns: list[np.ndarray], shuffle: bool, seed: int | None, order: Order | None, random: bool
+    columns: list[np.ndarray], shuffle: bool, seed: int | None, order: EpochOrder | None, random: bool
 ) -> tf.data.Dataset:
     """Per slide a seed `(2,)` int64 and its entries of the columns."""
     if order is None:
@@ -120,7 +101,7 @@ def _in_order(
         return tf.data.Dataset.zip(seeds, slides).map(lambda seed, slide: (seed, *slide))
     tables = [tf.constant(column) for column in columns]
 
-    def take(position: tf.Tensor) -> Any:
+    def take(position: tf.Tensor) -> tuple[tf.Tensor, ...]:
         number, seed = tf.numpy_function(order.slide, [position], (tf.int64, tf.int64))
         number, seed = tf.ensure_shape(number, ()), tf.ensure_shape(seed, (2,))
         return (seed, *[tf.gather(table, number) for table in tables])
@@ -128,9 +109,7 @@ def _in_order(
     return tf.data.Dataset.range(order.first, order.length).map(take)
 
 
-def _load_view(file: tf.Tensor, slide_root: str, length: int, multiple: int) -> dict[str, tf.Tensor]:
-    from ats_mag.records.record import FEATURES
-
+def _load_view(file: tf.Tensor, slide_root: str, length: int, multiple: int) -> View:
     record = tf.data.TFRecordDataset(file).get_single_element()
     example = tf.io.parse_single_example(record, FEATURES)
     overview = tf.ensure_shape(tf.io.decode_png(example["overview"], channels=3), (None, None, 3))
@@ -146,63 +125,6 @@ def _load_view(file: tf.Tensor, slide_root: str, length: int, multiple: int) -> 
     }
 
 
-def _augmented(view: dict[str, tf.Tensor], augment: AugmentConfig, seed: tf.Tensor) -> dict[str, tf.Tensor]:
-    """A slide turned, and with the numbers that the model turns and recolours its patches by."""
-    view = dict(view)
-    if augment.flips:
-        turn = tf.random.stateless_uniform((), seed, 0, TURNS, tf.int32)
-        view["overview"], view["mask"] = (turned(view[name], turn) for name in ("overview", "mask"))
-        view["turn"] = tf.concat([[turn], tf.shape(view["mask"])], axis=0)
-    if augment.stain or augment.brightness or augment.contrast:
-        low, high = seed[0], seed[1]
-        change = tf.random.stateless_uniform((len(COLOUR_FIELDS),), tf.stack([low, ~high]), -1.0, 1.0)
-        grey = 0.5 + augment.brightness * change[3]  # what becomes of 0.5
-        gamma = tf.math.log(grey) / math.log(0.5)
-        stains, contrast = 1 + augment.stain * change[:3], 1 + augment.contrast * change[4]
-        view["colour"] = tf.concat([stains, [gamma, contrast]], axis=0)
-    return view
-
-
-def turned(image: tf.Tensor, turn: tf.Tensor) -> tf.Tensor:
-    """An image `(h, w, ...)` turned by one of `augmentation`'s eight turns."""
-    axes = [1, 0, *range(2, image.shape.rank)]
-    shape = [None, None, *image.shape[2:]]
-    image = tf.cond(turn % 2 == 1, lambda: tf.transpose(image, axes), lambda: image)
-    image = tf.cond(turn // 2 % 2 == 1, lambda: tf.reverse(image, [0]), lambda: image)
-    image = tf.cond(turn // 4 % 2 == 1, lambda: tf.reverse(image, [1]), lambda: image)
-    return tf.ensure_shape(image, shape)
-
-
-def _copy_ahead(loaded: tf.data.Dataset, copies: LocalCopies, length: int, batch_size: int) -> tf.data.Dataset:
-    """Replaces each slide's path by that of its copy."""
-    # Copies are in the making, in the batch being assembled, in those ahead, in the one in use and, under a distribution
-    # strategy or JAX, in one on its way to the device.
-    window = copies.window(_COPIED_AT_ONCE + batch_size * (_BATCHES_AHEAD + 3))
-
-    def copy(codes: np.ndarray) -> np.ndarray:
-        path = window.path(os.fsdecode(codes.astype(np.uint8).tobytes().rstrip(b"\0")))
-        (found,) = encode_paths([path])
-        return np.pad(found, (0, max(0, length - len(found))))
-
-    def replace(*element: Any) -> Any:
-        view, *label = element
-        path = tf.ensure_shape(tf.numpy_function(copy, [view["path"]], tf.int32), (length,))
-        return ({**view, "path": path}, *label) if label else {**view, "path": path}
-
-    options = tf.data.Options()
-    # Waiting for a file system must not take the threads that the training step runs on.
-    options.threading.private_threadpool_size = _COPIED_AT_ONCE + (os.cpu_count() or 1)
-    return loaded.map(replace, num_parallel_calls=_COPIED_AT_ONCE, deterministic=True).with_options(options)
-
-
 def _join(root: str, path: tf.Tensor) -> tf.Tensor:
     absolute = tf.strings.substr(path, 0, 1) == "/"
     return tf.where(absolute, path, tf.strings.join([root.rstrip("/") + "/", path]))
-
-
-def _path_length(
-    records: Iterable[dict[str, Any]], slide_root: str | os.PathLike[str], copies: LocalCopies | None
-) -> int:
-    paths = [os.path.join(slide_root, r["path"]) for r in records]
-    longest = max(len(os.fsencode(path)) if copies is None else copies.longest_path(path) for path in paths)
-    return -(-(longest + 1) // PATH_CODES_MULTIPLE) * PATH_CODES_MULTIPLE

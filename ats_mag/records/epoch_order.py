@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -52,8 +51,8 @@ class EpochOrder:
             drawn.append(np.concatenate([*rounds, members[:0]])[:count])
         return random.permutation(np.concatenate(drawn))
 
-    def slide(self, position: Any) -> tuple[np.int64, np.ndarray]:
-        """See `datasets.Order`."""
+    def slide(self, position: int | np.integer) -> tuple[np.int64, np.ndarray]:
+        """Number of the slide at a position of the current epoch, and the seed `(2,)` int64 of its random changes."""
         epoch, known = self.epoch, self._known
         if known is None or known[0] != epoch:
             self._known = known = epoch, self.slides(epoch)  # a pipeline that is ending may ask for another epoch

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import tensorflow as tf
 
-from ats_mag.records.dataset import dataset as dataset
-from ats_mag.records.schema import SCHEMA as SCHEMA
-from ats_mag.records.schema import SUFFIX as SUFFIX
+from ats_mag.records.schema import SCHEMA, SUFFIX
 from ats_mag.slides.overview import Overview
 from ats_mag.system.whole_file import whole_file
 
@@ -29,6 +27,10 @@ FEATURES = {
     "mask": tf.io.FixedLenFeature((), tf.string),
     "geometry": tf.io.FixedLenFeature((5,), tf.int64),
 }
+
+
+View: TypeAlias = dict[str, tf.Tensor]  # what a model takes of one slide
+Element: TypeAlias = View | tuple[View | tf.Tensor, ...]  # with label and weight, where there are any
 
 
 class RecordError(ValueError):
@@ -140,7 +142,7 @@ def encode_label(label: str, classes: Sequence[str], multi_label: bool = False, 
     return np.isin(np.arange(len(classes)), numbers).astype("float32") if multi_label else np.array(numbers[0], "int32")
 
 
-def _read_example(path: str | os.PathLike[str]) -> Any:
+def _read_example(path: str | os.PathLike[str]) -> Mapping[str, tf.train.Feature]:
     """The features of a record, if it is one of this schema."""
     mend = "prepare the slide again (remove the file, then run `ats-mag prepare`)"
     try:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import io
-from typing import Any
 
 import matplotlib
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ats_mag.pictures.colours import magnification_colour
@@ -52,5 +52,5 @@ def draw_history(history: pd.DataFrame) -> bytes:
     return drawn.getvalue()
 
 
-def _line(part: Any, epochs: pd.Series, values: pd.Series, colour: str, label: str) -> None:
+def _line(part: Axes, epochs: pd.Series, values: pd.Series, colour: str, label: str) -> None:
     part.plot(epochs, values, color=colour, linewidth=1.4, marker="." if len(epochs) < 3 else "", label=label)

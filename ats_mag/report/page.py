@@ -6,38 +6,38 @@ import base64
 import hashlib
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from ats_mag.config.schema import RunConfig
-from ats_mag.evaluation.words import measure_words
+from ats_mag.evaluation.measures import measure_words
 from ats_mag.report.history import draw_history
-from ats_mag.report.run_results import FIGURES, RunResults, read_results
+from ats_mag.report.run_results import FIGURES, FoldResults, RunResults, read_results
+from ats_mag.runs.layout import LEVELS
 from ats_mag.system.whole_file import write_whole
 
-FILE = "report.html"
-_LEVELS = ("slides", "patients")
+if TYPE_CHECKING:
+    from ats_mag.runs.run import Run
+
 _HEADLINE = ("auroc", "balanced_accuracy", "accuracy", "ece")
 
 
-def write_report(config: RunConfig) -> Path:
+def write_report(run: Run) -> Path:
     """Writes `report.html` into the run's folder.
 
     Parts of the run that are not there yet are named on the page.
 
     Args:
-        config: of a run that was prepared.
+        run: as it is stored.
 
     Returns:
         The file.
 
     Raises:
-        RunError, ValueError: see `read_results`.
+        ValueError: see `read_results`.
     """
-    file = config.run / FILE
-    write_whole(file, render(read_results(config)).encode())
-    return file
+    write_whole(run.layout.report, render(read_results(run)).encode())
+    return run.layout.report
 
 
 def render(results: RunResults) -> str:
@@ -67,7 +67,7 @@ def render(results: RunResults) -> str:
         headline=_headline(results),
         counts=None if results.counts is None else results.counts.to_dict("records"),
         words=measure_words(results.run["classes"]),
-        levels=_LEVELS,
+        levels=LEVELS,
         slides=[row for fold in results.folds for row in _rows(results, fold)],
         curves=_curves(results),
         histories={f.fold: _uri(draw_history(f.history)) for f in results.folds if f.history is not None},
@@ -96,7 +96,7 @@ def _missing(results: RunResults) -> list[str]:
     return notes
 
 
-def _headline(results: RunResults) -> list[tuple[str, Any]]:
+def _headline(results: RunResults) -> list[tuple[str, dict[str, Any]]]:
     """The measures at the top: those that reports are best made of, see `across_folds`."""
     if results.evaluation is None:
         return []
@@ -106,7 +106,7 @@ def _headline(results: RunResults) -> list[tuple[str, Any]]:
     return [(words[name], of[name]) for name in _HEADLINE]
 
 
-def _rows(results: RunResults, fold: Any) -> list[dict[str, Any]]:
+def _rows(results: RunResults, fold: FoldResults) -> list[dict[str, Any]]:
     """The test slides of a fold, as the table shows them."""
     if fold.slides is None:
         return []

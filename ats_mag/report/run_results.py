@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import pandas as pd
 
-from ats_mag.cohort.splits import FILE as SPLITS_FILE
-from ats_mag.cohort.splits import count_labels, read_splits
-from ats_mag.config.schema import RunConfig
+from ats_mag.cohort.splits import count_labels
 from ats_mag.evaluation.result_files import read_table
-from ats_mag.preparation.job import SHEETS
-from ats_mag.runs.layout import fold_folder
-from ats_mag.runs.run_folder import read_run
+from ats_mag.model.heads import get_head
+from ats_mag.runs.layout import FoldFiles, ResultFiles, RunLayout
+from ats_mag.runs.run_file import RunFile
+
+if TYPE_CHECKING:
+    from ats_mag.runs.run import Run
 
 FIGURES = {
     "roc": "ROC",
@@ -46,7 +47,7 @@ class FoldResults:
     metrics: dict[str, Any] | None
     slides: pd.DataFrame | None
     history: pd.DataFrame | None
-    bad_slides: list[Any]
+    bad_slides: list[dict[Hashable, str]]
     figures: dict[str, bytes]
 
 
@@ -56,7 +57,7 @@ class RunResults:
 
     Attributes:
         name: of its folder.
-        run: `run.json`.
+        run: what it keeps about itself.
         counts: slides and patients by fold, part and class, see `count_labels`; None where there is no division.
         folds: all of them.
         evaluation: `evaluation.json`, None where not all folds are measured.
@@ -65,7 +66,7 @@ class RunResults:
     """
 
     name: str
-    run: dict[str, Any]
+    run: RunFile
     counts: pd.DataFrame | None
     folds: list[FoldResults]
     evaluation: dict[str, Any] | None
@@ -75,64 +76,60 @@ class RunResults:
     @property
     def exclusive(self) -> bool:
         """Whether a slide has exactly one class."""
-        return bool(self.run["config"]["model"]["head"] != "multi_label")
+        return get_head(self.run["config"]["model"]["head"]).exclusive
 
 
-def read_results(config: RunConfig) -> RunResults:
+def read_results(run: Run) -> RunResults:
     """Reads a run's results.
 
     Args:
-        config: of the run.
+        run: as it is stored.
 
     Raises:
-        RunError: the run was not started, or its file is damaged.
-        ValueError: another file of it is damaged.
+        ValueError: a file of it is damaged.
     """
-    run = read_run(config)
-    exclusive = run["config"]["model"]["head"] != "multi_label"
-    splits = config.run / SPLITS_FILE
-    folds = [_fold(config, k) for k in range(run["folds"])]
+    about, layout = run.about, run.layout
+    exclusive = get_head(about["config"]["model"]["head"]).exclusive
+    folds = [_fold(layout.fold(k), k) for k in range(about["folds"])]
     measured = all(fold.metrics is not None for fold in folds)  # else what is there is of models that are gone
     return RunResults(
-        name=config.run.resolve().name,
-        run=run,
-        counts=count_labels(read_splits(splits), not exclusive, run["classes"]) if splits.exists() else None,
+        name=layout.folder.resolve().name,
+        run=about,
+        counts=count_labels(run.splits, not exclusive, run.classes) if run.folds else None,
         folds=folds,
-        evaluation=_json(config.run / "evaluation.json") if measured else None,
-        figures=dict(_figures(config.run)) if run["folds"] > 1 else {},
-        sheets=_sheets(config),
+        evaluation=_json(layout.evaluation) if measured else None,
+        figures=dict(_figures(layout)) if len(folds) > 1 else {},
+        sheets=_sheets(layout),
     )
 
 
-def _fold(config: RunConfig, fold: int) -> FoldResults:
-    folder = fold_folder(config, fold)
-    bad = _csv(folder / "bad_slides.csv", dtype=str, keep_default_na=False)
-    slides = folder / "slides.csv"
+def _fold(files: FoldFiles, fold: int) -> FoldResults:
+    bad = _csv(files.bad_slides, dtype=str, keep_default_na=False)
+    slides = files.table("slides")
     return FoldResults(
         fold=fold,
-        trained=(folder / "model.keras").exists(),
-        metrics=_json(folder / "metrics.json"),
+        trained=files.is_trained,
+        metrics=_json(files.metrics),
         slides=read_table(slides) if slides.exists() else None,
-        history=_csv(folder / "history.csv"),
+        history=_csv(files.history),
         bad_slides=[] if bad is None else bad.to_dict("records"),
-        figures=dict(_figures(folder)),
+        figures=dict(_figures(files)),
     )
 
 
-def _figures(folder: Path) -> Iterator[tuple[str, bytes]]:
+def _figures(files: ResultFiles) -> Iterator[tuple[str, bytes]]:
     for name in FIGURES:
-        file = folder / f"{name}.svg"
+        file = files.figure(name)
         if file.exists():
             yield name, file.read_bytes()
 
 
-def _sheets(config: RunConfig) -> dict[str, str]:
-    folder = config.records / SHEETS
+def _sheets(layout: RunLayout) -> dict[str, str]:
+    folder, run = layout.sheets.resolve(), layout.folder.resolve()
     if not folder.is_dir():
         return {}
     # Relative where they lie in the run's folder, so that it may be moved.
-    inside = folder.resolve().is_relative_to(config.run.resolve())
-    where = quote(str(folder.resolve().relative_to(config.run.resolve()))) if inside else folder.resolve().as_uri()
+    where = quote(str(folder.relative_to(run))) if folder.is_relative_to(run) else folder.as_uri()
     found = {file.stem: f"{where}/{quote(file.name)}" for file in folder.glob("*.png")}
     return found | ({"": f"{where}/index.html"} if (folder / "index.html").exists() else {})
 

@@ -1,58 +1,130 @@
-"""What evaluating takes from a run's folder."""
+"""Where the files of a run lie: the one place that names them."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
+from ats_mag.preparation.job import SHEETS
 
-from ats_mag.cohort.manifest import load_manifest
-from ats_mag.cohort.splits import FILE, fold_names, load_splits, part_of
-from ats_mag.config.schema import RunConfig
+if TYPE_CHECKING:
+    from ats_mag.config.schema import RunConfig
+
+LEVELS = ("slides", "patients")  # of results
+_FOLD = "fold-"
 
 
-def stored_splits(config: RunConfig) -> pd.DataFrame:
-    """The division that the run was trained on, checked against the manifest; see `load_splits`.
+class ResultFiles:
+    """A folder of predictions and figures: of one fold, or of all.
 
-    Raises:
-        FileNotFoundError: the run has none yet.
-        ManifestError, SplitError: see `load_manifest` and `load_splits`.
+    Args:
+        folder: of the files.
     """
-    path = config.run / FILE
-    if not path.exists():
-        raise FileNotFoundError(f"{str(path)!r} does not exist, nothing was trained: run `ats-mag train` first")
-    return load_splits(config, load_manifest(config))
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def table(self, level: str) -> Path:
+        """Predictions of a level of `LEVELS`."""
+        return self.folder / f"{level}.csv"
+
+    def figure(self, name: str) -> Path:
+        """A figure, see `evaluation.figures`."""
+        return self.folder / f"{name}.svg"
 
 
-def fold_numbers(splits: pd.DataFrame) -> list[int]:
-    """The folds that the splits have."""
-    return list(range(len(fold_names(splits))))
+class FoldFiles(ResultFiles):
+    """The files of one fold.
 
+    Args:
+        folder: of the fold.
 
-def test_slides(splits: pd.DataFrame, fold: int) -> pd.DataFrame:
-    """`slide_id`, `patient_id` and `label` of a fold's test slides.
-
-    Raises:
-        ValueError: there is no such fold.
+    Attributes:
+        number: of the fold; None: the folder is no fold's of a run.
+        model: that was trained.
+        history: the logs of every epoch.
+        checkpoints: folder of what an interrupted training goes on from.
+        bad_slides: slides that could not be read while training.
+        tensorboard: folder of event files.
+        metrics: what the model was found to be worth.
+        lock: held by who trains. It lies beside the fold's folder, where any file means that training has begun.
     """
-    chosen = splits["slide_id"].isin(part_of(splits, fold, "test"))
-    return splits.loc[chosen, ["slide_id", "patient_id", "label"]]
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        number = folder.name.removeprefix(_FOLD)
+        self.number = int(number) if number.isdecimal() else None
+        self.model = folder / "model.keras"
+        self.history = folder / "history.csv"
+        self.checkpoints = folder / "checkpoints"
+        self.bad_slides = folder / "bad_slides.csv"
+        self.tensorboard = folder / "tensorboard"
+        self.metrics = folder / "metrics.json"
+        self.lock = folder.with_name(f".{folder.name}.lock")
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether the fold's training is complete."""
+        return self.model.exists()
+
+    def trained_model(self) -> Path:
+        """The fold's model.
+
+        Raises:
+            FileNotFoundError: the fold is not trained.
+        """
+        if not self.is_trained:
+            raise FileNotFoundError(
+                f"fold {self.number} has no trained model, {str(self.model)!r} does not exist: run `ats-mag train` with this "
+                "configuration"
+            )
+        return self.model
 
 
-def fold_folder(config: RunConfig, fold: int, folder: Path | None = None) -> Path:
-    """Folder of a fold's results, in `folder` or, where None, in the run's."""
-    return (folder or config.run) / f"fold-{fold}"
+class RunLayout(ResultFiles):
+    """The files of a run, or of results on its slides that something else than its models has.
 
+    Args:
+        folder: of the run.
+        records: folder of the records. None: in the run's.
 
-def model_file(config: RunConfig, fold: int) -> Path:
-    """The trained model of a fold.
-
-    Raises:
-        FileNotFoundError: the fold is not trained.
+    Attributes:
+        config: the configuration.
+        run: what the run keeps about itself, see `run_file`.
+        manifest: the slides.
+        splits: the division of the patients.
+        evaluation: measures over all folds.
+        report: the page about the run.
+        validation: what `ats-mag validate` found.
+        sheets: folder of the quality sheets.
     """
-    path = fold_folder(config, fold) / "model.keras"
-    if not path.exists():
-        raise FileNotFoundError(
-            f"fold {fold} has no trained model, {str(path)!r} does not exist: run `ats-mag train` with this configuration"
-        )
-    return path
+
+    def __init__(self, folder: Path, records: Path | None = None) -> None:
+        super().__init__(folder)
+        self.records = folder / "records" if records is None else records
+        self.sheets = self.records / SHEETS
+        self.config = folder / "config.yaml"
+        self.run = folder / "run.json"
+        self.manifest = folder / "manifest.csv"
+        self.splits = folder / "splits.csv"
+        self.evaluation = folder / "evaluation.json"
+        self.report = folder / "report.html"
+        self.validation = folder / "validation.json"
+
+    @classmethod
+    def of(cls, config: RunConfig) -> RunLayout:
+        """The layout of a configuration's run."""
+        return cls(config.run, config.records)
+
+    def fold(self, fold: int) -> FoldFiles:
+        """The files of a fold."""
+        return FoldFiles(self.folder / f"{_FOLD}{fold}")
+
+    def begun_folds(self) -> list[FoldFiles]:
+        """The folds that have a folder."""
+        return [FoldFiles(folder) for folder in sorted(self.folder.glob(f"{_FOLD}*"))]
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether training has begun: the folder of a fold holds a file."""
+        return any(path.is_file() for fold in self.begun_folds() for path in fold.folder.rglob("*"))

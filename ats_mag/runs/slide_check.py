@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import os
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
 
 PROBES = 4  # places at which patches of every magnification are read
 
@@ -37,7 +39,7 @@ class SlideCheck:
         size: (width, height) of level 0, pixels.
         mpp: um/px of level 0, None where unknown.
         mpp_source: `manifest`, `default` (of the configuration), or the file's property.
-        levels: per magnification `mpp`, the `level` read, its `factor` and `how`, see `slides.levels.LevelChoice`.
+        levels: per magnification `mpp`, the `level` read, its `factor` and `how`, see `geometry.levels.LevelChoice`.
         tissue: share of the overview that is tissue.
         cells: of the lattice, all magnifications together.
         quickhash: OpenSlide's, the same for the same picture.
@@ -133,14 +135,14 @@ def _choose_levels(job: SlideJob, found: SlideCheck, level_downsamples: tuple[fl
 def _read(job: SlideJob, found: SlideCheck, file: str) -> None:
     import numpy as np
 
+    from ats_mag.geometry.lattice import Lattice
     from ats_mag.slides import native_view
 
     assert found.mpp is not None
     view = native_view.view_slide(file, job.overview_mpp, found.mpp)
     found.tissue = round(float(view.mask.mean()), 4)
-    x0, y0, width, height, _ = (int(value) for value in view.geometry)
-    cell = job.stride * job.overview_mpp / found.mpp  # level-0 pixels
-    found.cells = math.ceil(height / cell) * math.ceil(width / cell) * len(job.magnifications)
+    lattice = Lattice(job.overview_mpp, job.stride, job.magnifications, job.patch_size)
+    found.cells = lattice.cell_count(lattice.shape_of_overview(view.mask.shape))
     if found.cells < job.n_patches:
         found.add(
             "too small",
@@ -156,11 +158,11 @@ def _read(job: SlideJob, found: SlideCheck, file: str) -> None:
         found.add("note" if whole else "no tissue", text)
         places = np.argwhere(~view.mask)
     chosen = places[np.linspace(0, len(places) - 1, PROBES).astype(int)]
-    centres = np.array([x0, y0]) + (chosen[:, ::-1] + 0.5) * job.overview_mpp / found.mpp
+    centres = view.geometry[:2] + (chosen[:, ::-1] + 0.5) * lattice.overview_px(found.mpp)
     _probe(job, found, file, centres)
 
 
-def _probe(job: SlideJob, found: SlideCheck, file: str, centres: Any) -> None:
+def _probe(job: SlideJob, found: SlideCheck, file: str, centres: np.ndarray) -> None:
     """Reads patches around some places, level-0 (x, y)."""
     import numpy as np
 

@@ -11,34 +11,32 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from ats_mag.cohort.fingerprints import fingerprint, is_damaged
-from ats_mag.geometry.units import MPP_UNIT
+from ats_mag.geometry.bounds import MPP_UNIT, slide_mpp
 from ats_mag.preparation.state import State, read_state
+from ats_mag.records.record import RecordError, find_records
 from ats_mag.slides.slide_files import slide_files
 
 if TYPE_CHECKING:
     from ats_mag.config.schema import RunConfig
+    from ats_mag.runs.run import Run
 
 _SHOWN = 5
 
 
-def usable_records(
-    config: RunConfig, manifest: pd.DataFrame, slide_ids: Collection[str], skip: bool
-) -> dict[str, dict[str, Any]]:
+def usable_records(run: Run, slide_ids: Collection[str], skip: bool) -> dict[str, dict[str, Any]]:
     """The records of some slides by id, as `find_records` gives them; slides without a record are left out.
 
     Args:
-        config: of the run.
-        manifest: as `load_manifest` gives it.
+        run: the run.
         slide_ids: of the slides.
         skip: whether slides that cannot be read are skipped: then also one that became shorter is left to its reader.
 
     Raises:
         RecordError: no record, a bad one, or one that was made of another file or with other settings.
     """
-    from ats_mag.records.record import RecordError, find_records
-
+    config = run.config
     found = {r["slide_id"]: r for r in find_records(config.records, slide_ids=slide_ids)}
-    rows = manifest.set_index("slide_id")
+    rows = run.manifest.set_index("slide_id")
     others = defaultdict(list)
     for slide_id, record in found.items():
         reason = _what_differs(config, rows.loc[slide_id], record, skip)
@@ -53,7 +51,7 @@ def usable_records(
     return found
 
 
-def _what_differs(config: RunConfig, row: Any, record: dict[str, Any], skip: bool) -> str | None:
+def _what_differs(config: RunConfig, row: pd.Series, record: dict[str, Any], skip: bool) -> str | None:
     """What a record was made with that is otherwise now; labels, patients and splits are taken from the manifest anyway."""
     if not math.isclose(record["overview_mpp"], config.prepare.overview_mpp, rel_tol=1e-6):
         return f"prepare.overview_mpp was {record['overview_mpp']:g} and is {config.prepare.overview_mpp:g}"
@@ -73,7 +71,7 @@ def _what_differs(config: RunConfig, row: Any, record: dict[str, Any], skip: boo
 
 def _same_mpp(record: dict[str, Any], stated: float | None) -> bool:
     """To the step in which a record's geometry states it."""
-    return stated is not None and abs(int(record["geometry"][4]) * MPP_UNIT - stated) <= MPP_UNIT
+    return stated is not None and abs(float(slide_mpp(record["geometry"])) - stated) <= MPP_UNIT
 
 
 def _is_other_file(path: str, state: State, skip: bool) -> bool:

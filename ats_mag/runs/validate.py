@@ -13,11 +13,15 @@ import pandas as pd
 
 from ats_mag.cohort.division import SplitError
 from ats_mag.cohort.manifest import ManifestError, compare_folder, load_manifest
-from ats_mag.cohort.splits import FILE, check_fold, count_labels, fold_names, load_splits, patients_across, read_splits
-from ats_mag.runs.run_folder import RunError, differences
+from ats_mag.cohort.splits import check_fold, count_labels, fold_names, load_splits, patients_across, read_splits
+from ats_mag.model.heads import get_head
+from ats_mag.runs.comparability import compare
+from ats_mag.runs.layout import RunLayout
+from ats_mag.runs.run_file import RunError
 from ats_mag.runs.slide_check import STOPS, SlideJob, check_slide, given_up
 from ats_mag.slides.paths import printable
 from ats_mag.system.processes import run_in_processes
+from ats_mag.system.whole_file import digest
 
 if TYPE_CHECKING:
     from ats_mag.config.schema import RunConfig
@@ -42,11 +46,12 @@ def validate(config: RunConfig, progress: Callable[[int, int], None] | None = No
     """
     report: dict[str, Any] = {"stops": [], "warnings": [], "slides": [], "labels": [], "left_out": {}}
     report |= {"patients": {"number": 0, "across": []}, "folder": {"not_in_table": [], "not_in_folder": []}}
+    splits = RunLayout.of(config).splits
     try:
         manifest = load_manifest(config)
         beside = compare_folder(manifest, config.data.slides)
         report["folder"] = {key: [printable(name) for name in names] for key, names in beside._asdict().items()}
-        report["stops"] += differences(config, manifest)
+        report["stops"] += compare(config, manifest, digest(splits) if splits.exists() else None).problems
     except (ManifestError, NotADirectoryError, RunError) as error:
         report["stops"].append(str(error))
         return report
@@ -137,23 +142,24 @@ def _judge(config: RunConfig, report: dict[str, Any]) -> None:
 
 
 def _check_division(config: RunConfig, manifest: pd.DataFrame, bad: set[str], report: dict[str, Any]) -> None:
-    multi_label = config.model.head == "multi_label"
+    head, file = get_head(config.model.head), RunLayout.of(config).splits
+    multi_label = not head.exclusive
     try:
-        splits = load_splits(config, manifest)
+        splits = load_splits(file, config.splits, manifest)
     except SplitError as error:
         report["stops"].append(str(error))
         with contextlib.suppress(SplitError):  # the first one says all
-            report["patients"]["across"] = patients_across(read_splits(config.run / FILE))
+            report["patients"]["across"] = patients_across(read_splits(file))
         return
     report["labels"] = count_labels(splits, multi_label).to_dict("records")
     sound = splits[~splits["slide_id"].isin(bad)]
     classes = sorted({row["label"] for row in report["labels"]})
-    if len(classes) < (1 if multi_label else 2):
+    if len(classes) < head.fewest_classes:
         report["stops"].append(
             f"the manifest has slides of {len(classes)} class(es) ({', '.join(classes)}); two are needed"
         )
-    elif config.model.head == "binary" and len(classes) != 2:
-        report["stops"].append(f"`model.head: binary` needs two classes; the manifest has {', '.join(classes)}")
+    elif head.most_classes is not None and len(classes) > head.most_classes:
+        report["stops"].append(f"`model.head: {head.name}` needs two classes; the manifest has {', '.join(classes)}")
     for fold in range(len(fold_names(splits))):
         try:
             report["warnings"] += check_fold(sound, fold, multi_label, classes)

@@ -6,10 +6,10 @@ They average over the batch themselves and enter a model by `add_loss` (see `lay
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 from keras import ops
+
+from ats_mag.tensors import Attention, KerasConfig, SlideWeight, Tensor
 
 PACKAGE = "ats_mag"
 
@@ -21,7 +21,11 @@ class AttentionRegularizer(keras.regularizers.Regularizer):
         if not isinstance(strength, (int, float)):
             raise ValueError(f"strength must be a number. Received: strength={strength!r}")
         self.strength = keras.Variable(
-            float(strength), dtype="float32", trainable=False, aggregation="only_first_replica", name="strength"
+            float(strength),
+            dtype="float32",
+            trainable=False,
+            aggregation="only_first_replica",
+            name=f"{type(self).__name__}_strength",
         )
 
 
@@ -44,14 +48,14 @@ class MultinomialEntropy(AttentionRegularizer):
         super().__init__(strength)
         self.eps = eps
 
-    def __call__(self, x: Any, weight: Any = None) -> Any:
+    def __call__(self, x: Attention, weight: SlideWeight | None = None) -> Tensor:
         if weight is not None:
             negentropy = ops.sum(x * ops.log(x + self.eps), axis=tuple(range(1, len(x.shape))))
             return ops.cast(self.strength, x.dtype) * _mean(negentropy, weight)
         batch = ops.cast(ops.shape(x)[0], x.dtype)
         return ops.cast(self.strength, x.dtype) * ops.sum(x * ops.log(x + self.eps)) / batch
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> KerasConfig:
         return {"strength": float(self.strength.numpy()), "eps": self.eps}
 
 
@@ -80,14 +84,14 @@ class MagnificationEntropy(AttentionRegularizer):
         self.per = per
         self.eps = eps
 
-    def __call__(self, x: Any, weight: Any = None) -> Any:
+    def __call__(self, x: Attention, weight: SlideWeight | None = None) -> Tensor:
         marginal = ops.sum(x, axis=tuple(range(1, len(x.shape) - 1)))
         if self.per == "batch":
             marginal, weight = _mean(marginal, weight)[None], None
         negentropy = _mean(ops.sum(marginal * ops.log(marginal + self.eps), axis=-1), weight)
         return ops.cast(self.strength, x.dtype) * negentropy
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> KerasConfig:
         return {"strength": float(self.strength.numpy()), "per": self.per, "eps": self.eps}
 
 
@@ -111,17 +115,17 @@ class PlaceEntropy(AttentionRegularizer):
         super().__init__(strength)
         self.eps = eps
 
-    def __call__(self, x: Any, weight: Any = None) -> Any:
+    def __call__(self, x: Attention, weight: SlideWeight | None = None) -> Tensor:
         places = tuple(range(1, len(x.shape) - 1))
         within = x / (ops.sum(x, axis=places, keepdims=True) + self.eps)
         negentropy = _mean(ops.sum(within * ops.log(within + self.eps), axis=(*places, -1)), weight)
         return ops.cast(self.strength, x.dtype) * negentropy
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> KerasConfig:
         return {"strength": float(self.strength.numpy()), "eps": self.eps}
 
 
-def _mean(values: Any, weight: Any) -> Any:
+def _mean(values: Tensor, weight: SlideWeight | None) -> Tensor:
     """The mean over slides of `(B, ...)`; 0 where no slide has a weight."""
     if weight is None:
         return ops.mean(values, axis=0)

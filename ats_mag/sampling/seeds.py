@@ -6,6 +6,9 @@ from typing import Any
 
 import keras
 
+from ats_mag.backend import on_tensorflow
+from ats_mag.tensors import Tensor
+
 _FAR = 0x9E3779B9  # no seed that anyone chooses is so far from another
 
 
@@ -22,9 +25,9 @@ class ReplicaSeedGenerator(keras.random.SeedGenerator):
     def __init__(self, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(seed, name="seed_generator", **kwargs)
 
-    def next(self, ordered: bool = True) -> Any:
+    def next(self, ordered: bool = True) -> Tensor:
         seed = super().next(ordered)
-        if keras.backend.backend() != "tensorflow":
+        if not on_tensorflow():
             return seed
         import tensorflow as tf
 

@@ -8,6 +8,9 @@ import os
 import platform
 from collections.abc import Iterator
 
+from ats_mag.backend import on_tensorflow
+from ats_mag.slides.library import c_entries, load_op
+
 
 def findings() -> Iterator[tuple[str, str, bool]]:
     """(name, what was found, whether that is well), in the order in which one would look."""
@@ -20,12 +23,10 @@ def findings() -> Iterator[tuple[str, str, bool]]:
     import keras
     import tensorflow as tf
 
-    yield "keras backend", keras.backend.backend(), keras.backend.backend() == "tensorflow"
+    yield "keras backend", keras.backend.backend(), on_tensorflow()
     gpus = tf.config.list_physical_devices("GPU")
     yield "gpu", ", ".join(gpu.name for gpu in gpus) or "none: training runs on the CPU", True
     yield "cpus", str(os.cpu_count()), True
-
-    from ats_mag.slides.reader import load_op
 
     try:
         library = load_op()
@@ -33,7 +34,7 @@ def findings() -> Iterator[tuple[str, str, bool]]:
         yield "slide op", str(error), False
         return
     yield "slide op", library, True
-    entry = ctypes.CDLL(library)
+    entry = c_entries()
     entry.ats_mag_openslide_version.restype = ctypes.c_char_p
     entry.ats_mag_direct.restype = ctypes.c_char_p
     version = entry.ats_mag_openslide_version()

@@ -1,10 +1,15 @@
 """The slide library's errors as ordinary Python exceptions, whichever way they come."""
 
+from __future__ import annotations
+
 import contextlib
 import re
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 
 class SlideError(OSError):
@@ -40,7 +45,7 @@ def plain_errors() -> Iterator[None]:
         raise plain from error
 
 
-def translate_op_error(error: Any) -> Exception:
+def translate_op_error(error: tf.errors.OpError) -> Exception:
     """Returns the Python exception for a `tf.errors.OpError`, however deep in a graph or data pipeline it was raised."""
     return exception_of(error.error_code, _message(error.message or str(error)))
 
@@ -68,8 +73,8 @@ callback_errors = CallbackErrors()
 
 
 def _plain(error: Exception) -> Exception | None:
-    tf: Any = sys.modules.get("tensorflow")  # an error of TensorFlow's comes only where it has been imported
-    if tf is not None and isinstance(error, tf.errors.OpError):
+    loaded: Any = sys.modules.get("tensorflow")  # an error of TensorFlow's comes only where it has been imported
+    if loaded is not None and isinstance(error, loaded.errors.OpError):
         return translate_op_error(error)
     return callback_errors.behind(error)
 

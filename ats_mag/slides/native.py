@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import ctypes
-import functools
 import os
-import sys
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from ats_mag.slides.errors import exception_of
-from ats_mag.slides.library import LIBRARY, find_library
+from ats_mag.slides.library import c_entries
 from ats_mag.slides.paths import path_bytes
+from ats_mag.tensors import Downsample, Location, PathCodes
 
 _MESSAGE = 4096  # bytes of an error's message that are kept
 _ALLOCATE = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
@@ -134,12 +132,7 @@ def slide_json(path: str | os.PathLike[str], slide_mpp: float = float("nan")) ->
     return received[0]
 
 
-def loaded_alone() -> bool:
-    """Whether the library was loaded here before TensorFlow, and so without its ops."""
-    return _library.cache_info().currsize > 0
-
-
-def _places(path: Any, location: Any, downsample: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _places(path: PathCodes, location: Location, downsample: Downsample) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     codes = np.ascontiguousarray(path, np.uint8)
     location = np.ascontiguousarray(location, np.int64)
     downsample = np.ascontiguousarray(downsample, np.float64)
@@ -155,24 +148,9 @@ def _at(array: np.ndarray) -> ctypes.c_void_p:
     return ctypes.c_void_p(array.ctypes.data)
 
 
-def _call(name: str, *arguments: Any) -> None:
+def _call(name: str, *arguments: object) -> None:
     message = ctypes.create_string_buffer(_MESSAGE)
-    entry: Callable[..., int] = getattr(_entries(), name)
+    entry: Callable[..., int] = getattr(c_entries(), name)
     code = entry(*arguments, message, ctypes.c_int64(_MESSAGE))
     if code:
         raise exception_of(code, message.value.decode(errors="replace"))
-
-
-def _entries() -> ctypes.CDLL:
-    if not loaded_alone() and sys.modules.get("tensorflow") is not None:
-        # TensorFlow learns of the ops only when it loads the library itself, and before anybody else.
-        from ats_mag.slides.reader import load_op
-
-        return ctypes.CDLL(load_op())
-    return _library()
-
-
-@functools.cache
-def _library() -> ctypes.CDLL:
-    find_library()
-    return ctypes.CDLL(str(LIBRARY))

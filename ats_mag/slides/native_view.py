@@ -6,7 +6,7 @@ import os
 
 import numpy as np
 
-from ats_mag.geometry.units import MPP_UNIT
+from ats_mag.geometry.bounds import MPP_UNIT
 from ats_mag.slides import native
 from ats_mag.slides.overview import Overview
 from ats_mag.slides.tissue_limits import BLACK, CLOSING_RADIUS, LEAST_SATURATION, OPENING_RADIUS

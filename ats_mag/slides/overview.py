@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from ats_mag.geometry.units import MPP_UNIT
+from ats_mag.geometry.bounds import MPP_UNIT
+from ats_mag.geometry.multiples import round_up
+from ats_mag.tensors import Tensor
 
 WHITE = 255
 
@@ -15,15 +17,15 @@ class Overview(NamedTuple):
     Attributes:
         image: `(h, w, 3)` uint8.
         mask: `(h, w)` bool, tissue.
-        geometry: `(5,)` int64, see `lattice.GEOMETRY_FIELDS`.
+        geometry: `(5,)` int64, see `bounds.GEOMETRY_FIELDS`.
     """
 
-    image: Any
-    mask: Any
-    geometry: Any
+    image: Tensor
+    mask: Tensor
+    geometry: Tensor
 
 
-def view_slide(path: Any, overview_mpp: float, slide_mpp: Any = float("nan")) -> Overview:
+def view_slide(path: Tensor | str, overview_mpp: float, slide_mpp: Tensor | float = float("nan")) -> Overview:
     """Reads a slide's overview, tissue mask and geometry with TensorFlow ops.
 
     Args:
@@ -46,12 +48,12 @@ def view_slide(path: Any, overview_mpp: float, slide_mpp: Any = float("nan")) ->
     return Overview(image, tissue_mask(image), tf.concat([bounds[0], steps], axis=0))
 
 
-def pad_to_multiple(image: Any, multiple: int, value: int) -> Any:
+def pad_to_multiple(image: Tensor, multiple: int, value: int) -> Tensor:
     """Pads `(h, w, ...)` on the right and at the bottom to multiples of `multiple`, at least one."""
     import tensorflow as tf
 
     shape = tf.shape(image)[:2]
-    short = tf.maximum(-(-shape // multiple), 1) * multiple - shape
+    short = tf.maximum(round_up(shape, multiple), multiple) - shape
     paddings = tf.concat(
         [tf.stack([tf.zeros(2, tf.int32), short], axis=1), tf.zeros((image.shape.rank - 2, 2), tf.int32)], axis=0
     )

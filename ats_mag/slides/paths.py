@@ -5,7 +5,9 @@ from collections.abc import Iterable
 
 import numpy as np
 
-PATH_CODES_MULTIPLE = 64  # path codes are padded to a multiple of this, so that few widths are traced
+from ats_mag.geometry.multiples import round_up
+
+_MULTIPLE = 64  # path codes are padded to a multiple of this, so that few widths are traced
 
 
 def encode_paths(paths: Iterable[str | os.PathLike[str]]) -> np.ndarray:
@@ -18,11 +20,15 @@ def encode_paths(paths: Iterable[str | os.PathLike[str]]) -> np.ndarray:
     """
     encoded = [path_bytes(path) for path in paths]
     longest = max((len(path) for path in encoded), default=1)
-    length = -(-longest // PATH_CODES_MULTIPLE) * PATH_CODES_MULTIPLE
-    codes = np.zeros((len(encoded), length), np.int32)
+    codes = np.zeros((len(encoded), codes_length(longest)), np.int32)
     for row, path in zip(codes, encoded, strict=True):
         row[: len(path)] = np.frombuffer(path, np.uint8)
     return codes
+
+
+def codes_length(path_length: int) -> int:
+    """The L of path codes that hold paths of so many bytes."""
+    return round_up(path_length, _MULTIPLE)
 
 
 def printable(path: str | os.PathLike[str]) -> str:

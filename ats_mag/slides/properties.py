@@ -4,8 +4,6 @@ import json
 import os
 from dataclasses import dataclass
 
-from ats_mag.slides.errors import SlideError as SlideError
-from ats_mag.slides.errors import plain_errors as plain_errors
 from ats_mag.slides.native import slide_json
 
 

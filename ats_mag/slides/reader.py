@@ -1,38 +1,20 @@
 """The Python face of the slide reading op: patches, overviews and geometry as TensorFlow tensors."""
 
-import functools
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from ats_mag.slides import native
-from ats_mag.slides.library import LIBRARY, find_library
-from ats_mag.slides.paths import encode_paths as encode_paths
+from ats_mag.slides.library import raw_ops
+from ats_mag.tensors import Downsample, Location, PathCodes, Tensor
 
-_OPS = ("AtsMagReadPatches", "AtsMagReadOverview", "AtsMagSlideGeometry", "AtsMagSnapPatches")
 _FAR_AWAY = 2.0**62  # where a location that is no number goes; the op refuses it
 
 
-def load_op() -> str:
-    """Loads the op library into TensorFlow, once, and returns its path.
-
-    A process that serves an exported model needs nothing else of this package: `tf.load_op_library(path)` there. It
-    finds OpenSlide through the environment variable `ATS_MAG_OPENSLIDE`, the sibling package `openslide_bin`, or as
-    the system's `libopenslide.so.1`.
-
-    Raises:
-        ImportError: the library has not been built, or another copy of it was loaded before.
-    """
-    _ops()
-    return str(LIBRARY)
-
-
 def read_patches(
-    path: Any, location: Any, downsample: Any, size: Sequence[int], on_error: str = "raise"
+    path: PathCodes, location: Location, downsample: Downsample, size: Sequence[int], on_error: str = "raise"
 ) -> tf.Tensor | tuple[tf.Tensor, tf.Tensor]:
     """Reads N patches from each of B slides.
 
@@ -63,11 +45,13 @@ def read_patches(
     with tf.device("CPU:0"):
         paths, location, downsample = _places(path, location, downsample)
         carrier = tf.zeros((0, height, width, 3), tf.uint8)  # carries the static size into the op's shape function
-        patches, valid = _ops().ats_mag_read_patches(paths, location, downsample, carrier, on_error=on_error)
+        patches, valid = raw_ops().ats_mag_read_patches(paths, location, downsample, carrier, on_error=on_error)
     return (patches, valid) if on_error == "fill" else patches
 
 
-def snap_patches(path: Any, location: Any, downsample: Any, size: Sequence[int], reach: Any) -> tf.Tensor:
+def snap_patches(
+    path: PathCodes, location: Location, downsample: Downsample, size: Sequence[int], reach: Tensor
+) -> tf.Tensor:
     """Moves patches a little where then fewer of the slide's tiles have to be decoded.
 
     A patch that is no larger than a tile ends up within one where `reach` allows; at a random place it touches 3.5.
@@ -90,10 +74,10 @@ def snap_patches(path: Any, location: Any, downsample: Any, size: Sequence[int],
         paths, location, downsample = _places(path, location, downsample)
         reach = tf.broadcast_to(tf.cast(_tensor(reach, "reach", tf.float64), tf.float64), tf.shape(paths)[:1])
         sides = tf.constant([height, width], tf.int64)
-        return _ops().ats_mag_snap_patches(paths, location, downsample, reach, sides)
+        return raw_ops().ats_mag_snap_patches(paths, location, downsample, reach, sides)
 
 
-def read_overview(path: Any, mpp: Any, slide_mpp: Any = float("nan")) -> tf.Tensor:
+def read_overview(path: Tensor | str, mpp: Tensor | float, slide_mpp: Tensor | float = float("nan")) -> tf.Tensor:
     """Reads the slide's bounds (all of it, where the file states none) at a low resolution.
 
     Args:
@@ -113,10 +97,10 @@ def read_overview(path: Any, mpp: Any, slide_mpp: Any = float("nan")) -> tf.Tens
         tf.errors.DataLossError: the slide is damaged.
     """
     with tf.device("CPU:0"):
-        return _ops().ats_mag_read_overview(_one_path(path), _scalar(mpp, "mpp"), _scalar(slide_mpp, "slide_mpp"))
+        return raw_ops().ats_mag_read_overview(_one_path(path), _scalar(mpp, "mpp"), _scalar(slide_mpp, "slide_mpp"))
 
 
-def slide_geometry(path: Any, slide_mpp: Any = float("nan")) -> tuple[tf.Tensor, tf.Tensor]:
+def slide_geometry(path: PathCodes, slide_mpp: Tensor | float = float("nan")) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns where the tissue of each slide lies and the resolution of its level 0.
 
     Args:
@@ -137,40 +121,11 @@ def slide_geometry(path: Any, slide_mpp: Any = float("nan")) -> tuple[tf.Tensor,
         if slide_mpp.shape.rank is not None and slide_mpp.shape.rank > 1:
             raise ValueError(f"`slide_mpp` must be (B,) or a number. Received: a tensor of shape {slide_mpp.shape}")
         slide_mpp = tf.broadcast_to(slide_mpp, tf.shape(paths)[:1])
-        bounds, mpp = _ops().ats_mag_slide_geometry(paths, slide_mpp)
+        bounds, mpp = raw_ops().ats_mag_slide_geometry(paths, slide_mpp)
     return bounds, mpp
 
 
-@functools.cache
-def _ops() -> Any:
-    """The module of raw ops."""
-    library = find_library()
-    ops = tf.load_op_library(_copy(library) if native.loaded_alone() else str(library))
-    if not hasattr(ops, "ats_mag_read_patches"):  # TensorFlow gives the functions to whoever defines an op first
-        raise ImportError(
-            f"another copy of the slide reading op was loaded in this process before {library}; load this one first, "
-            "with ats_mag.load_op()"
-        )
-    for name in _OPS:
-        try:
-            tf.no_gradient(name)
-        except KeyError:  # already registered, when this module is imported a second time
-            continue
-    return ops
-
-
-def _copy(library: Path) -> str:
-    """Another library of the same content, for a process that has loaded this one without TensorFlow.
-
-    The ops register themselves while a library is being loaded, and that happens once. A file in memory, as no folder
-    can be relied on to be writable and executable.
-    """
-    file = os.memfd_create(library.name)
-    os.write(file, library.read_bytes())
-    return f"/proc/self/fd/{file}"
-
-
-def _tensor(value: Any, name: str, dtype: tf.DType) -> tf.Tensor:
+def _tensor(value: Tensor, name: str, dtype: tf.DType) -> tf.Tensor:
     """`value` as a tensor of its own type, or of `dtype` where it is plain Python."""
     if tf.is_tensor(value):
         return value
@@ -181,14 +136,14 @@ def _tensor(value: Any, name: str, dtype: tf.DType) -> tf.Tensor:
         raise ValueError(f"`{name}` must be numbers. Received: {name}={value!r}") from error
 
 
-def _scalar(value: Any, name: str) -> tf.Tensor:
+def _scalar(value: Tensor, name: str) -> tf.Tensor:
     tensor = tf.cast(_tensor(value, name, tf.float64), tf.float64)
     if tensor.shape.rank not in (None, 0):
         raise ValueError(f"`{name}` must be one number. Received: a tensor of shape {tensor.shape}")
     return tensor
 
 
-def _places(path: Any, location: Any, downsample: Any) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+def _places(path: PathCodes, location: Location, downsample: Downsample) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Paths, locations `(B, N, 2)` and downsamples `(B, N)` as the op takes them."""
     location = _locations(location)
     downsample = tf.cast(_tensor(downsample, "downsample", tf.float64), tf.float64)
@@ -199,7 +154,7 @@ def _places(path: Any, location: Any, downsample: Any) -> tuple[tf.Tensor, tf.Te
     return _paths(path), location, tf.broadcast_to(downsample, tf.shape(location)[:2])
 
 
-def _locations(value: Any) -> tf.Tensor:
+def _locations(value: Location) -> tf.Tensor:
     tensor = _tensor(value, "location", tf.int64)
     if tensor.shape.rank not in (None, 3) or (tensor.shape.rank == 3 and tensor.shape[2] not in (None, 2)):
         raise ValueError(f"`location` must be (B, N, 2). Received: a tensor of shape {tensor.shape}")
@@ -219,7 +174,7 @@ def _strings(value: Any) -> Any:
     return os.fsencode(value) if isinstance(value, str | os.PathLike) else value
 
 
-def _string_tensor(value: Any, rank: int) -> tf.Tensor:
+def _string_tensor(value: Tensor, rank: int) -> tf.Tensor:
     wanted = "one string" if rank == 0 else "(B,) strings or (B, L) int32 codes"
     try:
         tensor = value if tf.is_tensor(value) else tf.constant(_strings(value), tf.string)
@@ -230,7 +185,7 @@ def _string_tensor(value: Any, rank: int) -> tf.Tensor:
     return tensor
 
 
-def _paths(value: Any) -> tf.Tensor:
+def _paths(value: PathCodes) -> tf.Tensor:
     dtype = getattr(value, "dtype", None)
     if dtype is None or not tf.as_dtype(dtype).is_integer:
         return _string_tensor(value, 1)
@@ -240,7 +195,7 @@ def _paths(value: Any) -> tf.Tensor:
     return tensor
 
 
-def _one_path(value: Any) -> tf.Tensor:
+def _one_path(value: Tensor) -> tf.Tensor:
     return _string_tensor(value, 0)
 
 

@@ -5,15 +5,14 @@ TensorFlow ops only, so that preparing, training and a served model, which has n
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import tensorflow as tf
 
 from ats_mag.slides.tissue_limits import BLACK, CLOSING_RADIUS, LEAST_SATURATION, OPENING_RADIUS
+from ats_mag.tensors import Tensor
 
 
-def tissue_mask(overview: Any) -> tf.Tensor:
+def tissue_mask(overview: Tensor) -> tf.Tensor:
     """Which pixels of an overview show stained tissue.
 
     Otsu's threshold on the saturation, then an opening (disk of radius 1: specks and threads thinner than 3 pixels go)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import CancelledError  # of which those of Dask are kinds
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
 
 _Job = TypeVar("_Job")
 _Outcome = TypeVar("_Outcome")
@@ -22,7 +25,7 @@ _AHEAD = 2  # slides that wait at each of the cluster's threads
 
 
 @contextmanager
-def connected(address: str) -> Iterator[Any]:
+def connected(address: str) -> Iterator[Client]:
     """A client of the Dask scheduler at an address such as `tcp://10.0.0.1:8786`.
 
     Raises:
@@ -51,7 +54,7 @@ def connected(address: str) -> Iterator[Any]:
 
 
 def run_on_dask(
-    client: Any,
+    client: Client,
     work: Callable[[_Job], _Outcome],
     jobs: Sequence[_Job],
     at_once: int | None,
@@ -85,8 +88,8 @@ def run_on_dask(
     from distributed.scheduler import KilledWorker
 
     waiting = list(reversed(jobs))
-    under_way: dict[Any, _Job] = {}
-    watch = _Watch(client, seconds)
+    under_way: dict[Future, _Job] = {}
+    supervisor = _Supervisor(client, seconds)
 
     def hand_out() -> None:
         width = at_once or _AHEAD * max(1, sum(client.nthreads().values()))
@@ -104,7 +107,7 @@ def run_on_dask(
                     done = wait(list(under_way), timeout=min(_POLL, seconds), return_when="FIRST_COMPLETED").done
             except TimeoutError:
                 done = set()
-            given_up = watch.look({future.key: future for future in under_way if future not in done})
+            given_up = supervisor.late({future.key: future for future in under_way if future not in done})
         for future in given_up:
             told = late or died
             yield under_way.pop(future), told(f"reading it took longer than {seconds / 60:g} minutes")
@@ -138,7 +141,7 @@ class _NoWorkers(ConnectionError):
     """There is nobody left to do the work."""
 
 
-class _Watch:
+class _Supervisor:
     """Sees that a cluster has workers, and that none is at a slide for too long.
 
     Args:
@@ -146,12 +149,12 @@ class _Watch:
         seconds: that a worker may be at a slide.
     """
 
-    def __init__(self, client: Any, seconds: float) -> None:
+    def __init__(self, client: Client, seconds: float) -> None:
         self.client, self.seconds = client, seconds
         self._looked = self._manned = time.monotonic()
-        self._running: dict[str, float] = {}  # since when workers are known to be at a slide
+        self._running: dict[Hashable, float] = {}  # since when workers are known to be at a slide
 
-    def look(self, under_way: dict[str, Any]) -> list[Any]:
+    def late(self, under_way: dict[Hashable, Future]) -> list[Future]:
         """Looks, if it is time: the futures of `under_way` (by their keys) that were given up.
 
         Raises:
@@ -161,19 +164,18 @@ class _Watch:
         if now - self._looked < min(_POLL, self.seconds):
             return []
         self._looked = now
+        scheduler: Any = self.client.scheduler  # which a connected client has
         if self.client.nthreads():
             self._manned = now
         elif now - self._manned > _SECONDS_WITHOUT_WORKERS:
             raise _NoWorkers(
                 f"the Dask scheduler has had no workers for {_SECONDS_WITHOUT_WORKERS / 60:g} minutes: start some with `dask "
-                f"worker {self.client.scheduler.address}`, then run the command again; what is done is kept"
+                f"worker {scheduler.address}`, then run the command again; what is done is kept"
             )
         if self.seconds == math.inf or not under_way:
             return []
         try:  # what workers are at; other slides wait in their queues
-            stacks = self.client.sync(
-                self.client.scheduler.call_stack, keys=list(under_way), callback_timeout=_SECONDS_FOR_WORKERS
-            )
+            stacks = self.client.sync(scheduler.call_stack, keys=list(under_way), callback_timeout=_SECONDS_FOR_WORKERS)
         except OSError:  # one died just now
             return []
         at = {key: worker for worker, of_worker in stacks.items() for key in of_worker}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,10 @@ import pandas as pd
 from ats_mag.slides.copies.local_copies import LocalCopies
 from ats_mag.slides.errors import SlideError
 from ats_mag.system.whole_file import write_whole
+from ats_mag.tensors import Geometry, Index, PathCodes, ReadablePatches
+
+if TYPE_CHECKING:
+    from ats_mag.model.classifier import SlideClassifier
 
 
 class BadSlides:
@@ -27,7 +31,12 @@ class BadSlides:
     """
 
     def __init__(
-        self, file: Path, slide_ids: dict[str, str], limit: int, model: Any, copies: LocalCopies | None = None
+        self,
+        file: Path,
+        slide_ids: dict[str, str],
+        limit: int,
+        model: SlideClassifier,
+        copies: LocalCopies | None = None,
     ) -> None:
         self.file, self.limit = file, limit
         self._ids, self._model = slide_ids, model
@@ -39,11 +48,13 @@ class BadSlides:
             table = pd.read_csv(file, dtype=str, keep_default_na=False)
             self._rows = {row["path"]: {str(k): v for k, v in row.items()} for row in table.to_dict("records")}
 
-    def watch(self, path: Any, index: Any, geometry: Any, valid: Any) -> Any:
+    def note_unreadable(
+        self, path: PathCodes, index: Index, geometry: Geometry, valid: ReadablePatches
+    ) -> ReadablePatches:
         """`valid`, after having noted what is not; for `SlideClassifier.on_unreadable`."""
         import tensorflow as tf
 
-        def note() -> Any:
+        def note() -> ReadablePatches:
             with tf.device("CPU:0"):
                 return tf.numpy_function(self._note, [path, index, geometry, valid], tf.bool)
 

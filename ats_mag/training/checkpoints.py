@@ -7,7 +7,7 @@ import json
 import os
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,6 +15,20 @@ from ats_mag.system.whole_file import remove_unfinished, whole_file
 
 _KEPT = 2
 _NAMES = "names of arrays"  # the archive's checksums are of its arrays, not of its list of them
+
+
+class Checkpoint(NamedTuple):
+    """What one file holds.
+
+    Attributes:
+        file: it.
+        state: plain values.
+        arrays: by name.
+    """
+
+    file: Path
+    state: dict[str, Any]
+    arrays: dict[str, np.ndarray]
 
 
 class Checkpoints:
@@ -49,8 +63,8 @@ class Checkpoints:
         """The files, latest first."""
         return sorted(self.folder.glob("*.npz"), reverse=True)
 
-    def latest(self) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
-        """State and arrays of the latest one that is whole; damaged ones are renamed. None: there is none.
+    def latest(self) -> Checkpoint | None:
+        """The latest one that is whole; damaged ones are renamed. None: there is none.
 
         Raises:
             OSError, MemoryError: a file that cannot be read now, which may be whole.
@@ -69,7 +83,7 @@ class Checkpoints:
         return None
 
 
-def _read(file: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def _read(file: Path) -> Checkpoint:
     with open(file, "rb") as stream:
         with zipfile.ZipFile(stream) as archive:
             # Before any array is read: of damaged shapes, NumPy would ask for too much memory.
@@ -81,4 +95,4 @@ def _read(file: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     state = json.loads(str(arrays.pop("state")))
     if state.pop(_NAMES, sorted(arrays)) != sorted(arrays):  # earlier releases wrote no names
         raise zipfile.BadZipFile(f"{str(file)!r} lacks arrays")
-    return state, arrays
+    return Checkpoint(file, state, arrays)

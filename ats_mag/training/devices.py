@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ats_mag.config.schema import TrainConfig
+from ats_mag.geometry.multiples import ceil_div
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 
-def strategy_of(settings: TrainConfig) -> Any:
+def strategy_of(settings: TrainConfig) -> tf.distribute.Strategy | None:
     """A `tf.distribute.MirroredStrategy` over all GPUs (without any, all logical CPUs); None for one device.
 
     Raises:
@@ -28,7 +32,7 @@ def strategy_of(settings: TrainConfig) -> Any:
     return tf.distribute.MirroredStrategy([device.name for device in devices])
 
 
-def batch_for(slides: int, batch_size: int, strategy: Any) -> int:
+def batch_for(slides: int, batch_size: int, strategy: tf.distribute.Strategy | None) -> int:
     """The largest batch, no larger than asked for, whose slides go round the devices, in an epoch's last batch, too.
 
     A device without a slide has nothing to compute on; some of TensorFlow's kernels divide by the number of slides.
@@ -45,7 +49,7 @@ def batch_for(slides: int, batch_size: int, strategy: Any) -> int:
         return batch_size
     devices = strategy.num_replicas_in_sync
     for size in range(batch_size, 0, -1):
-        before_last = (devices - 1) * -(-size // devices)  # slides of all devices but the last, which gets the rest
+        before_last = (devices - 1) * ceil_div(size, devices)  # slides of all devices but the last, which gets the rest
         if min(size, slides, slides % size or size) > before_last:
             return size
     raise ValueError(

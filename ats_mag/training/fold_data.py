@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from ats_mag.config.schema import RunConfig
+from ats_mag.cohort.division import SplitError
+from ats_mag.cohort.manifest import label_parts
+from ats_mag.cohort.splits import check_fold, part_of
+from ats_mag.runs.usable_records import usable_records
+
+if TYPE_CHECKING:
+    from ats_mag.runs.run import Run
 
 _PARTS = ("train", "validation")
+_SHOWN = 10
 
 
-def fold_records(config: RunConfig, fold: int) -> dict[str, list[dict[str, Any]]]:
+def fold_records(run: Run, fold: int) -> dict[str, list[dict[str, Any]]]:
     """The records of the slides that the run's splits put into training and validation of a fold.
+
+    Args:
+        run: the run.
+        fold: its number.
 
     Returns:
         By part, `train` and `validation`, as `find_records` gives them, with the labels of the splits.
@@ -24,19 +35,13 @@ def fold_records(config: RunConfig, fold: int) -> dict[str, list[dict[str, Any]]
         ValueError: the splits have no such fold; slides have no record, unless `prepare.on_bad_slide` is `skip`, which
             only warns.
     """
-    from ats_mag.cohort.manifest import load_manifest
-    from ats_mag.cohort.splits import fold_names, load_splits, part_of
-    from ats_mag.runs.run_folder import start_run
-    from ats_mag.runs.usable_records import usable_records
-
-    manifest = load_manifest(config)
-    splits = load_splits(config, manifest)
-    start_run(config, manifest, splits)
-    folds = len(fold_names(splits))
-    if not 0 <= fold < folds:
-        raise ValueError(f"the splits of {str(config.run)!r} have the folds 0 to {folds - 1}. Received: fold {fold}")
+    config, splits = run.config, run.splits
+    if fold not in run.folds:
+        raise ValueError(
+            f"the splits of {str(config.run)!r} have the folds 0 to {run.folds[-1]}. Received: fold {fold}"
+        )
     wanted = [name for part in _PARTS for name in part_of(splits, fold, part)]
-    records = usable_records(config, manifest, wanted, config.train.on_bad_slide == "skip")
+    records = usable_records(run, wanted, config.train.on_bad_slide == "skip")
     labels = dict(zip(splits["slide_id"], splits["label"], strict=True))
     parts: dict[str, list[dict[str, Any]]] = {}
     missing = []
@@ -45,7 +50,7 @@ def fold_records(config: RunConfig, fold: int) -> dict[str, list[dict[str, Any]]
         missing += [name for name in names if name not in records]
         parts[part] = [{**records[name], "label": labels[name]} for name in names if name in records]
     if missing:
-        shown = ", ".join(missing[:10]) + (f" and {len(missing) - 10} more" if len(missing) > 10 else "")
+        shown = ", ".join(missing[:_SHOWN]) + (f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else "")
         text = f"{len(missing)} slides of fold {fold} have no record in {str(config.records)!r}: {shown}"
         if config.prepare.on_bad_slide == "raise":
             raise ValueError(
@@ -53,20 +58,16 @@ def fold_records(config: RunConfig, fold: int) -> dict[str, list[dict[str, Any]]
                 "prepare.on_bad_slide: skip"
             )
         warnings.warn(f"{text}; they are left out", stacklevel=3)
-    _check_classes(config, splits[splits["slide_id"].isin(records)], fold, sorted(set(splits["label"])))
+    _check_classes(run, splits[splits["slide_id"].isin(records)], fold)
     return parts
 
 
-def _check_classes(config: RunConfig, present: pd.DataFrame, fold: int, labels: list[str]) -> None:
+def _check_classes(run: Run, present: pd.DataFrame, fold: int) -> None:
     """That the slides with a record, those of the test part aside, show every class; warns of a part that does not."""
-    from ats_mag.cohort.division import SplitError
-    from ats_mag.cohort.manifest import label_parts
-    from ats_mag.cohort.splits import check_fold
-
-    multi = config.model.head == "multi_label"
-    classes = sorted({name for label in labels for name in label_parts(label)}) if multi else labels
+    labels = sorted(set(run.splits["label"]))
+    classes = sorted({name for label in labels for name in label_parts(label)}) if run.multi_label else labels
     try:
-        notes = check_fold(present, fold, multi, classes)
+        notes = check_fold(present, fold, run.multi_label, classes)
     except SplitError as error:
         raise SplitError(
             f"of the slides that have a record, {error}; or have `ats-mag prepare` make the missing ones"

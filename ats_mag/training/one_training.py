@@ -6,6 +6,8 @@ from typing import Any
 
 import keras
 
+from ats_mag.tensors import Logs
+
 
 class OneTraining(keras.callbacks.CallbackList):
     """A list of callbacks whose training begins with `begin()` and ends with `end()`, however often `fit` is called.
@@ -17,7 +19,7 @@ class OneTraining(keras.callbacks.CallbackList):
         params: of the callbacks, and `model`.
     """
 
-    def __init__(self, callbacks: list[Any], **params: Any) -> None:
+    def __init__(self, callbacks: list[keras.callbacks.Callback], **params: Any) -> None:
         super().__init__(callbacks, add_history=True, **params)
 
     def begin(self) -> None:
@@ -28,8 +30,8 @@ class OneTraining(keras.callbacks.CallbackList):
         """Tells every callback that training ends."""
         super().on_train_end()
 
-    def on_train_begin(self, logs: Any = None) -> None:
+    def on_train_begin(self, logs: Logs = None) -> None:
         """Nothing: see `begin`."""
 
-    def on_train_end(self, logs: Any = None) -> None:
+    def on_train_end(self, logs: Logs = None) -> None:
         """Nothing: see `end`."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 import keras
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ats_mag.tensors import Logs
 
 _UPDATE_SECONDS = 0.5  # metrics are fetched from the device no more often
 
@@ -25,7 +26,7 @@ class FitProgress(keras.callbacks.Callback):
         super().__init__()
         self.console = console
 
-    def on_train_begin(self, logs: Any = None) -> None:
+    def on_train_begin(self, logs: Logs = None) -> None:
         fold = self.params.get("fold")
         title = "Training" if fold is None else f"Training fold {fold}"
         if self.params.get("resumed"):
@@ -46,22 +47,22 @@ class FitProgress(keras.callbacks.Callback):
         self.task = self.progress.add_task("", total=total, completed=done, epoch=done // self.batches + 1, metrics="")
         self._shown = 0.0
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         self.progress.update(self.task, epoch=epoch + 1)
 
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         if self.by_batch:
             self.progress.update(self.task, advance=1)
         if self.console.is_terminal and logs and time.monotonic() - self._shown > _UPDATE_SECONDS:
             self._shown = time.monotonic()
             self.progress.update(self.task, metrics=f"loss {float(logs['loss']):.3g}")
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         metrics = " ".join(f"{name} {value:.3g}" for name, value in (logs or {}).items())
         self.progress.update(self.task, completed=(epoch + 1) * self.batches, metrics=metrics)
         epochs = self.params["epochs"]
         if not self.console.is_terminal and ((epoch + 1) * 10 // epochs > epoch * 10 // epochs):
             self.console.print(f"epoch {epoch + 1}/{epochs}: {metrics}", highlight=False, soft_wrap=True)
 
-    def on_train_end(self, logs: Any = None) -> None:
+    def on_train_end(self, logs: Logs = None) -> None:
         self.progress.stop()

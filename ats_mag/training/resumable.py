@@ -1,30 +1,40 @@
-"""Where a training run stands, with everything that it needs to go on from there exactly."""
+"""A training that can be interrupted: where it stands, with everything that it needs to go on from there exactly."""
 
 from __future__ import annotations
 
+import re
 import time
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 import pandas as pd
 
-from ats_mag.config.changes import changed_keys, default_of, value_at
 from ats_mag.records.epoch_order import EpochOrder
 from ats_mag.system.whole_file import write_whole
+from ats_mag.tensors import Logs
 from ats_mag.training.bad_slides import BadSlides
 from ats_mag.training.best_epoch import BestEpoch
-from ats_mag.training.checkpoints import Checkpoints
+from ats_mag.training.checkpoints import Checkpoint, Checkpoints
+from ats_mag.training.settings import check_settings
+from ats_mag.training.variable_keys import model_keys, optimizer_keys
 
-_METRICS = "metrics-"
+if TYPE_CHECKING:
+    from ats_mag.model.classifier import SlideClassifier
+
+_MODEL, _OPTIMIZER, _BEST, _METRICS = "model/", "optimizer/", "best/", "metrics/"
+_BY_POSITION = re.compile(r"(model|optimizer|best)-\d+")  # names of arrays that earlier releases wrote
+_SHOWN = 3
 
 
-class Position(keras.callbacks.Callback):
-    """Keeps the position of a run, writes checkpoints and the history, and says when training ends early.
+class ResumableTraining(keras.callbacks.Callback):
+    """Keeps the position of a training, writes checkpoints and the history, and says when training ends early.
 
     A checkpoint holds the model's variables (weights, seeds of the draws, steps, strengths), those of the optimiser
-    (moments, accumulated gradients, loss scale) and of the metrics, the best epoch's weights, and the epoch and batch.
-    The order of slides and their random changes follow from the seed and the position.
+    (moments, accumulated gradients, loss scale) and of the metrics, the best epoch's weights, and the epoch and batch. Arrays
+    are named by what they are, see `variable_keys`. The order of slides and their random changes follow from the seed and
+    the position.
 
     Args:
         checkpoints: where they go.
@@ -38,13 +48,14 @@ class Position(keras.callbacks.Callback):
 
     Attributes:
         epoch, batch: that come next.
-        ended: whether the run is complete.
+        ended: whether the training is complete.
+        best_weights: the model's weights of the best epoch by `model_keys`; empty before the first.
     """
 
     def __init__(
         self,
         checkpoints: Checkpoints,
-        history: Any,
+        history: Path,
         order: EpochOrder,
         batches: int,
         minutes: float,
@@ -58,42 +69,52 @@ class Position(keras.callbacks.Callback):
         self.epoch = self.batch = 0
         self.ended = False
         self.rows: list[dict[str, Any]] = []
-        self.best_weights: list[np.ndarray] = []
+        self.best_weights: dict[str, np.ndarray] = {}
         self._metrics: dict[str, np.ndarray] = {}
         self._first = 0
         self._written = time.monotonic()
 
-    def restore(self, model: Any) -> bool:
-        """Brings the model to where the latest whole checkpoint was taken; False: there is none."""
+    def restore(self, model: SlideClassifier) -> bool:
+        """Brings the model to where the latest whole checkpoint was taken; False: there is none.
+
+        Raises:
+            ValueError: the checkpoint was written under other settings, by an earlier release or of another model; or two
+                variables of the model cannot be told apart. Nothing has been changed then.
+        """
         found = self.checkpoints.latest()
         if found is None:
+            _variables(model)  # those that cannot be told apart are refused before anything long starts
             return False
-        state, arrays = found
+        state, arrays = found.state, found.arrays
+        self._refuse_former(found)
         check_settings(state["settings"], self.settings, str(self.checkpoints.folder.parent))
-        for kind, variables in (("model", model.variables), ("optimizer", model.optimizer.variables)):
-            for i, variable in enumerate(variables):
-                variable.assign(arrays[f"{kind}-{i}"])
-        self.best_weights = [arrays[f"best-{i}"] for i in range(state["best_weights"])]
-        self._metrics = {name: value for name, value in arrays.items() if name.startswith(_METRICS)}
+        variables = _variables(model)
+        metrics = {name: value for name, value in arrays.items() if name.startswith(_METRICS)}
+        wanted = {name: tuple(variable.shape) for name, variable in variables.items()}
+        if state["best_weights"]:
+            wanted |= {_BEST + key: tuple(variable.shape) for key, variable in _weights(model).items()}
+        self._refuse_other_model(found, wanted, arrays.keys() - metrics.keys())
+        for name, variable in variables.items():
+            variable.assign(arrays[name])
+        self.best_weights = {n.removeprefix(_BEST): value for n, value in arrays.items() if n.startswith(_BEST)}
+        self._metrics = metrics
         self.epoch, self.batch, self.ended, self.rows = (state[k] for k in ("epoch", "batch", "ended", "rows"))
         if self.best is not None and state["best"] is not None:
             self.best.restore(state["best"])
         self._write_history()
         return True
 
+    def take_best(self, model: SlideClassifier) -> None:
+        """Gives the model its weights of the best epoch, where one was followed."""
+        if self.best_weights:
+            for key, variable in _weights(model).items():
+                variable.assign(self.best_weights[key])
+
     def write(self) -> None:
         """Writes a checkpoint."""
-        kinds = {
-            "model": self.model.variables,
-            "optimizer": self.model.optimizer.variables,
-            "best": self.best_weights,
-        }
-        arrays = {
-            f"{kind}-{i}": np.asarray(keras.ops.convert_to_numpy(variable))
-            for kind, variables in kinds.items()
-            for i, variable in enumerate(variables)
-        }
-        arrays |= {name: keras.ops.convert_to_numpy(variable) for name, variable in self._metric_variables().items()}
+        variables = _variables(self.model) | self._metric_variables()
+        arrays = {name: np.asarray(keras.ops.convert_to_numpy(variable)) for name, variable in variables.items()}
+        arrays |= {_BEST + key: value for key, value in self.best_weights.items()}
         state = {
             "epoch": self.epoch,
             "batch": self.batch,
@@ -106,17 +127,17 @@ class Position(keras.callbacks.Callback):
         self.checkpoints.write(self.epoch, self.batch, state, arrays)
         self._written = time.monotonic()
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         self.order.epoch = epoch
         self._first = self.batch
 
-    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+    def on_train_batch_begin(self, batch: int, logs: Logs = None) -> None:
         if self._first and self._metrics:  # the metrics of a resumed epoch go on
             for name, variable in self._metric_variables().items():
                 if name in self._metrics:
                     variable.assign(self._metrics.pop(name))
 
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         if self._first and self._metrics:  # those that Keras built in the first step; they are sums
             for name, variable in self._metric_variables().items():
                 if name in self._metrics:
@@ -128,7 +149,7 @@ class Position(keras.callbacks.Callback):
         if self.batch < self.batches and time.monotonic() - self._written > 60 * self.minutes:
             self.write()
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         if self.bad is not None:
             self.bad.check()
         values = {name: float(value) for name, value in (logs or {}).items()}
@@ -141,7 +162,9 @@ class Position(keras.callbacks.Callback):
         self.rows.append({"epoch": epoch, **values, "learning_rate": rate})
         if self.best is not None and self.model.explored:  # before, the attention has learnt nothing
             if self.best.better(epoch, values):
-                self.best_weights = self.model.get_weights()
+                # Copies: what is read may be the variable's own memory.
+                found = _weights(self.model).items()
+                self.best_weights = {key: np.array(keras.ops.convert_to_numpy(value)) for key, value in found}
             self.ended = self.best.ended
         self.epoch, self.batch = epoch + 1, 0
         self.ended = self.ended or self.epoch >= self.params["epochs"]
@@ -149,29 +172,56 @@ class Position(keras.callbacks.Callback):
         self._write_history()
         self.write()
 
-    def _metric_variables(self) -> dict[str, Any]:
+    def _metric_variables(self) -> dict[str, keras.Variable]:
         """What the metrics count, by name."""
-        return {f"{_METRICS}{m.name}-{i}": v for m in self.model.metrics for i, v in enumerate(m.variables)}
+        return {f"{_METRICS}{m.name}/{v.path}": v for m in self.model.metrics for v in m.variables}
 
     def _write_history(self) -> None:
         if self.rows:
             write_whole(self.history_file, pd.DataFrame(self.rows).to_csv(index=False).encode())
 
+    def _refuse_former(self, found: Checkpoint) -> None:
+        if any(_BY_POSITION.fullmatch(name) for name in found.arrays):
+            raise ValueError(
+                f"the checkpoint {str(found.file)!r} was written by an earlier release of ats-mag, and this one cannot go on "
+                f"from it: finish the training with that release, or remove {str(self.checkpoints.folder.parent)!r} to train "
+                "the fold anew"
+            )
 
-def check_settings(before: dict[str, Any], now: dict[str, Any], folder: str) -> None:
-    """Refuses to go on with a run under other settings.
+    def _refuse_other_model(self, found: Checkpoint, wanted: dict[str, tuple[int, ...]], stored: set[str]) -> None:
+        """Refuses a checkpoint whose arrays are not those that the model has, by name and shape."""
+        shapes = {name: found.arrays[name].shape for name in stored & wanted.keys()}
+        problems = [
+            f"{what}: {_some(names)}"
+            for what, names in (
+                ("it lacks", sorted(wanted.keys() - stored)),
+                ("the model has no", sorted(stored - wanted.keys())),
+                (
+                    "of another shape are",
+                    sorted(f"{n} {shape} for {wanted[n]}" for n, shape in shapes.items() if shape != wanted[n]),
+                ),
+            )
+            if names
+        ]
+        if problems:
+            raise ValueError(
+                f"the checkpoint {str(found.file)!r} is of another model than the one to train ({'; '.join(problems)}): go on "
+                f"with the release that wrote it, or remove {str(self.checkpoints.folder.parent)!r} to train the fold anew"
+            )
 
-    Raises:
-        ValueError: a setting differs that changes the result.
-    """
-    changed = []
-    for key, value in sorted(now.items()):
-        then = before[key] if key in before else default_of(key)
-        for name in changed_keys(then, value, key):
-            inside = name[len(key) + 1 :]
-            changed.append(f"{name}: {value_at(then, inside)!r} -> {value_at(value, inside)!r}")
-    if changed:
-        raise ValueError(
-            f"{folder!r} holds a run that began with other settings ({'; '.join(changed)}): change them back, or choose "
-            "another run folder, or remove this one to begin anew"
-        )
+
+def _variables(model: SlideClassifier) -> dict[str, keras.Variable]:
+    """All that training changes in a model and its optimiser, by the names of a checkpoint's arrays."""
+    of_model = model_keys(model.variables)
+    of_optimizer = optimizer_keys(model.optimizer.variables, of_model)
+    return {_MODEL + key: v for key, v in of_model.items()} | {_OPTIMIZER + key: v for key, v in of_optimizer.items()}
+
+
+def _weights(model: SlideClassifier) -> dict[str, keras.Variable]:
+    """The model's weights, without the seeds of its draws, by key."""
+    weights = {id(weight) for weight in model.weights}
+    return {key: variable for key, variable in model_keys(model.variables).items() if id(variable) in weights}
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")

@@ -9,24 +9,25 @@ import numpy as np
 from PIL import Image
 
 from ats_mag.geometry.units import MPP_OF_1X
+from ats_mag.model.attention_layer import attention_rgba
 from ats_mag.pictures.colours import magnification_colour, rgb
-from ats_mag.pictures.look import SlideLook
+from ats_mag.pictures.inspected_slide import InspectedSlide
 
 
 class Overlay:
-    """The part of a `SlideLook` that the page needs; it does not keep the overview.
+    """The part of an `InspectedSlide` that the page needs; it does not keep the overview.
 
     Args:
-        look: at one slide.
+        inspected: the slide, as the model saw it.
 
     Attributes:
         values: for JSON. Places are level-0 pixels from the origin of the slide's bounds.
     """
 
-    def __init__(self, look: SlideLook) -> None:
-        self._attention = look.attention
-        self._patches = look.patches
-        self.values = _values(look)
+    def __init__(self, inspected: InspectedSlide) -> None:
+        self._attention = inspected.attention
+        self._patches = inspected.patches
+        self.values = _values(inspected)
 
     def attention_png(self, magnification: int) -> bytes:
         """One pixel per cell in the magnification's colour, the more opaque the more attention.
@@ -38,11 +39,8 @@ class Overlay:
         """
         if not 0 <= magnification < self._attention.shape[-1]:
             raise IndexError(f"there is no magnification {magnification}")
-        share = self._attention[..., magnification] / max(float(self._attention.max()), 1e-30)
-        layer = np.empty((*share.shape, 4), np.uint8)
-        layer[..., :3] = rgb(magnification_colour(magnification))
-        layer[..., 3] = np.round(255 * share)
-        return _png(layer)
+        colour = rgb(magnification_colour(magnification))
+        return _png(attention_rgba(self._attention[..., magnification], float(self._attention.max()), colour))
 
     def patch_png(self, patch: int) -> bytes:
         """The patch as the model read it.
@@ -55,19 +53,19 @@ class Overlay:
         return _png(self._patches[patch])
 
 
-def _values(look: SlideLook) -> dict[str, Any]:
-    rows, columns, _ = look.attention.shape
-    left, top = (int(value) for value in look.geometry[:2])
+def _values(inspected: InspectedSlide) -> dict[str, Any]:
+    rows, columns, _ = inspected.attention.shape
+    left, top = (int(value) for value in inspected.origin)
     # The head of a binary model has one score, the second class's.
-    scores = look.classes[1:] if look.contribution.shape[1] == 1 else look.classes
+    scores = inspected.classes[1:] if inspected.contribution.shape[1] == 1 else inspected.classes
     magnifications = [
         {
             "mpp": mpp,
             "power": MPP_OF_1X / mpp,
             "colour": magnification_colour(m),
-            "attention": float(look.attention[..., m].sum()),
+            "attention": float(inspected.attention[..., m].sum()),
         }
-        for m, mpp in enumerate(look.lattice.magnifications)
+        for m, mpp in enumerate(inspected.lattice.magnifications)
     ]
     patches = [
         {
@@ -75,20 +73,30 @@ def _values(look: SlideLook) -> dict[str, Any]:
             "x": int(x) - left,
             "y": int(y) - top,
             "side": float(side),
-            "attention": float(look.attention[row, column, m]),
+            "attention": float(inspected.attention[row, column, m]),
             "weight": float(weight),
             "contribution": [float(value) for value in contribution],
         }
         for (row, column, m), (x, y), side, weight, contribution in zip(
-            look.index, look.location, look.side_px, look.weight, look.contribution, strict=True
+            inspected.index,
+            inspected.location,
+            inspected.side_px,
+            inspected.weight,
+            inspected.contribution,
+            strict=True,
         )
     ]
     return {
-        "classes": look.classes,
-        "probabilities": [float(p) for p in look.probabilities],
+        "classes": inspected.classes,
+        "probabilities": [float(p) for p in inspected.probabilities],
         "scores": scores,
-        "mpp": look.mpp,
-        "cells": {"rows": rows, "columns": columns, "side": look.cell_px, "highest": float(look.attention.max())},
+        "mpp": inspected.mpp,
+        "cells": {
+            "rows": rows,
+            "columns": columns,
+            "side": inspected.cell_px,
+            "highest": float(inspected.attention.max()),
+        },
         "magnifications": magnifications,
         "patches": patches,
     }

@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from ats_mag.prediction import CohortSlide
-from ats_mag.viewer.background_looks import Looks
+from ats_mag.viewer.background_inspection import BackgroundInspection
 from ats_mag.viewer.guard import Guard
 from ats_mag.viewer.tiles import OVERLAP, TILE, DeepZoom, encode
 
@@ -33,12 +33,12 @@ _VENDORED = "vendor"
 _OPEN_SLIDES = 4  # a slide of one level keeps a picture of some megabytes
 
 
-def create_app(slides: Sequence[CohortSlide], looks: Looks, lossless: bool = False) -> Starlette:
+def create_app(slides: Sequence[CohortSlide], inspection: BackgroundInspection, lossless: bool = False) -> Starlette:
     """The application.
 
     Args:
         slides: that are served, by their number in this sequence; no request can name another file.
-        looks: of the same slides.
+        inspection: of the same slides by a model.
         lossless: whether tiles are PNG, the slide's very pixels, instead of JPEG.
     """
 
@@ -83,14 +83,14 @@ def create_app(slides: Sequence[CohortSlide], looks: Looks, lossless: bool = Fal
         return JSONResponse({"share": opened(slide_of(request)).reading})
 
     def look(request: Request) -> Response:
-        return JSONResponse(looks.ask(slide_of(request)))
+        return JSONResponse(inspection.ask(slide_of(request)))
 
     def attention(request: Request) -> Response:
-        layer = looks.overlay(slide_of(request)).attention_png(request.path_params["magnification"])
+        layer = inspection.overlay(slide_of(request)).attention_png(request.path_params["magnification"])
         return Response(layer, media_type="image/png")
 
     def patch(request: Request) -> Response:
-        picture = looks.overlay(slide_of(request)).patch_png(request.path_params["patch"])
+        picture = inspection.overlay(slide_of(request)).patch_png(request.path_params["patch"])
         return Response(picture, media_type="image/png")
 
     of_slide: dict[str, Callable[[Request], Response]] = {
@@ -148,7 +148,7 @@ def _slide_values(slide: DeepZoom) -> dict[str, Any]:
     }
 
 
-def _refused(request: Request, error: Any) -> Response:
+def _refused(request: Request, error: HTTPException) -> Response:
     return PlainTextResponse(error.detail, error.status_code, error.headers)
 
 

@@ -13,7 +13,7 @@ from ats_mag.slides.errors import SlideError
 from ats_mag.slides.native import read_patches
 from ats_mag.slides.paths import encode_paths
 from ats_mag.slides.properties import slide_info
-from ats_mag.viewer.coarse import CoarsePicture
+from ats_mag.viewer.coarse_picture import CoarsePicture
 
 TILE = 510  # pixels; with its overlap 512
 OVERLAP = 1  # pixels that a tile shares with each neighbour, so that no seam shows between them

@@ -1,12 +1,6 @@
-"""attention-sampling 0.2 as a contestant, in its own environment.
+"""attention-sampling 0.2 as a contestant, in an environment of its own: see `experiments/megapixel/reference/__init__.py`.
 
-The library runs beside TensorFlow 1 only. Its environment is made by
-
-    python3.7 -m venv ENV && ENV/bin/pip install 'setuptools<60' wheel
-    ENV/bin/pip install tensorflow==1.15.5 keras==2.2.4 'h5py<3' 'protobuf<3.21' 'numpy<1.19' 'scikit-image<0.18' 'cmake<4'
-    PATH=ENV/bin:$PATH TF_COMPILER_VERSION_OVERRIDE=1 ENV/bin/pip install --no-build-isolation attention-sampling==0.2
-
-with the system's g++, and named by `--reference ENV/bin/python` or ATS_REFERENCE_PYTHON.
+`--reference ENV/bin/python` or the variable ATS_REFERENCE_PYTHON names its interpreter.
 """
 
 from __future__ import annotations
@@ -16,14 +10,16 @@ import os
 from pathlib import Path
 from typing import Any
 
-from worker import Worker
+from experiments import megapixel
+from experiments.common.worker import Worker
+from experiments.megapixel.results import REFERENCE as NAME
 
-NAME = "attention-sampling 0.2"
-FOLDER = Path(__file__).resolve().parents[1] / "reference"
+FOLDER = Path(megapixel.__file__).parent / "reference"
 VARIABLE = "ATS_REFERENCE_PYTHON"
 
 
 def add_option(parser: argparse.ArgumentParser) -> None:
+    """Adds `--reference`."""
     parser.add_argument(
         "--reference",
         metavar="PYTHON",

@@ -20,10 +20,11 @@ def ats_mag(*arguments, status=0):
     return done.stdout, done.stderr
 
 
-def here(*arguments):
+def here(*arguments, status=0):
     """The same without a process of its own, which would take seconds to begin."""
     done = CliRunner().invoke(app, [*map(str, arguments)])
-    assert done.exit_code == 0, done.output
+    assert done.exit_code == status, done.output
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
     return done.stdout, done.stderr
 
 
@@ -40,7 +41,7 @@ def test_from_slides_to_predictions(cohort, tmp_path):
     out, _ = ats_mag("prepare", tmp_path / "run.yaml")
     assert "6 slides: 6 written, 0 kept, 0 failed" in out
     assert "kB per slide" in out
-    out, _ = ats_mag("train", tmp_path / "run.yaml")
+    out, _ = here("train", tmp_path / "run.yaml")
     assert "fold-0/model.keras" in out
     assert sorted(p.name.partition("-")[2] for p in (tmp_path / "near").glob("*.tif")) == [
         f"s{i}.tif" for i in range(4)
@@ -63,10 +64,10 @@ def test_from_slides_to_predictions(cohort, tmp_path):
     row = pd.read_csv(tmp_path / "p.csv").iloc[0]
     assert (row["n_patches"], row["stopped"]) == (6, "max_patches")
     assert row["low_a"] < row["p_a"] < row["high_a"]
-    _, error = ats_mag("predict", model, slide, tmp_path / "none.tif", "--out", tmp_path / "q.csv", status=1)
+    _, error = here("predict", model, slide, tmp_path / "none.tif", "--out", tmp_path / "q.csv", status=1)
     assert "none.tif" in error
     assert not (tmp_path / "q.csv").exists()
-    _, error = ats_mag("predict", model, slide, "--out", tmp_path / "s.csv", status=1)
+    _, error = here("predict", model, slide, "--out", tmp_path / "s.csv", status=1)
     assert "predictions of another model" in error
     _predict_a_cohort(model, cohort, tmp_path)
 
@@ -75,7 +76,7 @@ def _predict_a_cohort(model, cohort, folder):
     (folder / "more").mkdir()
     (folder / "more" / "torn.tif").write_bytes((cohort / "slides" / "s0.tif").read_bytes()[:2000])
     arguments = ("predict", model, folder / "more", cohort / "manifest.csv", "--slide-root", cohort / "slides")
-    out, error = ats_mag(*arguments, "--out", folder / "m.csv", status=1)
+    out, error = here(*arguments, "--out", folder / "m.csv", status=1)
     assert "7 slides: 5 predicted, 1 kept, 1 failed" in out
     assert "predicted 7/7, 1 failed" in error
     assert "torn.tif: cannot open slide" in error
@@ -91,7 +92,7 @@ def _predict_a_cohort(model, cohort, folder):
 
 
 def test_info_and_doctor(cohort):
-    out, _ = ats_mag("info", cohort / "slides" / "s0.tif")
+    out, _ = here("info", cohort / "slides" / "s0.tif")
     assert "0.5 um/px (20x), from openslide.mpp-x" in out
     out, _ = ats_mag("doctor")
     assert "openslide" in out
@@ -101,12 +102,12 @@ def test_bad_input(cohort, tmp_path):
     _, error = ats_mag("info", tmp_path / "none.svs", status=1)
     assert error.count("\n") == 1
     assert "none.svs" in error
-    _, error = ats_mag("prepare", tmp_path / "none.yaml", status=1)
+    _, error = here("prepare", tmp_path / "none.yaml", status=1)
     assert "none.yaml" in error
-    _, error = ats_mag("train", tmp_path / "none.yaml", status=1)
+    _, error = here("train", tmp_path / "none.yaml", status=1)
     assert "ats-mag init" in error
     (tmp_path / "bad.yaml").write_text("model: {head: softmax, patch_size: 0}\ntrain: {local_copies_gb: 0, speed: 3}")
-    _, error = ats_mag("train", tmp_path / "bad.yaml", status=1)
+    _, error = here("train", tmp_path / "bad.yaml", status=1)
     for key in ("model.head", "model.patch_size", "train.local_copies_gb", "train.speed"):
         assert key in error
     assert not (tmp_path / "run").exists()

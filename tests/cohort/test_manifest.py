@@ -127,6 +127,7 @@ def test_labels_are_mapped_and_what_is_left_out_is_counted(write):
         ("slide,label\ns,x,y\n", "line 2: 3 values for 2 columns"),
         ("slide,label,label\ns,x,y\n", "several columns named 'label'"),
         ("slide,label,mpp\ns,x,0.5\nt,x,fine\n", "line 3: slide 't' has a bad mpp"),
+        ("slide,label,mpp\ns,x,200\n", "line 2: slide 's' has a bad mpp.*0.05..50 um/px"),
         ("slide,label,case,split\ns,x,p,train\nt,x,p,test\n", "patient 'p' stands in several splits"),
     ],
 )

@@ -3,6 +3,7 @@ import warnings
 
 import pandas as pd
 import pytest
+from backends import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -51,7 +52,7 @@ def stay_together(splits, unit, fold):
     return not splits[[unit, fold]].drop_duplicates()[unit].duplicated().any()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(cohorts, kinds)
 def test_every_division_is_a_partition_by_patient(table, how):
     if how.by_site or how.kind == "kfold":
@@ -77,7 +78,7 @@ def test_every_division_is_a_partition_by_patient(table, how):
     pd.testing.assert_frame_equal(divide(table, how), splits)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(
     st.lists(st.integers(1, 20), min_size=1, max_size=4).filter(lambda sizes: sum(sizes) > 3),
     st.floats(0.05, 0.9),
@@ -94,7 +95,7 @@ def test_a_holdout_has_its_share_of_every_class_to_within_one_patient(sizes, sha
         assert abs(count - part * size) <= 1
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(st.lists(st.integers(3, 20), min_size=1, max_size=4), st.integers(2, 3), st.integers(0, 1000))
 def test_folds_have_their_share_of_every_class_to_within_one_patient(sizes, folds, seed):
     table = manifest([(f"{label}{i}", label) for label, size in zip("abcd", sizes, strict=False) for i in range(size)])
@@ -162,11 +163,17 @@ def run(folder, **splits):
     return RunConfig(run=folder / "run", splits=SplitConfig(**splits))
 
 
+def divided(config, table):
+    """The division that is stored in the run's folder, or a new one."""
+    return load_splits(config.run / "splits.csv", config.splits, table)
+
+
 def stored(config, table):
     """The division, in the run's folder."""
-    splits = load_splits(config, table)
+    splits = divided(config, table)
     config.run.mkdir(parents=True, exist_ok=True)
-    (config.run / "splits.csv").write_bytes(splits_content(config, splits))
+    file = config.run / "splits.csv"
+    file.write_bytes(splits_content(file, splits))
     return splits
 
 
@@ -175,10 +182,10 @@ def test_the_division_is_written_once_and_reused(tmp_path):
     first = stored(run(tmp_path), table)
     file = tmp_path / "run" / "splits.csv"
     assert list(pd.read_csv(file)) == ["slide_id", "patient_id", "label", "site", "fold_0"]
-    again = load_splits(run(tmp_path, seed=1), table.sample(frac=1, random_state=0))
+    again = divided(run(tmp_path, seed=1), table.sample(frac=1, random_state=0))
     pd.testing.assert_frame_equal(again, first)
     file.unlink()
-    load_splits(run(tmp_path), table)
+    divided(run(tmp_path), table)
     assert not file.exists()
 
 
@@ -194,7 +201,7 @@ def test_a_stored_division_is_checked(tmp_path):
         change(splits)
         splits.to_csv(file, index=False)
         with pytest.raises(SplitError, match=message):
-            load_splits(changed_config, changed_table)
+            divided(changed_config, changed_table)
         file.write_text(text)
 
     def leak(splits):
@@ -213,7 +220,7 @@ def test_a_stored_division_is_checked(tmp_path):
     broken(lambda s: s.pop("label"), r"lacks the column\(s\) label")
     file.write_text(text + text.splitlines()[1] + "\n")
     with pytest.raises(SplitError, match="stands in several rows"):
-        load_splits(config, table)
+        divided(config, table)
 
 
 def test_a_manifest_that_decides_is_followed_when_it_is_edited(tmp_path):
@@ -222,23 +229,23 @@ def test_a_manifest_that_decides_is_followed_when_it_is_edited(tmp_path):
     table = manifest([(f"p{i}", "ab"[i % 2], "", part) for i, part in enumerate(parts)])
     config = run(tmp_path, kind="manifest")
     stored(config, table)
-    load_splits(config, table.assign(split=["training", "TEST", "train", "validation", "train", "train"]))
+    divided(config, table.assign(split=["training", "TEST", "train", "validation", "train", "train"]))
     with pytest.raises(SplitError, match=r"2 slide\(s\) in another part than .* `split` \('s0', 's1'\)\. Remove"):
-        load_splits(config, table.assign(split=["test", "train", *parts[2:]]))
+        divided(config, table.assign(split=["test", "train", *parts[2:]]))
     (tmp_path / "run" / "splits.csv").unlink()
     drawn = table.assign(split=["train"] * 5 + ["test"])
     assert "validation" in stored(config, drawn)["fold_0"].tolist()
-    load_splits(config, drawn)
+    divided(config, drawn)
     with pytest.raises(SplitError, match="another part"):
-        load_splits(config, drawn.assign(split=["val"] + ["train"] * 4 + ["test"]))
+        divided(config, drawn.assign(split=["val"] + ["train"] * 4 + ["test"]))
 
     sites = cohort(20, sites=5)
     config = run(tmp_path / "sites", by_site=True)
     stored(config, sites)
     moved = sites.assign(site=sites["site"].where(sites["patient_id"] != "p3", "site4"))
     with pytest.raises(SplitError, match=r"another site than the manifest of 2 slide\(s\) \('s6', 's7'\)"):
-        load_splits(config, moved)
-    load_splits(run(tmp_path / "sites"), moved)
+        divided(config, moved)
+    divided(run(tmp_path / "sites"), moved)
 
 
 def test_folds_of_one_class_are_named_before_training():

@@ -4,7 +4,8 @@ import sys
 import pytest
 import yaml
 
-from ats_mag.config.schema import ConfigError, RunConfig, Section, read_config
+from ats_mag.config.reading import ConfigError, read_config
+from ats_mag.config.schema import RunConfig, Section
 from ats_mag.config.template import template
 
 
@@ -75,7 +76,9 @@ def test_paths_are_relative_to_the_file(tmp_path):
         ("splits: {folds: 1}", "splits.folds"),
         ("data: {default_mpp: 40}\ndata: {slides: x}", "key 'data' stands twice"),
         ("data: {labels: {yes: positive}}", "write it in quotes"),
-        ("data: {default_mpp: 0.001}", "0.05..500 um/px"),
+        ("data: {default_mpp: 0.001}", "0.05..50 um/px"),
+        ("data: {default_mpp: 200}", "data.default_mpp: the resolution of a slide must lie in 0.05..50 um/px"),
+        ("prepare: {overview_mpp: 0.001}", "0.05..500 um/px"),
         ("data: {labels: {007: low}}", "data.labels.*YAML reads 007 as the number 7: write it in quotes"),
         ("data: {labels: {010: low}}", "YAML reads 010 as the number 8"),
         ("data: {labels: {a: 1.50}}", "YAML reads 1.50 as the number 1.5"),

@@ -16,7 +16,7 @@ def script():
     """Runs `script(name, *arguments, status=0)` and returns what it said, standard output and error together."""
 
     def run(name, *arguments, status=0):
-        command = [sys.executable, str(ROOT / "data_prep" / f"{name}.py"), *map(str, arguments)]
+        command = [sys.executable, "-m", f"data_prep.{name}", *map(str, arguments)]
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "500"}
         done = subprocess.run(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, env=environment

@@ -5,7 +5,7 @@ import pytest
 import tifffile
 
 from ats_mag.cohort.manifest import read_manifest
-from ats_mag.config.schema import read_config
+from ats_mag.config.reading import read_config
 from ats_mag.slides.properties import slide_info
 
 CLASSES = {"Normal": "n", "Benign": "b", "InSitu": "is", "Invasive": "iv"}

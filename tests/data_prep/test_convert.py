@@ -68,6 +68,7 @@ def test_bad_arguments(images, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.long
 def test_a_killed_conversion_goes_on(tmp_path, picture):
     images, out = tmp_path / "images", tmp_path / "out"
     images.mkdir()

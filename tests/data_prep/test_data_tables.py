@@ -1,34 +1,28 @@
 """Tables of the data sets as they come: of any separator, and with the file's name in what is said of bad ones."""
 
-import importlib.util
-from pathlib import Path
-
 import pandas as pd
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def load(name):
-    spec = importlib.util.spec_from_file_location(name, ROOT / "data_prep" / f"{name}.py")
-    spec.loader.exec_module(module := importlib.util.module_from_spec(spec))
-    return module
+from data_prep import glas
+from data_prep.bach.cohort import check_truth
+from data_prep.bach.patients import read_patients as read_table_of_patients
+from data_prep.tcga_prad.downloads import read_gdc_manifest
 
 
 def read_grades(folder):
-    return load("glas").read_fields(folder, ["testA"])
+    return glas.read_fields(folder, ["testA"])
 
 
 def read_patients(folder):
-    return load("bach").read_patients(folder / "patients.xlsx", {"n001"})
+    return read_table_of_patients(folder / "patients.xlsx", {"n001"})
 
 
 def read_truth(folder):
-    return load("bach")._check_truth(folder / "truth.csv", {"b001.tif": "Benign"})
+    return check_truth(folder / "truth.csv", {"b001.tif": "Benign"})
 
 
 def read_downloads(folder):
-    return load("tcga_prad").read_gdc_manifest(folder / "gdc.txt")
+    return read_gdc_manifest(folder / "gdc.txt")
 
 
 @pytest.mark.parametrize(

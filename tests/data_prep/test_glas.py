@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from ats_mag.cohort.manifest import read_manifest
-from ats_mag.config.schema import read_config
+from ats_mag.config.reading import read_config
 from ats_mag.slides.properties import slide_info
 
 GRADES = """name,patient ID, grade (GlaS), grade (Sirinukunwattana et al. 2015)

@@ -1,16 +1,10 @@
 """Megapixel MNIST, of made digits: what each image holds, and how a model is trained on them."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "data_prep"))
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "experiments" / "reference"))
-
-import megapixel_mnist
-from megapixel_images import Images
+from data_prep import megapixel_mnist
+from experiments.megapixel.reference.images import Images
 
 
 @pytest.fixture(scope="module")

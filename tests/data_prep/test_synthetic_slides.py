@@ -1,8 +1,6 @@
 """Slides composed of tiles: valid, small places, recorded truly, from their own split's tiles, the same every time."""
 
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
 import openslide
@@ -10,16 +8,15 @@ import pytest
 from PIL import Image
 
 from ats_mag.cohort.manifest import read_manifest
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "data_prep"))
-
-import synthetic_slides
-from synthetic_slides import GLASS, TILE, compose, make_cohort, paint
+from data_prep.colon_tiles import GLASS, MPP, SPLITS, TILE
+from data_prep.synthetic_slides.cohort import DOWNSAMPLES, make_cohort
+from data_prep.synthetic_slides.layout import LABELS, Cohort, compose
+from data_prep.synthetic_slides.paint import paint, stain
 
 pytestmark = pytest.mark.needs_tensorflow  # it forks workers, which JAX's threads forbid
 
 
-COHORT = synthetic_slides.Cohort(train=2, test=2, seed=3, tissue_side=(8, 9), places=1, place_side=1)
+COHORT = Cohort(train=2, test=2, seed=3, tissue_side=(8, 9), places=1, place_side=1)
 
 
 @pytest.fixture(scope="module")
@@ -48,10 +45,10 @@ def test_manifest_is_valid_and_slides_open_at_their_resolution(folder):
     manifest = read_manifest(folder / "manifest.csv")
     assert sorted(manifest["label"]) == ["cancer", "cancer", "healthy", "healthy"]
     assert sorted(manifest["split"]) == ["test", "test", "train", "train"]
-    assert (manifest["mpp"] == synthetic_slides.MPP).all()
+    assert (manifest["mpp"] == MPP).all()
     for path in manifest["path"]:
         with openslide.OpenSlide(folder / path) as slide:
-            assert slide.level_downsamples == tuple(map(float, synthetic_slides.DOWNSAMPLES))
+            assert slide.level_downsamples == tuple(map(float, DOWNSAMPLES))
 
 
 def test_places_take_at_most_2_percent_of_the_tissue_in_both_classes(folder):
@@ -63,8 +60,8 @@ def test_places_take_at_most_2_percent_of_the_tissue_in_both_classes(folder):
 def test_places_hold_the_tiles_of_the_class_and_of_the_split_and_are_denser(folder):
     manifest = read_manifest(folder / "manifest.csv").set_index("slide_id")
     for slide_id, record in json.loads((folder / "places.json").read_text()).items():
-        kind = synthetic_slides.LABELS[manifest["label"][slide_id]]
-        own_folder = synthetic_slides.SPLITS[manifest["split"][slide_id]]
+        kind = LABELS[manifest["label"][slide_id]]
+        own_folder = SPLITS[manifest["split"][slide_id]]
         with openslide.OpenSlide(folder / manifest["path"][slide_id]) as slide:
             whole = np.asarray(slide.read_region((0, 0), 0, slide.dimensions).convert("RGB"), dtype=float)
         tissue = whole[(whole < GLASS - 5).any(-1)]
@@ -82,7 +79,7 @@ def test_places_hold_the_tiles_of_the_class_and_of_the_split_and_are_denser(fold
 def test_every_tile_comes_from_the_folder_of_its_split(tiles, split):
     slide = compose(tiles, split, "cancer", COHORT, np.random.default_rng(1))
     names = [name for name in slide.tiles.flat if name]
-    assert {name.split("/")[0] for name in names} == {synthetic_slides.SPLITS[split]}
+    assert {name.split("/")[0] for name in names} == {SPLITS[split]}
     assert sum("/AC/" in name for name in names) == slide.inside_place.sum() == 1
 
 
@@ -99,7 +96,7 @@ def test_classes_differ_in_the_places_only(tiles):
 def test_stain_reaches_the_same_density_whatever_the_tile(tiles):
     mean, deviation = np.array([0.4, 0.7, 0.5]), np.array([0.1, 0.12, 0.1])
     for name in ("training/AC/AC_0.png", "training/H/H_0.png"):
-        pixels = synthetic_slides.stain(tiles / name, mean, deviation, np.zeros((2, 2)))
+        pixels = stain(tiles / name, mean, deviation, np.zeros((2, 2)))
         density = -np.log((pixels + 8.0) / 263.0).reshape(-1, 3)
         np.testing.assert_allclose(density.mean(0), mean, atol=0.01)
         np.testing.assert_allclose(density.std(0), deviation, atol=0.01)

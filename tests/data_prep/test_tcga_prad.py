@@ -1,18 +1,14 @@
 """TCGA-PRAD: manifest and clinical tables in their published forms, choice of slides, and files that are not whole."""
 
 import hashlib
-import sys
-from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from ats_mag.cohort.manifest import read_manifest
-from ats_mag.config.schema import read_config
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
-from data_prep.tcga_prad import grade_group, parse_classes, read_grades
+from ats_mag.config.reading import read_config
+from data_prep.tcga_prad.cohort import parse_classes
+from data_prep.tcga_prad.grades import grade_group, read_grades
 
 SLIDES = [  # name without its last part, and whether it is there
     "TCGA-2A-A8VL-01Z-00-DX1",

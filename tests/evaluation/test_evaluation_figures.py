@@ -10,6 +10,7 @@ import pytest
 from ats_mag.evaluation.figures import draw_figures
 from ats_mag.evaluation.intervals import measure_level
 from ats_mag.evaluation.scored import Scored, UndefinedMeasureWarning
+from ats_mag.runs.layout import ResultFiles
 
 NAMES = {"roc.svg", "precision_recall.svg", "reliability.svg", "confusion.svg"}
 
@@ -45,7 +46,7 @@ def test_figures(tmp_path, n, classes, exclusive):
     with matplotlib.rc_context({"svg.fonttype": "none"}):  # text as text
         for again in ("first", "second"):
             (tmp_path / again).mkdir()
-            draw_figures(tmp_path / again, scored, found)
+            draw_figures(ResultFiles(tmp_path / again), scored, found)
     assert {file.name for file in (tmp_path / "first").iterdir()} == NAMES
     for name in NAMES:
         text = (tmp_path / "first" / name).read_bytes()

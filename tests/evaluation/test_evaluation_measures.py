@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from backends import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
@@ -98,7 +99,7 @@ def test_calibrated_and_overconfident_models():
     assert found == pytest.approx(0.24, abs=0.005)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.integers(0, 10**6), st.integers(1, 25), st.booleans(), st.sampled_from([2, 3]))
 def test_resamples_have_the_measures_of_the_rows_that_they_stand_for(seed, n, exclusive, n_classes):
     scored = simulate(seed, n, ABC[:n_classes], exclusive, n_patients=6, digits=1)
@@ -113,7 +114,7 @@ def test_resamples_have_the_measures_of_the_rows_that_they_stand_for(seed, n, ex
         same({name: found[name][i] for name in measure_names(scored.classes)}, measures(expected, warn=False))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(st.integers(0, 10**6), st.booleans(), st.randoms(use_true_random=False))
 def test_the_order_of_rows_and_of_classes_changes_nothing(seed, exclusive, random):
     scored = simulate(seed, 30, exclusive=exclusive, digits=9)
@@ -140,7 +141,7 @@ def test_the_order_of_rows_and_of_classes_changes_nothing(seed, exclusive, rando
         np.testing.assert_allclose(second["confusion"][key], expected, atol=1e-12)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(st.integers(0, 10**6), st.floats(0.2, 5))
 def test_ranking_measures_ask_for_the_order_of_probabilities_only(seed, power):
     scored = simulate(seed, 40, exclusive=False)

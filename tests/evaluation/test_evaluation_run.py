@@ -1,13 +1,12 @@
 """A run from its splits and models to measures and figures, in Python and on the command line."""
 
-import importlib.util
 import json
 import os
 import shutil
 import subprocess
 import sys
 import warnings
-from pathlib import Path
+from collections import Counter
 
 import keras
 import numpy as np
@@ -16,10 +15,12 @@ import pytest
 from typer.testing import CliRunner
 
 from ats_mag.cli import app, console
-from ats_mag.config.schema import RunConfig, read_config
+from ats_mag.config.reading import read_config
+from ats_mag.config.schema import RunConfig
 from ats_mag.evaluation.folds import t_interval
 from ats_mag.evaluation.result_files import read_table
 from ats_mag.evaluation.scored import EvaluationWarning, UndefinedMeasureWarning
+from ats_mag.runs.run import Run
 
 pytestmark = pytest.mark.needs_tensorflow
 
@@ -105,7 +106,7 @@ def measure_fold(path, fold=0):
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UndefinedMeasureWarning)
-        return evaluate_fold(read_config(path), fold)
+        return evaluate_fold(Run.open_divided(read_config(path)), fold)
 
 
 def test_the_command_from_models_to_figures(run, tmp_path):
@@ -232,6 +233,28 @@ def test_errors_name_what_to_do(run, tmp_path):
         ats_mag("evaluate", config)
 
 
+def test_manifest_and_slides_are_looked_at_once_for_all_folds(run, tmp_path, monkeypatch):
+    from ats_mag.cohort import fingerprints
+    from ats_mag.runs import comparability
+    from ats_mag.runs import run as runs
+
+    calls = Counter()
+
+    def counted(function):
+        def call(*arguments, **options):
+            calls[function.__name__] += 1
+            return function(*arguments, **options)
+
+        return call
+
+    monkeypatch.setattr(runs, "load_manifest", counted(runs.load_manifest))
+    monkeypatch.setattr(comparability, "fingerprints", counted(comparability.fingerprints))
+    monkeypatch.setattr(fingerprints, "fingerprint", counted(fingerprints.fingerprint))
+    ats_mag("evaluate", run("figures: false", folds=[[f"p{i}"] for i in range(5)]))
+    assert (tmp_path / "run" / "evaluation.json").exists()
+    assert calls == {"load_manifest": 1, "fingerprints": 1, "fingerprint": SLIDES}
+
+
 def test_draws_show_the_noise_of_sampling(run, tmp_path):
     found = measure_fold(run("method: sequential, draws: 3, figures: false"))
     assert found["draws"] == 3
@@ -266,14 +289,15 @@ def test_probabilities_do_not_depend_on_the_company(slides, method):
 
 
 def test_one_slide_is_predicted_as_a_batch_predicts_it(slides):
-    from ats_mag.evaluation.evaluate import class_probabilities, evaluate
+    from ats_mag.evaluation.evaluate import evaluate
     from ats_mag.model.saving import load_model
-    from ats_mag.records.record import dataset, find_records
+    from ats_mag.records.dataset import dataset
+    from ats_mag.records.record import find_records
 
     model = load_model(slides / "model.keras", compile=False)
     records = find_records(slides / "records")
     table, found = evaluate(model, records, slides / "slides")
-    together = class_probabilities("single_label", model.predict(dataset(records, slides / "slides", None), verbose=0))
+    together = model.predict(dataset(records, slides / "slides", None), verbose=0)
     np.testing.assert_allclose(table[["p_a", "p_b"]], together, atol=1e-4)
     assert found["accuracy"] == (table["predicted"] == table["label"]).mean()
 
@@ -348,19 +372,12 @@ def test_records_of_another_resolution_are_refused(run, slides):
 
 
 def test_the_colour_baseline_writes_the_same_files(run, tmp_path):
-    from ats_mag.cohort.manifest import load_manifest
-    from ats_mag.cohort.splits import load_splits
-    from ats_mag.runs.run_folder import start_run
+    from experiments.colour_baseline.folds import main as measure_colour
 
-    config = read_config(run("figures: false"))
-    manifest = load_manifest(config)
-    start_run(config, manifest, load_splits(config, manifest))
-    path = Path(__file__).parents[2] / "experiments" / "colour_baseline.py"
-    spec = importlib.util.spec_from_file_location("colour_baseline", path)
-    spec.loader.exec_module(baseline := importlib.util.module_from_spec(spec))
+    run("figures: false")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UndefinedMeasureWarning)
-        baseline.main(tmp_path / "run.yaml")
+        measure_colour(tmp_path / "run.yaml")
     folder = tmp_path / "run" / "colour-baseline"
     assert {f.name for f in (folder / "fold-0").iterdir()} == {"slides.csv", "patients.csv", "metrics.json"}
     assert {f.name for f in folder.glob("*.*")} == {"slides.csv", "patients.csv", "evaluation.json"}

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from backends import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -57,7 +58,7 @@ def test_a_patient_has_every_label_of_its_slides():
     assert score_table(patients, "x", "patient", CLASSES, False).truth.tolist() == [[True, True], [False, False]]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(CLASSES), st.integers(0, 100)), min_size=1, max_size=12))
 def test_with_one_slide_per_patient_both_levels_are_the_same(rows):
     of = slides([label for label, _ in rows], [f"p{i:02}" for i in range(len(rows))])

@@ -1,18 +1,13 @@
 """The benchmarks' own tools: slides whose tiles repeat are valid ones, and contestants are compared turn by turn."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import openslide
 import pytest
 import tifffile
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "experiments" / "benchmarks"))
-
-import contest
-from giant import write_giant
-from worker import Worker, WorkerError
+from experiments.benchmarks.giant_slides import write_giant
+from experiments.common import in_turns
+from experiments.common.worker import Worker, WorkerError
 
 
 def test_giant_slides_are_read_alike_by_openslide_and_tifffile(tmp_path):
@@ -31,18 +26,18 @@ def test_contestants_take_turns_in_an_order_that_rotates():
     order = []
     contestants = {name: lambda name=name: order.append(name) for name in "ab"}
     turns = []
-    taken = contest.seconds(contestants, 2, turns.append)
+    taken = in_turns.seconds(contestants, 2, turns.append)
     assert turns == [-1, 0, 1]
     assert order == ["a", "b", "a", "b", "b", "a"]
     assert all(len(values) == 2 for values in taken.values())
 
 
 def test_ratios_are_of_the_same_turn():
-    assert contest.ratio([1, 10, 2], [2, 20, 4]) == 2
+    assert in_turns.ratio([1, 10, 2], [2, 20, 4]) == 2
 
 
 def test_a_contestant_that_measured_itself_is_believed():
-    assert contest.seconds({"a": lambda: contest.Taken(5.0)}, 1) == {"a": [5.0]}
+    assert in_turns.seconds({"a": lambda: in_turns.Taken(5.0)}, 1) == {"a": [5.0]}
 
 
 def test_workers_answer_and_report_errors():

@@ -1,20 +1,15 @@
 """Gated attention pooling over bags of different sizes, against the formula slide by slide."""
 
-import sys
-from pathlib import Path
-
 import keras
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "experiments"))
 
 pytestmark = pytest.mark.needs_tensorflow
 
 
 def test_pooling_is_the_formula():
-    from gated_attention import GatedAttention
-    from stain_free import stain_free_network
+    from ats_mag.model.stain_free_network import stain_free_network
+    from experiments.three_scales.gated_attention import GatedAttention
 
     rng = np.random.default_rng(0)
     model = GatedAttention(3, stain_free_network(16))
@@ -35,8 +30,8 @@ def test_pooling_is_the_formula():
 
 
 def test_a_step_lowers_the_loss():
-    from gated_attention import Bag, GatedAttention, Trainer
-    from stain_free import stain_free_network
+    from ats_mag.model.stain_free_network import stain_free_network
+    from experiments.three_scales.gated_attention import Bag, GatedAttention, Trainer
 
     keras.utils.set_random_seed(0)
     rng = np.random.default_rng(0)
@@ -50,7 +45,7 @@ def test_a_step_lowers_the_loss():
 
 
 def test_turns_are_the_symmetries_of_a_square():
-    from gated_attention import Bag
+    from experiments.three_scales.gated_attention import Bag
 
     bag = Bag(np.arange(2 * 9 * 3).reshape(2, 3, 3, 3), np.zeros((2, 3), np.int32))
     turned = [bag.turned(turn).patches for turn in range(8)]

@@ -1,22 +1,16 @@
 """Megapixel MNIST's experiment, quick, on made images: what a run writes, and that it is not run again."""
 
 import json
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "data_prep"))
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "experiments" / "reference"))
-
-import megapixel_mnist
-import megapixel_run
-from megapixel_images import Images
-
-EXPERIMENT = Path(__file__).resolve().parents[2] / "experiments" / "megapixel.py"
+from data_prep import megapixel_mnist
+from experiments.common.processes import environment
+from experiments.megapixel.reference import training
+from experiments.megapixel.reference.images import Images
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +24,8 @@ def images(tmp_path_factory):
 
 
 def run(*arguments):
-    command = [sys.executable, str(EXPERIMENT), *map(str, arguments), "--quick"]
-    wide = {**os.environ, "COLUMNS": "500"}
+    command = [sys.executable, "-m", "experiments.megapixel", *map(str, arguments), "--quick"]
+    wide = {**environment(), "COLUMNS": "500"}
     return subprocess.run(command, capture_output=True, text=True, check=False, env=wide)
 
 
@@ -81,7 +75,7 @@ class Guess:
 
 def test_tests_are_evenly_spaced_and_their_losses_since_the_last(images):
     data = Images(images / "train.npz"), Images(images / "test.npz", most=4)
-    found = list(megapixel_run.train(Guess(), *data, epochs=2, batch=4, seed=0, tests_per_epoch=2))
+    found = list(training.train(Guess(), *data, epochs=2, batch=4, seed=0, tests_per_epoch=2))
     assert [test["epoch"] for test in found] == [0.5, 1.0, 1.5, 2.0]
     assert [test["loss"] for test in found] == [1.5, 3.5, 5.5, 7.5]
     assert found[0]["test_error"] == np.mean(data[1].label != 3)

@@ -1,14 +1,10 @@
 """Megapixel MNIST's table and figure, of made-up result files."""
 
 import json
-import sys
-from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "experiments"))
-
-import megapixel_results
+from experiments.megapixel import results
 
 
 def made_run(method, seed, errors):
@@ -37,13 +33,13 @@ def folder(tmp_path):
 
 def test_epochs_to_an_error():
     run = made_run("priority", 0, [0.9, 0.5, 0.6, 0.2])
-    assert megapixel_results.epochs_to(run) == 1.0  # the first test, though a later one is above it again
-    assert megapixel_results.epochs_to(run, 0.25) == 2.0
-    assert megapixel_results.epochs_to(run, 0.1) is None
+    assert results.epochs_to(run) == 1.0  # the first test, though a later one is above it again
+    assert results.epochs_to(run, 0.25) == 2.0
+    assert results.epochs_to(run, 0.1) is None
 
 
 def test_rows_of_what_was_run(folder):
-    _, _, *rows = megapixel_results.table(folder).splitlines()
+    _, _, *rows = results.table(folder).splitlines()
     assert rows == [
         "| sequential | 1.5 | 0.300 (one seed) | 0.50 |",
         "| priority | 1.0, not reached | 0.400 (0.200 to 0.600) | 0.55 |",
@@ -52,9 +48,9 @@ def test_rows_of_what_was_run(folder):
 
 def test_nothing_was_run(tmp_path):
     with pytest.raises(FileNotFoundError, match="megapixel"):
-        megapixel_results.table(tmp_path)
+        results.table(tmp_path)
 
 
 def test_figure(folder, tmp_path):
-    megapixel_results.figure(tmp_path / "curves.png", folder)
+    results.figure(tmp_path / "curves.png", folder)
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")

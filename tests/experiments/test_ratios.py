@@ -1,12 +1,7 @@
 """Both ways from a slide's file to its probabilities, on a small slide."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "experiments"))
 
 pytestmark = pytest.mark.needs_tensorflow
 SIDE = 1024  # pixels
@@ -14,14 +9,15 @@ SIDE = 1024  # pixels
 
 @pytest.fixture(scope="module")
 def ratios():
-    import ratios
+    from experiments.ratios import inference
 
-    return ratios
+    return inference
 
 
 def test_all_patches_in_chunks_are_the_whole_bag(ratios, tmp_path, monkeypatch):
     import tensorflow as tf
-    from gated_attention import read_bags
+
+    from experiments.three_scales.gated_attention import read_bags
 
     monkeypatch.setattr(ratios, "CHUNK", 4)
     slide = ratios.write_giant(tmp_path / "slide.tiff", SIDE)

@@ -1,13 +1,8 @@
 """One run, one result file: kept, refused where it is of another configuration, written whole."""
 
-import sys
-from pathlib import Path
-
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "experiments"))
-
-import result_files
+from experiments.common import result_files
 
 
 def test_a_result_is_not_made_again(tmp_path):

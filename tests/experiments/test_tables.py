@@ -1,15 +1,11 @@
 """The tables of the pages are those that the result files make."""
 
-import sys
-from pathlib import Path
-
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "experiments"))
-import tables
+from experiments.tables import pages
 
 
-@pytest.mark.parametrize("page", tables.pages(), ids=lambda page: page.name)
+@pytest.mark.parametrize("page", pages.pages(), ids=lambda page: page.name)
 def test_tables_are_of_the_results(page):
     text = page.read_text()
-    assert tables.filled(text) == text, "run `python experiments/tables.py`"
+    assert pages.filled(text) == text, "run `python -m experiments.tables`"

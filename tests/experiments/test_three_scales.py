@@ -2,17 +2,15 @@
 
 import itertools
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "data_prep"))
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "experiments"))
-
-import three_scale_slides as script
+from data_prep.colon_tiles import MPP
+from data_prep.three_scale_slides.cohort import make_cohort
+from data_prep.three_scale_slides.layout import CLASSES, KINDS, MAGNIFICATIONS, Cohort, pixels_of, plan
+from data_prep.three_scale_slides.paint import CELL, paint, stamps
 
 pytestmark = pytest.mark.needs_tensorflow
 
@@ -40,25 +38,25 @@ def tiles(tmp_path_factory):
     return folder
 
 
-LITTLE = script.Cohort(train=8, validation=4, test=4, tissue_side=(9, 10), places=1)
+LITTLE = Cohort(train=8, validation=4, test=4, tissue_side=(9, 10), places=1)
 
 
 @pytest.fixture(scope="module")
 def folder(tiles, tmp_path_factory):
     out = tmp_path_factory.mktemp("three-scales")
-    assert len(list(script.make_cohort(tiles, out, LITTLE, 2))) == 16
+    assert len(list(make_cohort(tiles, out, LITTLE, 2))) == 16
     return out
 
 
 @pytest.mark.parametrize("kind", range(3))
 def test_places_lie_on_tissue_and_do_not_touch(kind):
-    cohort = script.Cohort()
+    cohort = Cohort()
     for seed in range(10):
-        plan = script.plan(kind, cohort, np.random.default_rng(seed))
-        taken = np.zeros(plan.tissue.shape, int)
-        assert [(p.kind, p.side) for p in plan.places] == [(kind, cohort.place_side[kind])] * cohort.places
-        for _, row, column, side in plan.places:
-            assert plan.tissue[row : row + side, column : column + side].all()
+        slide = plan(kind, cohort, np.random.default_rng(seed))
+        taken = np.zeros(slide.tissue.shape, int)
+        assert [(p.kind, p.side) for p in slide.places] == [(kind, cohort.place_side[kind])] * cohort.places
+        for _, row, column, side in slide.places:
+            assert slide.tissue[row : row + side, column : column + side].all()
             taken[row - 1 : row + side + 1, column - 1 : column + side + 1] += 1
             assert taken[row : row + side, column : column + side].max() == 1
 
@@ -66,16 +64,14 @@ def test_places_lie_on_tissue_and_do_not_touch(kind):
 @pytest.mark.parametrize("kind", range(3))
 def test_the_classes_differ_in_the_places_at_one_magnification(tiles, kind):
     """Slides of the same random numbers: all pixels are alike, but for those of the places at their magnification."""
-    cohort = script.Cohort()
-    plan = script.plan(kind, cohort, np.random.default_rng(3))
-    healthy, cancer = (
-        script.paint(tiles, "train", label, plan, cohort, np.random.default_rng(4)) for label in script.CLASSES
-    )
-    for band, mpp in enumerate(script.MAGNIFICATIONS):
+    cohort = Cohort()
+    slide = plan(kind, cohort, np.random.default_rng(3))
+    healthy, cancer = (paint(tiles, "train", label, slide, cohort, np.random.default_rng(4)) for label in CLASSES)
+    for band, mpp in enumerate(MAGNIFICATIONS):
         differ = (healthy[band] != cancer[band]).any(-1)
         inside = np.zeros(differ.shape, bool)
-        for place in plan.places:
-            inside[script._pixels(place, round(script.CELL * script.MPP / mpp))] = True
+        for place in slide.places:
+            inside[pixels_of(place, round(CELL * MPP / mpp))] = True
         assert not differ[~inside].any()
         assert differ[inside].mean() > 0.5 if band == kind else not differ.any()
 
@@ -84,7 +80,7 @@ def test_every_magnification_is_a_level_painted_for_itself(folder):
     import openslide
 
     with openslide.OpenSlide(folder / "slides" / "train-0000.tiff") as slide:
-        assert [round(script.MPP * d, 3) for d in slide.level_downsamples] == [0.5, 2.0, 8.0, 32.0]
+        assert [round(MPP * d, 3) for d in slide.level_downsamples] == [0.5, 2.0, 8.0, 32.0]
         sizes = slide.level_dimensions
         views = [np.asarray(slide.read_region((0, 0), level, sizes[level]).convert("L"), float) for level in range(3)]
     for fine, coarse in itertools.pairwise(views):
@@ -93,45 +89,46 @@ def test_every_magnification_is_a_level_painted_for_itself(folder):
 
 
 def test_splits_share_no_tile(tiles):
-    train, validation = (script.stamps(tiles, split, "H") for split in ("train", "validation"))
+    train, validation = (stamps(tiles, split, "H") for split in ("train", "validation"))
     assert len(train) + len(validation) == 8
     assert not {s.tobytes() for s in train} & {s.tobytes() for s in validation}
 
 
 def test_another_cohort_in_the_same_folder_is_refused(tiles, folder):
     with pytest.raises(ValueError, match="holds slides of other settings"):
-        next(script.make_cohort(tiles, folder, script.Cohort(train=9), 1))
+        next(make_cohort(tiles, folder, Cohort(train=9), 1))
 
 
 def test_cells_of_places(folder):
-    from three_scales_data import Cohort
-
     from ats_mag.geometry.lattice import Lattice
+    from experiments.three_scales.data import Cohort as Slides
 
-    cohort = Cohort(folder, 32.0)
+    cohort = Slides(folder, 32.0)
     lattice = Lattice(32.0, 2, (0.5, 2.0, 8.0), 32)
     for record in cohort.records["test"]:
         kind = cohort.places[record["slide_id"]]["kind"]
-        side = LITTLE.place_side[script.KINDS.index(kind)]
-        counts = {k: cohort.inside(record, k, lattice, (20, 20)).sum() for k in script.KINDS}
-        assert counts == {**dict.fromkeys(script.KINDS, 0), kind: LITTLE.places * side**2}
+        side = LITTLE.place_side[KINDS.index(kind)]
+        counts = {k: cohort.inside(record, k, lattice, (20, 20)).sum() for k in KINDS}
+        assert counts == {**dict.fromkeys(KINDS, 0), kind: LITTLE.places * side**2}
 
 
 def test_an_unfinished_cohort_is_named(tmp_path):
-    from three_scales_data import Cohort
+    from experiments.three_scales.data import Cohort as Slides
 
-    with pytest.raises(FileNotFoundError, match="holds no finished cohort: run `python data_prep/three_scale_slides"):
-        Cohort(tmp_path, 32.0)
+    with pytest.raises(
+        FileNotFoundError, match=r"holds no finished cohort: run `python -m data_prep\.three_scale_slides"
+    ):
+        Slides(tmp_path, 32.0)
 
 
 @pytest.mark.usefixtures("_in_one_part")
 @pytest.mark.parametrize("contestant", ["joint, gradient of 0.2", "all patches, every magnification", "colour"])
 def test_contestants(folder, tmp_path, contestant):
-    import three_scales as contest
-    from three_scales_data import Cohort
+    from experiments.three_scales import contestants, experiment
+    from experiments.three_scales.data import Cohort as Slides
 
-    contest.measure(contestant, 0, Cohort(folder, 32.0), tmp_path, quick=True)
-    found = json.loads(contest.path_of(contestant, 0, tmp_path).read_text())
+    experiment.measure(contestant, 0, Slides(folder, 32.0), tmp_path, quick=True)
+    found = json.loads(contestants.path_of(contestant, 0, tmp_path).read_text())
     assert np.array(found["test_probabilities"]).shape == (4, 2)
     assert 0 <= found["test"]["accuracy"] <= 1
     if contestant != "colour":
@@ -140,28 +137,30 @@ def test_contestants(folder, tmp_path, contestant):
 
 
 def test_features_of_joint_are_those_of_its_model(folder, tmp_path):
-    import three_scales as contest
-    from three_scales_data import Cohort
-    from three_scales_model import Settings, classifier
+    from experiments.three_scales import contestants, experiment
+    from experiments.three_scales.data import Cohort as Slides
+    from experiments.three_scales.model import classifier
+    from experiments.three_scales.results import FEATURES
+    from experiments.three_scales.settings import Settings
 
-    cohort = Cohort(folder, 32.0)
+    cohort = Slides(folder, 32.0)
     with pytest.raises(FileNotFoundError, match="run `joint, priority` with that seed first"):
-        contest.measure(contest.FEATURES, 5, cohort, tmp_path, quick=True)
+        experiment.measure(FEATURES, 5, cohort, tmp_path, quick=True)
     (folder / "models").mkdir(exist_ok=True)
     classifier(Settings(seed=5)).save(folder / "models" / "joint-priority-seed5.keras")
-    contest.measure(contest.FEATURES, 5, cohort, tmp_path, quick=True)
-    found = json.loads(contest.path_of(contest.FEATURES, 5, tmp_path).read_text())
+    experiment.measure(FEATURES, 5, cohort, tmp_path, quick=True)
+    found = json.loads(contestants.path_of(FEATURES, 5, tmp_path).read_text())
     assert np.array(found["test_probabilities"]).shape == (4, 2)
     assert found["patches_per_slide"] > 100
 
 
 @pytest.mark.usefixtures("_in_one_part")
 def test_seconds_of_a_training_step(folder):
-    import ratios
-    from three_scales_data import Cohort
-    from three_scales_model import Settings
+    from experiments.ratios.training import training
+    from experiments.three_scales.data import Cohort as Slides
+    from experiments.three_scales.settings import Settings
 
-    found = ratios.training(Cohort(folder, 32.0), Settings(batch_size=4, magnifications=(2.0,)), turns=1)
+    found = training(Slides(folder, 32.0), Settings(batch_size=4, magnifications=(2.0,)), turns=1)
     assert found["slides"] == 4
     assert found["times_joint"]["joint"] == 1
     assert found["sweep_times_joint"] == pytest.approx(found["times_joint"]["single, 2 um/px"])
@@ -169,17 +168,16 @@ def test_seconds_of_a_training_step(folder):
 
 
 def test_moments_of_the_gradient(folder, tmp_path):
-    import gradient_variance
-    from three_scales_data import Cohort
-    from three_scales_model import Settings, classifier
+    from experiments.gradient_variance import experiment
+    from experiments.three_scales.data import Cohort as Slides
+    from experiments.three_scales.model import classifier
+    from experiments.three_scales.settings import Settings
 
     classifier(Settings(seed=1)).save(tmp_path / "model.keras")
-    cohort = Cohort(folder, 32.0)
-    rows = gradient_variance.measure(cohort, Settings(), tmp_path / "model.keras", slides=1, ns=[64], draws=1000)[
-        "rows"
-    ]
+    cohort = Slides(folder, 32.0)
+    rows = experiment.measure(cohort, Settings(), tmp_path / "model.keras", slides=1, ns=[64], draws=1000)["rows"]
     assert [(row["model"], row["method"]) for row in rows] == list(
-        itertools.product(("untrained", "trained"), gradient_variance.METHODS)
+        itertools.product(("untrained", "trained"), experiment.METHODS)
     )
     for row in rows:
         if row["method"] in ("sequential", "replacement"):  # unbiased: no more than the error of the mean of the draws
@@ -196,7 +194,8 @@ def test_moments_of_the_gradient(folder, tmp_path):
 def test_features_are_trained_first_then_the_attention_then_all(uniform, parts):
     from types import SimpleNamespace
 
-    from three_scales_model import Settings, fit
+    from experiments.three_scales.model import fit
+    from experiments.three_scales.settings import Settings
 
     done = []
     model = SimpleNamespace(

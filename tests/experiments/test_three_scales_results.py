@@ -1,15 +1,12 @@
-"""Tables of the contest, from made-up result files."""
+"""Tables of the slides of three scales, from made-up result files."""
 
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "experiments"))
-
-import three_scales_results as results
+from experiments.ratios import tables as ratios
+from experiments.three_scales import results, tables
 
 TRUTH = [0, 1] * 10
 
@@ -54,8 +51,8 @@ def test_the_sweep_chooses_by_validation_and_not_by_the_test(folder):
     }
 
 
-def test_contest(folder):
-    lines = results.contest(folder).splitlines()
+def test_accuracy(folder):
+    lines = tables.accuracy(folder).splitlines()
     cells = {line.split(" | ")[0].strip("| "): [c.strip(" |") for c in line.split(" | ")[1:]] for line in lines[2:]}
     assert cells[results.JOINT][:1] == ["2"]
     assert cells[results.JOINT][1] == "1.000 (1.000 to 1.000)"
@@ -64,7 +61,7 @@ def test_contest(folder):
     assert cells["single, 0.5 um/px"][5].startswith("+0.300 (+")
     assert cells[results.SWEEP][5].startswith("+0.350 (+")
     assert list(cells) == [results.JOINT, results.SWEEP, *(f"single, {m} um/px" for m in ("0.5", "2", "8"))]
-    assert results.summary(folder).splitlines() == lines[:4]
+    assert tables.summary(folder).splitlines() == lines[:4]
 
 
 def rows_of(table):
@@ -72,7 +69,7 @@ def rows_of(table):
 
 
 def test_kinds_come_in_turn(folder):
-    rows = {row[0]: row[1:] for row in rows_of(results.by_kind(folder))}
+    rows = {row[0]: row[1:] for row in rows_of(tables.by_kind(folder))}
     assert rows[results.JOINT] == ["1.00 (1.00 to 1.00)"] * 3
     wrong = [(2, 7), (2, 7), (2, 6)]  # of 20 slides the first six
     assert rows["single, 0.5 um/px"] == [f"{1 - n / of:.2f} ({1 - n / of:.2f} to {1 - n / of:.2f})" for n, of in wrong]
@@ -82,12 +79,12 @@ def test_the_sweep_ends_at_its_best_and_joint_where_it_reaches_that(folder):
     steps = {"joint": 0.25, "single, 0.5 um/px": 0.1, "single, 2 um/px": 0.2, "single, 8 um/px": 0.1}
     seconds = {name: {"median": value} for name, value in steps.items()}
     (folder / "ratios-training.json").write_text(json.dumps({"seconds": seconds}))
-    first = rows_of(results.time_to_accuracy(folder))[0]
+    first = rows_of(ratios.time_to_accuracy(folder))[0]
     assert first == ["0", "0.650", "3, 2, 1", "2", "1.6", "1.4", "0.800"]  # of means over three epochs
 
 
 def test_cost(folder):
-    lines = rows_of(results.cost(folder))
+    lines = rows_of(tables.cost(folder))
     assert lines[:2] == [
         [results.JOINT, "100", "1.5", "2, 2"],
         ["single, 0.5 um/px", "100", "1.5", "2, 2"],
@@ -108,11 +105,11 @@ def test_epochs_to_an_accuracy():
     history = [{"epoch": i + 1, "validation_accuracy": a} for i, a in enumerate((0.5, 0.5, 0.8, 1.0, 1.0))]
     run = {"history": history}
     np.testing.assert_allclose(results.smooth(run), [0.5, 0.5, 0.6, 2.3 / 3, 2.8 / 3])
-    assert results._epochs_to(results.smooth(run), 0.6) == 3
-    assert results._epochs_to(results.smooth(run), 0.99) == 6
+    assert ratios.epochs_to(results.smooth(run), 0.6) == 3
+    assert ratios.epochs_to(results.smooth(run), 0.99) == 6
     np.testing.assert_allclose(results.smooth({"history": history[1::2]}), [0.5, 0.75], err_msg="every second epoch")
 
 
 def test_nothing_measured_is_said(tmp_path):
     with pytest.raises(FileNotFoundError, match="three-scales"):
-        results.contest(tmp_path)
+        tables.accuracy(tmp_path)

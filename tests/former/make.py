@@ -38,13 +38,12 @@ BATCHES = 3  # after which the training is interrupted, in the midst of the seco
 
 def make(folder: Path) -> None:
     """Writes all of it into a folder."""
-    from ats_mag.config.reading import read_config
-    from ats_mag.runs.run import Run
-    from ats_mag.training.fit import train_fold
-
     from ats_mag.cohort.manifest import read_manifest
+    from ats_mag.config.reading import read_config
     from ats_mag.prediction.predictor import Predictor
     from ats_mag.preparation import prepare
+    from ats_mag.runs.run import Run
+    from ats_mag.training.fit import train_fold
 
     write_slides(folder)
     done = list(prepare(read_manifest(folder / "manifest.csv"), folder / "slides", folder / "records", 8.0, 1))

@@ -2,7 +2,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ats_mag.geometry.units import format_mpp, parse_mpp
+from ats_mag.geometry.units import (
+    LARGEST_DIFFERENCE,
+    PLAUSIBLE_SLIDE_MPP,
+    format_mpp,
+    is_plausible_slide_mpp,
+    parse_mpp,
+    parse_slide_mpp,
+)
 
 
 @pytest.mark.parametrize(
@@ -23,3 +30,18 @@ def test_refuses_what_is_no_resolution(text):
 def test_round_trip(mpp):
     assert parse_mpp(str(mpp)) == pytest.approx(mpp)
     assert format_mpp(mpp).startswith(f"{mpp:g} um/px")
+
+
+@pytest.mark.parametrize("text", ["0.04", "51", "0.1x", "201x"])
+def test_a_slide_has_a_narrower_range(text):
+    with pytest.raises(ValueError, match=r"the resolution of a slide must lie in 0\.05\.\.50 um/px"):
+        parse_slide_mpp(text)
+
+
+def test_the_ends_of_the_range_are_plausible():
+    low, high = PLAUSIBLE_SLIDE_MPP
+    assert (parse_slide_mpp(low), parse_slide_mpp(high)) == (low, high)
+    assert is_plausible_slide_mpp(low, low)
+    assert is_plausible_slide_mpp(high, high / (1 + LARGEST_DIFFERENCE / 2))
+    assert not is_plausible_slide_mpp(high, high / (1 + 2 * LARGEST_DIFFERENCE))
+    assert not is_plausible_slide_mpp(high, high * 1.01)

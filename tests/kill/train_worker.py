@@ -53,12 +53,13 @@ def main():
     networks.attention_network = lambda m, stride: attention(m, stride, (8, 8))
     if len(sys.argv) > 2:
         steps.DEFAULT_PARTS = int(sys.argv[2])
-    from ats_mag.config.schema import read_config
-    from ats_mag.training.run import train_fold
+    from ats_mag.config.reading import read_config
+    from ats_mag.runs.run import Run
+    from ats_mag.training.fit import train_fold
 
     config = read_config(sys.argv[1])
     config.run.mkdir(parents=True, exist_ok=True)
-    model = train_fold(config, 0, [Seen(config.run / "seen.csv")])
+    model = train_fold(Run.open(config), 0, [Seen(config.run / "seen.csv")])
     np.savez(config.run / "weights.npz", *model.get_weights())
 
 

@@ -1,3 +1,6 @@
+import dataclasses
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -6,7 +9,7 @@ import tensorflow as tf
 import ats_mag
 from ats_mag.model.classifier import SlideClassifier
 from ats_mag.model.networks import application_network, attention_network, feature_network
-from ats_mag.prediction.predictor import slide_inputs
+from ats_mag.prediction.slide_inputs import slide_inputs
 
 
 def tensors(inputs):
@@ -155,6 +158,28 @@ def test_bad_arguments(build, options, message):
         build(**options)
 
 
+def test_arguments_after_the_fifth_are_given_by_name():
+    with pytest.raises(TypeError, match="positional arguments"):
+        SlideClassifier(2, ("20x", "5x"), 32, 4, 16.0, attention_network(2, 4))
+    with pytest.raises(ValueError, match="feature_weights"):
+        SlideClassifier(2, feature_weights="f.weights.h5")
+
+
+def test_integers_may_be_numpys(build, tmp_path):
+    names = ("n_patches", "test_n_patches", "patch_size", "chunk", "overlap", "explore_steps", "seed")
+    numbers = dict(zip(names, (4, 5, 32, 7, 2, 0, 3), strict=True))
+    model = build(np.int64(3), **{name: np.int32(value) for name, value in numbers.items()})
+    assert model.classes == ["0", "1", "2"]
+    model.save(tmp_path / "m.keras")
+    config = ats_mag.load_model(tmp_path / "m.keras").get_config()
+    assert {name: config[name] for name in names} == numbers
+    for value in (True, np.bool_(True), 4.0, "4", np.array([4, 5])):
+        with pytest.raises(ValueError, match="n_patches must be an integer of at least 1"):
+            build(n_patches=value)
+    options = ats_mag.AdaptiveOptions(block=np.int64(2), max_patches=np.int64(9), first=np.uint8(1), seed=np.int64(5))
+    assert json.loads(json.dumps(dataclasses.asdict(options)))["max_patches"] == 9
+
+
 def test_networks_that_do_not_fit():
     with pytest.raises(ValueError, match="attention network must be fully convolutional"):
         SlideClassifier(2, attention=attention_network(3))
@@ -171,9 +196,10 @@ def test_a_network_of_keras_applications_and_weights_from_a_file(batch, tmp_path
     inputs, _ = batch
     network = application_network("MobileNetV2", 32)
     network.save_weights(tmp_path / "f.weights.h5")
+    feature = application_network("MobileNetV2", 32)
+    feature.load_weights(tmp_path / "f.weights.h5")
     model = SlideClassifier(
-        2, patch_size=32, n_patches=2, overview_mpp=16.0, attention=attention_network(2, 4),
-        feature=application_network("MobileNetV2", 32), feature_weights=str(tmp_path / "f.weights.h5"),
+        2, patch_size=32, n_patches=2, overview_mpp=16.0, attention=attention_network(2, 4), feature=feature
     )  # fmt: skip
     for a, b in zip(network.get_weights(), model.feature.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)

@@ -5,8 +5,10 @@ import sys
 import numpy as np
 import pytest
 
-from ats_mag.prediction.predictor import CARD, Predictor, slide_inputs
-from ats_mag.slides.reader import load_op
+from ats_mag.model.export.description import CARD
+from ats_mag.prediction.predictor import Predictor
+from ats_mag.prediction.slide_inputs import slide_inputs
+from ats_mag.slides.library import load_op
 
 FRESH_PROCESS = """
 import sys, numpy as np, tensorflow as tf

@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from ats_mag.model.forward_pass import WHOLE
+
 
 def tensors(inputs):
     return {name: tf.convert_to_tensor(value) for name, value in inputs.items()}
@@ -101,12 +103,12 @@ def test_auxiliary_loss_is_added_once_per_magnification(build, noisy):
     inputs = tensors(inputs)
 
     def values(model):
-        probabilities = model(inputs, training=True)
-        task = keras.losses.sparse_categorical_crossentropy(labels, probabilities)
-        auxiliary = [keras.losses.sparse_categorical_crossentropy(labels, p) for p in model._trace.auxiliary]
+        found = model(inputs, training=True, part=WHOLE)
+        task = keras.losses.sparse_categorical_crossentropy(labels, found.probabilities)
+        auxiliary = [keras.losses.sparse_categorical_crossentropy(labels, p) for p in found.auxiliary]
         regularisation = sum(model.losses)
         return (
-            model.compute_loss(inputs, labels, probabilities),
+            model.compute_loss(inputs, labels, found),
             np.mean(task),
             np.mean(auxiliary, axis=1),
             regularisation,
@@ -161,7 +163,7 @@ def test_other_heads(build, noisy, head, classes):
 
 
 def test_unreadable_slides_have_weight_zero_and_are_counted(build, noisy, tmp_path):
-    from ats_mag.slides.reader import encode_paths
+    from ats_mag.slides.paths import encode_paths
 
     inputs, labels = noisy
     path = inputs["path"].copy()

@@ -32,6 +32,7 @@ def folder(cohort, tmp_path_factory):
     return folder
 
 
+@pytest.mark.long
 def test_the_same_training_evaluation_and_prediction(folder):
     for backend in ("tensorflow", "jax"):  # the second starts from the weights of the first
         work("train", backend, folder)
@@ -53,6 +54,7 @@ def test_the_same_training_evaluation_and_prediction(folder):
     assert len(np.unique(found["fit loss"])) == 3
 
 
+@pytest.mark.long
 def test_an_unreadable_slide_is_named_or_counted(folder):
     work("fail", "jax", folder)
     errors = json.loads((folder / "errors.json").read_text())

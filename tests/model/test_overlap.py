@@ -1,13 +1,10 @@
 """A training step in parts finds what the step on the whole batch finds."""
 
-import threading
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from ats_mag.model.training_step import parts_of
 from ats_mag.sampling.regularizers import MagnificationEntropy, PlaceEntropy
 
 
@@ -34,7 +31,7 @@ def assert_same(found, expected, rtol=1e-5):
 def both(build, data, parts=2, rtol=1e-5, **options):
     """Trains in one part and in several."""
     whole, split = build(overlap=1, **options), build(overlap=parts, **options)
-    assert (parts_of(whole), parts_of(split)) == (1, parts)
+    assert (whole.step_parts, split.step_parts) == (1, parts)
     found = trained(split, data)
     assert_same(found, trained(whole, data), rtol)
     return split, found
@@ -124,25 +121,18 @@ def test_a_read_waits_for_the_read_before_it_and_for_no_computing(build, noisy, 
 def test_batches_that_must_stay_whole(build, options, compiling, parts):
     model = build(**({"overlap": None} | options))
     model.compile("sgd", **compiling)
-    assert parts_of(model) == parts
+    assert model.step_parts == parts
 
 
 def test_batch_normalisation_that_trains_keeps_the_batch_whole(build):
     feature = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.BatchNormalization(), keras.layers.Flatten()])
     model = build(feature=feature, overlap=4)
-    assert parts_of(model) == 1
+    assert model.step_parts == 1
     feature.layers[0].trainable = False
-    assert parts_of(model) == 4
+    assert model.step_parts == 4
 
 
 def test_overlap_is_checked_and_saved(build):
     with pytest.raises(ValueError, match="overlap must be an integer"):
         build(overlap=0)
     assert build(overlap=3).get_config()["overlap"] == 3
-    trace = build()._trace
-    trace.last_part = False
-    seen = []
-    thread = threading.Thread(target=lambda: seen.append(trace.last_part))
-    thread.start()
-    thread.join()
-    assert seen == [True]

@@ -10,7 +10,7 @@ import pytest
 from ats_mag.cohort.manifest import read_manifest
 from ats_mag.prediction.predictor import Predictor
 from ats_mag.preparation import prepare
-from ats_mag.records.record import dataset
+from ats_mag.records.dataset import dataset
 
 ROOT = Path(__file__).resolve().parents[2]
 SLIDES = Path(os.environ.get("ATS_MAG_DATA", ROOT.parent / "shared" / "data")) / "slides"

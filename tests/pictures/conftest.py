@@ -5,7 +5,7 @@ import dataclasses
 import keras
 import numpy as np
 import pytest
-from made_look import make_model
+from made_inspected import make_model
 
 if keras.backend.backend() != "tensorflow":
     collect_ignore_glob = ["test_*.py"]
@@ -34,20 +34,20 @@ def model():
 
 
 @pytest.fixture(scope="session")
-def look(model, slide):
+def inspected(model, slide):
     """The slide as it is."""
-    from ats_mag.pictures.look import look_at
+    from ats_mag.pictures.inspected_slide import inspect_slide
 
-    return look_at(model, slide)
+    return inspect_slide(model, slide)
 
 
 @pytest.fixture(scope="session")
 def bounded(model, slide):
     """The slide as if its file stated bounds, as MRXS files do: the overview is of a part of it."""
-    from ats_mag.pictures.look import look_at
-    from ats_mag.prediction.predictor import slide_inputs
+    from ats_mag.pictures.inspected_slide import inspect_slide
+    from ats_mag.prediction.slide_inputs import slide_inputs
 
-    whole = look_at(model, slide)
+    whole = inspect_slide(model, slide)
     inputs = slide_inputs([str(slide)], 8.0, model.lattice.stride)
     x, y = 192, 256  # 12 and 16 pixels of the overview
     inputs["geometry"] = np.array([[x, y, 1024, 1024, inputs["geometry"][0, 4]]])

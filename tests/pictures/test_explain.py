@@ -7,10 +7,10 @@ import pytest
 from typer.testing import CliRunner
 
 from ats_mag.cli import app
-from ats_mag.model.load_classifier import load_classifier
+from ats_mag.model.saving import load_classifier
 from ats_mag.pictures.explain import write_explanation
+from ats_mag.pictures.heaviest_patches import heaviest_first, shown_score
 from ats_mag.pictures.maps import slide_maps, write_maps
-from ats_mag.pictures.patches import looked_at, shown_score
 
 
 def test_maps_come_back_with_transforms_to_the_slides_pixels(bounded, tmp_path):
@@ -35,11 +35,11 @@ def test_maps_come_back_with_transforms_to_the_slides_pixels(bounded, tmp_path):
     assert maps["patch_contribution"].shape == (len(maps["patches"]), len(maps["score_classes"]))
 
 
-def test_the_folder_has_a_file_for_qupath_where_the_slide_has_bounds(bounded, look, tmp_path):
+def test_the_folder_has_a_file_for_qupath_where_the_slide_has_bounds(bounded, inspected, tmp_path):
     names = {"attention.png", "patches.png", "maps.npz", "slide.geojson"}
     assert {path.name for path in write_explanation(bounded, tmp_path)} == names | {"slide-qupath.geojson"}
     assert json.loads((tmp_path / "slide-qupath.geojson").read_text())["ats_mag"]["origin"] == "bounds"
-    write_explanation(look, tmp_path)
+    write_explanation(inspected, tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == names
 
 
@@ -59,6 +59,6 @@ def test_the_command(model, slide, tmp_path):
         load_classifier(tmp_path / "gone.keras")
 
 
-def test_the_shown_score_is_of_the_most_probable_class(look):
-    assert shown_score(look) == look.probabilities.argmax()
-    assert (np.diff(look.weight[looked_at(look)]) <= 0).all()
+def test_the_shown_score_is_of_the_most_probable_class(inspected):
+    assert shown_score(inspected) == inspected.probabilities.argmax()
+    assert (np.diff(inspected.weight[heaviest_first(inspected)]) <= 0).all()

@@ -3,23 +3,26 @@
 import matplotlib.image
 import numpy as np
 import pytest
-from made_look import invent_look
+from made_inspected import invent_inspected
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Rectangle
 
-from ats_mag.pictures import drawing as pictures
-from ats_mag.pictures.colours import MAGNIFICATION_COLOURS, attention_rgba, colour_scale, magnification_colour, rgb
-from ats_mag.pictures.panels import draw_attention, draw_colour_bar, draw_numbers, draw_places, plain, round_length
-from ats_mag.pictures.patches import looked_at
+from ats_mag.model.attention_layer import attention_rgba
+from ats_mag.pictures.attention_picture import draw_attention_picture
+from ats_mag.pictures.colours import MAGNIFICATION_COLOURS, colour_scale, magnification_colour, rgb
+from ats_mag.pictures.heaviest_patches import heaviest_first
+from ats_mag.pictures.panels import draw_attention, draw_colour_bar, draw_places, plain, round_length
+from ats_mag.pictures.patch_numbers import draw_numbers
+from ats_mag.pictures.patch_sheet import draw_patch_sheet
 
 pytestmark = pytest.mark.filterwarnings("ignore:Glyph")  # of measuring texts; the pictures themselves warn of none
 
 SHAPES = {
-    "wide": invent_look(1600, 120, name="名前.svs"),
-    "tall": invent_look(80, 900, (0.25, 0.5, 1.0, 2.0), 40),
-    "tiny": invent_look(24, 16, (0.5,), 3, patch=64),
-    "many": invent_look(
+    "wide": invent_inspected(1600, 120, name="名前.svs"),
+    "tall": invent_inspected(80, 900, (0.25, 0.5, 1.0, 2.0), 40),
+    "tiny": invent_inspected(24, 16, (0.5,), 3, patch=64),
+    "many": invent_inspected(
         600, 500, (0.5, 1.0, 2.0), 200, [f"class {c} $x$ a long name" for c in "abcdef"], name="名" * 90
     ),
 }
@@ -30,19 +33,19 @@ def shape(request):
     return SHAPES[request.param]
 
 
-def drawn(monkeypatch, draw, look, path):
+def drawn(monkeypatch, draw, inspected, path):
     """The figure that is written, and the texts on it with their boxes in pixels."""
     kept = []
     save = Figure.savefig
     monkeypatch.setattr(Figure, "savefig", lambda figure, *a, **k: (kept.append(figure), save(figure, *a, **k))[1])
-    draw(look, path)
+    draw(inspected, path)
     (figure,) = kept
     renderer = figure._get_renderer()
     texts = [*figure.texts, *(text for axes in figure.axes for text in axes.texts)]
     return figure, {text: text.get_window_extent(renderer) for text in texts if text.get_text()}
 
 
-@pytest.mark.parametrize("draw", [pictures.draw_attention_picture, pictures.draw_patch_sheet])
+@pytest.mark.parametrize("draw", [draw_attention_picture, draw_patch_sheet])
 def test_texts_lie_inside_and_do_not_overlap(monkeypatch, tmp_path, shape, draw):
     figure, texts = drawn(monkeypatch, draw, shape, tmp_path / "p.png")
     page = figure.bbox
@@ -65,7 +68,7 @@ def test_texts_lie_inside_and_do_not_overlap(monkeypatch, tmp_path, shape, draw)
 
 
 def test_panels_keep_the_slides_aspect(monkeypatch, tmp_path, shape):
-    figure, _ = drawn(monkeypatch, pictures.draw_attention_picture, shape, tmp_path / "p.png")
+    figure, _ = drawn(monkeypatch, draw_attention_picture, shape, tmp_path / "p.png")
     *panels, bar = figure.axes
     n = len(shape.lattice.magnifications)
     assert len(panels) == 1 + n + (n > 1)
@@ -77,7 +80,7 @@ def test_panels_keep_the_slides_aspect(monkeypatch, tmp_path, shape):
 
 def test_outlines_are_the_fields_of_view_where_they_lie(shape):
     axes = Figure().add_subplot()
-    which = looked_at(shape)
+    which = heaviest_first(shape)
     draw_places(axes, shape, which)
     sides = [patch.get_width() for patch in axes.patches]
     assert sides == sorted(sides, reverse=True)
@@ -92,11 +95,11 @@ def test_outlines_are_the_fields_of_view_where_they_lie(shape):
 
 
 def test_numbers_do_not_overlap_and_small_fields_have_rings():
-    look = invent_look(1500, 1200, (0.5, 2.0), 24)
+    inspected = invent_inspected(1500, 1200, (0.5, 2.0), 24)
     figure = Figure(figsize=(6, 4.8), dpi=72)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(0, 1500), ylim=(1200, 0))
-    draw_numbers(axes, look, 72 * 6 / 1500)
+    draw_numbers(axes, inspected, 72 * 6 / 1500)
     numbers = [int(text.get_text()) for text in axes.texts]
     assert numbers == sorted(numbers)
     assert numbers[0] == 1
@@ -107,12 +110,12 @@ def test_numbers_do_not_overlap_and_small_fields_have_rings():
 
 
 def test_attention_lies_over_its_cells_and_nowhere_else():
-    look = invent_look(160, 96, (0.5,), 3)
+    inspected = invent_inspected(160, 96, (0.5,), 3)
     figure = Figure(figsize=(1.6, 0.96), dpi=100)
     axes = figure.add_axes((0, 0, 1, 1))
-    attention = np.zeros_like(look.attention[..., 0])
+    attention = np.zeros_like(inspected.attention[..., 0])
     attention[3, 5] = 0.5
-    draw_attention(axes, look, attention, 0.5)
+    draw_attention(axes, inspected, attention, 0.5)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     image = np.asarray(canvas.buffer_rgba())[..., :3].astype(int)

@@ -14,6 +14,7 @@ from ats_mag.prediction import find_slides, predict_cohort
 sys.path.append(str(Path(__file__).resolve().parents[1] / "kill"))
 
 
+@pytest.mark.long
 def test_kills_at_random_moments_lose_and_double_no_row(tmp_path, monkeypatch):
     from predict_kills import kill_and_compare, stub_command
 

@@ -5,6 +5,7 @@ import json
 import os
 
 import pytest
+from backends import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -29,7 +30,7 @@ def read(path):
         return list(csv.DictReader(file))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(names=st.lists(NAMES, min_size=1, max_size=5, unique=True), share=st.floats(0, 1))
 def test_cut_off_anywhere_whole_rows_stay_and_the_rest_is_written_again(tmp_path_factory, names, share):
     path = tmp_path_factory.mktemp("t") / "p.csv"

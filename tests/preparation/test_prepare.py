@@ -51,7 +51,7 @@ def state_of(out, slide_id):
 
 def test_what_stands_is_kept_without_a_process(cohort, copy, monkeypatch):
     folder, manifest = cohort
-    monkeypatch.setattr("ats_mag.preparation.run.run_locally", None)
+    monkeypatch.setattr("ats_mag.preparation.run.run_in_processes", None)
     before = fingerprints(copy)
     done = run(manifest, folder, copy)
     assert statuses(done) == ["kept"] * 4

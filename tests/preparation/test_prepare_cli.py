@@ -39,6 +39,7 @@ def ats_mag(*arguments):
     return CliRunner().invoke(app, ["prepare", *map(str, arguments)])
 
 
+@pytest.mark.processes
 def test_broken_slides_are_told_and_decide_the_status_as_configured(project, tmp_path):
     done = ats_mag(project(overview_mpp=16.0))
     assert done.exit_code == 1, done.output
@@ -64,7 +65,7 @@ def test_that_all_slides_failed_is_no_success(project, tmp_path, monkeypatch):
     def fail(work, jobs, *_):
         return ((job, Outcome(error="no disk")) for job in jobs)
 
-    monkeypatch.setattr("ats_mag.preparation.run.run_locally", fail)
+    monkeypatch.setattr("ats_mag.preparation.run.run_in_processes", fail)
     done = ats_mag(project(on_bad_slide="skip"))
     assert done.exit_code == 1, done.output
     assert "4 slides: 0 written, 0 kept, 4 failed" in done.output

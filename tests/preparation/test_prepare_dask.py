@@ -49,6 +49,7 @@ def run(folder, manifest, out, **options):
     return prepare(manifest, folder / "slides", out, OVERVIEW_MPP, sheets=True, stride=4, **options)
 
 
+@pytest.mark.long
 def test_two_workers_one_killed_midway_give_the_same_bytes(cluster, tmp_path):
     manifest = make_cohort(tmp_path, 8)
     assert {p.status for p in run(tmp_path, manifest, tmp_path / "local", workers=2)} == {"written"}

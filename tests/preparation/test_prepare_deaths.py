@@ -16,7 +16,7 @@ from ats_mag.preparation import prepare
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "kill"))
 
-pytestmark = pytest.mark.needs_tensorflow
+pytestmark = [pytest.mark.needs_tensorflow, pytest.mark.processes]
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +108,7 @@ def test_who_stops_listening_leaves_no_process_and_loses_nothing(cohort, tmp_pat
     assert fingerprints(tmp_path / "r") == expected
 
 
+@pytest.mark.long
 def test_killing_all_at_random_moments_changes_no_byte():
     import tempfile
 

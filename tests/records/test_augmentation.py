@@ -10,7 +10,8 @@ from ats_mag.config.schema import AugmentConfig
 from ats_mag.model.classifier import SlideClassifier
 from ats_mag.model.networks import attention_network, feature_network
 from ats_mag.records.augmentation import TURNS, original_cells, recolour, turn_patches
-from ats_mag.records.dataset import dataset, turned
+from ats_mag.records.dataset import dataset
+from ats_mag.records.random_changes import turned
 from ats_mag.records.record import find_records
 
 STRIDE = 4

@@ -8,9 +8,10 @@ import pytest
 import tensorflow as tf
 
 from ats_mag.cohort.manifest import ManifestError, read_manifest
-from ats_mag.geometry.lattice import MPP_UNIT
+from ats_mag.geometry.bounds import MPP_UNIT
 from ats_mag.preparation import prepare
-from ats_mag.records.record import RecordError, dataset, encode_label, find_records, read_texts
+from ats_mag.records.dataset import dataset
+from ats_mag.records.record import RecordError, encode_label, find_records, read_texts
 from ats_mag.slides.copies.local_copies import LocalCopies
 from ats_mag.slides.overview import view_slide
 from ats_mag.slides.reader import read_overview

@@ -9,11 +9,12 @@ from html.parser import HTMLParser
 import pytest
 from made_results import ATTACK, CLASSES, make_run
 
-from ats_mag.config.schema import read_config
+from ats_mag.config.reading import read_config
 from ats_mag.evaluation.result_files import read_table
 from ats_mag.evaluation.scored import EvaluationWarning
 from ats_mag.report.page import write_report
-from ats_mag.runs.run_folder import RunError
+from ats_mag.runs.run import Run
+from ats_mag.runs.run_file import RunError
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +70,7 @@ class Page(HTMLParser):
 
 def test_a_run_of_several_folds(made):
     config = made()
-    file = write_report(config)
+    file = write_report(Run.stored(config))
     assert file == config.run / "report.html"
     page = Page(file)
     found = json.loads((config.run / "evaluation.json").read_text())
@@ -81,12 +82,12 @@ def test_a_run_of_several_folds(made):
     assert "versions" not in page.text.lower() or "numpy" in page.text
     assert "tensorflow" in page.text
     assert "kind: kfold" in page.text
-    assert write_report(config).read_text() == page.source  # the same for the same results
+    assert write_report(Run.stored(config)).read_text() == page.source  # the same for the same results
 
 
 def test_the_table_says_which_slides_are_wrong(made):
     config = made()
-    page = write_report(config).read_text()
+    page = write_report(Run.stored(config)).read_text()
     table = read_table(config.run / "slides.csv")
     wrong = table[table["label"] != table["predicted"]]["slide_id"]
     assert 0 < len(wrong) < len(table)
@@ -97,7 +98,7 @@ def test_the_table_says_which_slides_are_wrong(made):
 
 
 def test_names_are_data(made):
-    page = Page(write_report(made()))
+    page = Page(write_report(Run.stored(made())))
     assert len(page.of("script")) == 1  # the page's own
     assert not page.of("b")
     assert ATTACK.replace("/", "") in page.text
@@ -107,7 +108,7 @@ def test_names_are_data(made):
 
 
 def test_nothing_is_loaded_from_anywhere(made):
-    page = Page(write_report(made()))
+    page = Page(write_report(Run.stored(made())))
     for _, attributes in page.elements:
         for name in ("src", "srcset", "data", "action", "poster"):
             assert (attributes.get(name) or "data:").startswith("data:")
@@ -121,7 +122,7 @@ def test_nothing_is_loaded_from_anywhere(made):
 
 def test_what_is_not_there_yet_is_said(made):
     config = made(folds=3, measured=[])
-    page = Page(write_report(config))
+    page = Page(write_report(Run.stored(config)))
     assert "No model yet of folds 0, 1, 2" in page.text
     assert "Nothing was measured yet" in page.text
     assert "No test slide was predicted yet" in page.text
@@ -132,7 +133,7 @@ def test_what_is_not_there_yet_is_said(made):
 def test_an_evaluation_of_models_that_are_gone_is_not_shown(made):
     config = made()
     (config.run / "fold-1" / "metrics.json").unlink()
-    page = Page(write_report(config))
+    page = Page(write_report(Run.stored(config)))
     assert (config.run / "evaluation.json").exists()
     assert "Not measured yet: fold 1" in page.text
     assert "Test slides, " not in page.text
@@ -142,7 +143,7 @@ def test_some_folds_measured(made):
     config = made(folds=3, measured=[1], figures=False)
     (config.run / "fold-0").mkdir()
     (config.run / "fold-0" / "model.keras").write_text("a model")
-    page = Page(write_report(config))
+    page = Page(write_report(Run.stored(config)))
     assert "No model yet of fold 2" in page.text
     assert "Not measured yet: fold 0" in page.text
     assert "fold 1 (" in page.text
@@ -151,21 +152,21 @@ def test_some_folds_measured(made):
 def test_one_fold(made):
     config = made(folds=1)
     (config.run / "fold-0" / "bad_slides.csv").write_text("slide_id,path,error\ns00,s00.tif,is <i>torn</i>\n")
-    page = Page(write_report(config))
+    page = Page(write_report(Run.stored(config)))
     assert "Slide s00 could not be read while training: is <i>torn</i>" in page.text
     assert len(page.of("img")) == 5
     measure = json.loads((config.run / "fold-0" / "metrics.json").read_text())["slides"]["measures"]["auroc"]
     assert f"{measure['value']:.3f}" in page.text
     for name in ("roc.svg", "precision_recall.svg", "reliability.svg", "confusion.svg"):
         (config.run / "fold-0" / name).unlink()
-    assert "Curves were not drawn" in Page(write_report(config)).text
+    assert "Curves were not drawn" in Page(write_report(Run.stored(config))).text
 
 
 def test_several_labels_per_slide(made):
     config = made(folds=1, head="multi_label", figures=False)
     table = read_table(config.run / "slides.csv")
     same = [set(a.split(";")) == set(b.split(";")) for a, b in zip(table["label"], table["predicted"], strict=True)]
-    assert write_report(config).read_text().count('<td class="text">right</td>') == sum(same) > 0
+    assert write_report(Run.stored(config)).read_text().count('<td class="text">right</td>') == sum(same) > 0
 
 
 def test_quality_sheets_are_linked(made):
@@ -175,7 +176,7 @@ def test_quality_sheets_are_linked(made):
     shown = read_table(config.run / "slides.csv")["slide_id"][0]
     (sheets / f"{shown}.png").write_bytes(b"")
     (sheets / "index.html").write_text("")
-    links = [a["href"] for a in Page(write_report(config)).of("a") if not a["href"].startswith("#")]
+    links = [a["href"] for a in Page(write_report(Run.stored(config))).of("a") if not a["href"].startswith("#")]
     assert links == [f"records/sheets/{shown}.png", "records/sheets/index.html"]
 
 
@@ -183,7 +184,7 @@ def test_a_folder_without_a_run_and_a_damaged_one(made):
     config = made(folds=1)
     (config.run / "evaluation.json").write_text("{")
     with pytest.raises(ValueError, match=r"evaluation.json.*is damaged.*ats-mag evaluate"):
-        write_report(config)
+        write_report(Run.stored(config))
     (config.run / "run.json").unlink()
     with pytest.raises(RunError, match="ats-mag prepare"):
-        write_report(config)
+        write_report(Run.stored(config))

@@ -17,10 +17,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ats_mag.model.export.description import CARD, INTENDED_USE, MODEL_CARD
 from ats_mag.model.export.savedmodel import export_model
-from ats_mag.prediction.predictor import CARD
-from ats_mag.runs.model_card import INTENDED_USE, MODEL_CARD, model_card
-from ats_mag.slides.reader import load_op
+from ats_mag.runs.model_card import model_card
+from ats_mag.slides.library import load_op
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 MEASURE = {"value": 0.5, "low": 0.25, "high": None, "undefined_resamples": 0}
@@ -83,9 +83,10 @@ def test_what_is_not_known_is_none(run, tmp_path):
 
 def test_both_exports_hold_it_and_a_damaged_run_is_told_before(run, tmp_path):
     model, file = run
-    for folder in export_model(model, tmp_path / "served", file, "To sort slides."):
+    stated = model_card(model, file, "To sort slides.")
+    for folder in export_model(model, tmp_path / "served", stated):
         card = json.loads((folder / MODEL_CARD).read_text())
-        assert card == model_card(model, file, "To sort slides.")
+        assert card == stated
         assert card["model"] == json.loads((folder / CARD).read_text())
     (file.parent / "metrics.json").write_text("[]")
     with pytest.raises(ValueError, match=r"metrics.json.*is damaged"):

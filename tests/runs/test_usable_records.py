@@ -8,20 +8,14 @@ from made_cohort import make_cohort, write_slide
 
 from ats_mag.cohort.division import SplitError
 from ats_mag.cohort.manifest import load_manifest
-from ats_mag.config.schema import read_config
+from ats_mag.config.reading import read_config
 from ats_mag.preparation import prepare
 from ats_mag.records.record import RecordError, find_records
+from ats_mag.runs.run import Run
 from ats_mag.runs.usable_records import usable_records
 from ats_mag.training.fold_data import fold_records
 
 YAML = "splits: {kind: manifest, validation: 0}\nprepare: {empty_mask: whole}\ndata: {default_mpp: 0.5}\n"
-
-
-def in_this_process(work, jobs, workers, seconds, begin):
-    """As `run_locally`, without its processes."""
-    for job in jobs:
-        begin(job)
-        yield job, work(job)
 
 
 @pytest.fixture(scope="module")
@@ -35,12 +29,10 @@ def made(tmp_path_factory):
     table.to_csv(folder / "manifest.csv", index=False)
     (folder / "config.yaml").write_text(YAML)
     config = read_config(folder / "config.yaml")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ats_mag.preparation.run.run_locally", in_this_process)
-        done = prepare(
-            load_manifest(config), config.data.slides, config.records, empty_mask="whole", default_mpp=0.5, workers=1
-        )
-        assert [p.error for p in done] == [None] * 4
+    done = prepare(
+        load_manifest(config), config.data.slides, config.records, empty_mask="whole", default_mpp=0.5, workers=1
+    )
+    assert [p.error for p in done] == [None] * 4
     return folder
 
 
@@ -60,9 +52,9 @@ def study(made, tmp_path):
 
 def found(study, text=YAML, skip=False):
     (study / "config.yaml").write_text(text)
-    config = read_config(study / "config.yaml")
-    manifest = load_manifest(config)
-    return usable_records(config, manifest, manifest["slide_id"], skip)
+    (study / "run" / "splits.csv").unlink(missing_ok=True)  # of a manifest that has changed, it may be
+    run = Run.open(read_config(study / "config.yaml"))
+    return usable_records(run, run.manifest["slide_id"], skip)
 
 
 def edit(study, old, new):
@@ -78,8 +70,8 @@ def test_records_that_stand_are_given(study):
     edit(study, "s2,s2.tif,p2,a,,train", "s2,s2.tif,p9,b,,test")
     os.utime(study / "slides" / "s2.tif", ns=(1, 1))
     assert list(found(study)) == ["s0", "s1", "s2", "s3"]
-    config = read_config(study / "config.yaml")
-    assert [r["slide_id"] for r in fold_records(config, 0)["train"]] == ["s0", "s1"]
+    run = Run.open(read_config(study / "config.yaml"))
+    assert [r["slide_id"] for r in fold_records(run, 0)["train"]] == ["s0", "s1"]
 
 
 def test_records_that_are_not_used_stop_nothing(study):
@@ -100,21 +92,21 @@ def test_a_class_without_a_usable_slide_is_told_before_training(study):
     skip = YAML.replace("whole", "whole, on_bad_slide: skip")
     (study / "config.yaml").write_text(skip)
     edit(study, "s0,s0.tif,p0,a", "s0,s0.tif,p0,b")  # a: s2; b: s0, s1
-    config = read_config(study / "config.yaml")
-    assert len(fold_records(config, 0)["train"]) == 3
-    (config.records / "s2.tfrecord").unlink()
+    run = Run.open(read_config(study / "config.yaml"))
+    assert len(fold_records(run, 0)["train"]) == 3
+    (run.config.records / "s2.tfrecord").unlink()
     with (
         pytest.warns(UserWarning, match="s2; they are left out"),
         pytest.raises(SplitError, match=r"have a record, the training part of fold 0 lacks the class.* 'a'.*or have"),
     ):
-        fold_records(config, 0)
+        fold_records(run, 0)
 
 
 def test_a_validation_part_of_one_class_is_only_told(study):
     (study / "config.yaml").write_text(YAML)
     edit(study, "s2,s2.tif,p2,a,,train", "s2,s2.tif,p2,a,,validation")
     with pytest.warns(UserWarning, match="validation part has slides of one class only, 'a'"):
-        assert len(fold_records(read_config(study / "config.yaml"), 0)["train"]) == 2
+        assert len(fold_records(Run.open(read_config(study / "config.yaml")), 0)["train"]) == 2
 
 
 @pytest.mark.parametrize(
@@ -152,7 +144,7 @@ def test_another_slide_file_is_refused_and_a_broken_one_left_to_its_reader(study
     slide = study / "slides" / "s2.tif"
     write_slide(slide, 7)
     with pytest.raises(RecordError, match=r"1 slide.*another slide file: s2\)"):
-        fold_records(read_config(study / "config.yaml"), 0)
+        fold_records(Run.open(read_config(study / "config.yaml")), 0)
     slide.write_bytes(b"no slide any more")
     assert "s2" in found(study)
     slide.unlink()

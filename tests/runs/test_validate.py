@@ -10,7 +10,7 @@ from skimage import data
 from typer.testing import CliRunner
 
 from ats_mag.cli import app
-from ats_mag.config.schema import read_config
+from ats_mag.config.reading import read_config
 from ats_mag.geometry.levels import choose_level
 from ats_mag.runs.validate import validate
 from ats_mag.slides import native

@@ -15,7 +15,7 @@ from keras import ops
 
 from ats_mag.layers.expectation import Expectation
 from ats_mag.layers.joint_softmax import JointSoftmax
-from ats_mag.sampling.draws import sample_weights
+from ats_mag.sampling.weights import sample_weights
 
 D = 3
 

@@ -14,6 +14,7 @@ from ats_mag.layers.in_memory import attention_sampling
 from ats_mag.layers.joint_softmax import JointSoftmax
 from ats_mag.layers.l2_normalize import L2Normalize
 from ats_mag.sampling.regularizers import MultinomialEntropy
+from ats_mag.sampling.weights import sample_weights
 
 METHOD = {"wr": "replacement", "wor": "sequential"}
 GEOMETRIES = ["same_1to1", "scale10_even", "scale10_odd", "nonsquare", "att_smaller", "rf_valid_conv", "rf_odd"]
@@ -151,10 +152,10 @@ SPECIAL = ["special_sum_to_one_early", "special_mass_gone", "special_tiny"]
 
 def expected(case, method):
     def estimate(attention, features):
-        weight = sampling.sample_weights(attention, method)
+        weight = sample_weights(attention, method)
         return ops.sum(Expectation()([features, weight]) * case["upstream"])
 
-    value = Expectation()([case["features"], sampling.sample_weights(case["attention"], method)])
+    value = Expectation()([case["features"], sample_weights(case["attention"], method)])
     _, gradients = value_and_gradients(estimate, case["attention"], case["features"])
     return np.asarray(value), *gradients
 
@@ -306,7 +307,7 @@ def test_gradient_of_the_sampled_attention(golden, name, replace):
     attention, features, upstream = case["sampled_attention"], case["patch_features"], case["grad_F"]
 
     def estimate(attention, features):
-        weight = sampling.sample_weights(attention, METHOD[replace])
+        weight = sample_weights(attention, METHOD[replace])
         return ops.sum(Expectation()([features, weight]) * upstream)
 
     _, [by_attention, by_features] = value_and_gradients(estimate, attention, features)

@@ -1,13 +1,7 @@
 """The baseline's weights: the values of `sequential`, the derivatives of attention-sampling 0.2."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "experiments"))
-
 from backends import value_and_gradients
 from keras import ops
 
@@ -17,20 +11,20 @@ pytestmark = pytest.mark.needs_tensorflow
 
 
 def test_values_and_derivatives():
-    from estimators import gradient_of_02
-    from gradient_02 import weights_of_02
+    from experiments.common.gradient_02 import weights_of_02
+    from experiments.estimators.derivative_02 import derivative_of_02
 
     rng = np.random.default_rng(0)
     attention = rng.dirichlet(np.full(9, 0.7), size=4)[:, :5]
     scores = rng.normal(size=attention.shape)
     np.testing.assert_allclose(weights_of_02(attention), sample_weights(attention, "sequential"), rtol=1e-12)
     _, (gradient,) = value_and_gradients(lambda a: ops.sum(weights_of_02(a) * scores), attention)
-    np.testing.assert_allclose(gradient, gradient_of_02(attention, scores), rtol=1e-9)
+    np.testing.assert_allclose(gradient, derivative_of_02(attention, scores), rtol=1e-9)
 
 
 @pytest.mark.parametrize("case", ["b4n5d8", "b3n10d32", "b1n50d16"])
 def test_what_the_library_computed(golden, case):
-    from gradient_02 import weights_of_02
+    from experiments.common.gradient_02 import weights_of_02
 
     case = golden("expected")[f"{case}/wor"]
 
@@ -48,9 +42,8 @@ def test_what_the_library_computed(golden, case):
 
 def test_strata_are_weighted_apart():
     """Within each magnification 0.2's weights of the attention there, times the magnification's mass."""
-    from gradient_02 import SlideClassifier02, weights_of_02
-
     import ats_mag
+    from experiments.common.gradient_02 import SlideClassifier02, weights_of_02
 
     model = SlideClassifier02(2, (0.5, 2.0), 32, 5, 16.0, attention=ats_mag.attention_network(2, 2), seed=0)
     attention = np.random.default_rng(1).dirichlet(np.full(2 * 16, 0.7), size=3).reshape(3, 4, 4, 2).astype("float32")

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
 
-from ats_mag.sampling.draws import METHODS, STOCHASTIC_METHODS, sample, sample_weights
+from ats_mag.sampling.draws import sample
+from ats_mag.sampling.weights import METHODS, STOCHASTIC_METHODS, sample_weights
 
 WITHOUT_REPLACEMENT = ["sequential", "priority", "topk"]
 A = np.array([0.45, 0.3, 0.2, 0.05])

@@ -13,12 +13,14 @@ import numpy as np
 import openslide
 import pytest
 import tifffile
+from backends import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from tiff_files import APERIO, TILE, encode, write_slide
 
-from ats_mag.slides.properties import SlideError, plain_errors, slide_info
+from ats_mag.slides.errors import SlideError, plain_errors
+from ats_mag.slides.properties import slide_info
 from ats_mag.slides.reader import read_overview, read_patches
 
 KINDS = {
@@ -77,7 +79,7 @@ def test_every_kind_is_direct_and_equal(slides, kind, reference):
             compare(reference, slide, level, corners, size)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(data=st.data())
 def test_any_part_of_a_tile(folder, image, reference, data):
     """One patch in a fresh slide, so that nothing is in a cache: the tile is cropped and cut short."""

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from backends import examples
 from fuzz import plain
 from fuzz.mutate import KINDS, mutate
 from fuzz.seeds import made_seeds, refused_seeds
@@ -13,7 +14,7 @@ from fuzz.tiff import Walk
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ats_mag.slides.reader import load_op
+from ats_mag.slides.library import load_op
 
 SEEDS = made_seeds()
 FILES = SEEDS | refused_seeds()
@@ -42,6 +43,7 @@ def test_sound_slides_are_read(target, tmp_path):
         assert not outcome["faults"], (name, outcome)
 
 
+@pytest.mark.long
 def test_damaged_slides_give_images_or_errors(target, tmp_path):
     totals = collections.Counter()
     for number in range(150):
@@ -72,7 +74,7 @@ def test_every_damage_can_be_done(kind):
     assert applied >= 2
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @example(name="aperio-jpeg2000-msb-big", number=57, again=57)
 @given(name=st.sampled_from(NAMES), number=st.integers(0, 2**64), again=st.integers(0, 2**64))
 def test_damage_is_a_function_of_file_and_number(name, number, again):

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from backends import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -55,7 +56,7 @@ def near(tmp_path):
     return tmp_path / "near"
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(st.data())
 def test_the_bound_holds_and_the_least_recently_used_leaves(data):
     sizes = data.draw(st.lists(st.integers(0, 60), min_size=1, max_size=6))
@@ -162,7 +163,7 @@ def test_processes_share_a_folder(slides, near):
     code = """
         import random, sys
         from pathlib import Path
-        from ats_mag.slides.local_copies import LocalCopies
+        from ats_mag.slides.copies.local_copies import LocalCopies
         near, seed, *slides = sys.argv[1:]
         copies = LocalCopies(near, 500)
         window = copies.window(2)
@@ -186,8 +187,8 @@ def test_processes_share_a_folder(slides, near):
 def test_what_a_killed_process_leaves_is_removed(slides, near):
     code = """
         import os, signal, sys
-        from ats_mag.slides import copy_folder
-        from ats_mag.slides.local_copies import LocalCopies
+        from ats_mag.slides.copies import copy_folder
+        from ats_mag.slides.copies.local_copies import LocalCopies
         def half(reader, writer, size):
             writer.write(reader.read(size // 2))
             writer.flush()

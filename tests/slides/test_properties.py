@@ -5,7 +5,9 @@ import re
 import pytest
 import tensorflow as tf
 
-from ats_mag.slides.properties import SlideError, plain_errors, slide_info
+from ats_mag.geometry.units import LARGEST_DIFFERENCE, PLAUSIBLE_SLIDE_MPP, is_plausible_slide_mpp
+from ats_mag.slides.errors import SlideError, plain_errors
+from ats_mag.slides.properties import slide_info
 from ats_mag.slides.reader import read_patches, slide_geometry
 
 _APERIO = "Aperio Image Library v1\r\n96x64 (32x32) JPEG/RGB Q=90|"
@@ -79,6 +81,16 @@ def test_implausible_resolutions_are_refused(make_tiff, resolution, unit, words)
     with pytest.raises(ValueError, match=message), plain_errors():
         slide_geometry([path])
     assert slide_info(path, slide_mpp=0.25).mpp == 0.25
+
+
+def test_the_library_holds_the_same_range_plausible(noise_slide, make_tiff):
+    low, high = PLAUSIBLE_SLIDE_MPP
+    for mpp in (low * 0.999, low, high, high * 1.001):
+        assert (slide_info(noise_slide, mpp).mpp is not None) == is_plausible_slide_mpp(mpp, mpp)
+    for share in (0.99, 1.01):
+        x, y = 1e4 / 0.25, 1e4 / (0.25 * (1 + share * LARGEST_DIFFERENCE))
+        path = make_tiff(f"x-y-{share}.tif", resolution=(x, y), resolutionunit="CENTIMETER")
+        assert (slide_info(path).mpp is not None) == is_plausible_slide_mpp(1e4 / x, 1e4 / y) == (share < 1)
 
 
 def test_errors_are_plain(folder, noise_slide):

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ats_mag.slides.reader import encode_paths, read_overview, read_patches, slide_geometry
+from ats_mag.slides.paths import encode_paths
+from ats_mag.slides.reader import read_overview, read_patches, slide_geometry
 from ats_mag.slides.writing.pyramid import write_pyramid
 
 _PLACE = [[[0, 0]]]

@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from backends import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ats_mag.slides.reader import encode_paths, read_patches
+from ats_mag.slides.paths import encode_paths
+from ats_mag.slides.reader import read_patches
 
 
 def _read(path, location, downsample, size):
@@ -112,7 +114,7 @@ def test_finer_than_level_0_is_interpolated(flat_slide, noise, downsample):
         assert np.abs(patch.astype(int) - want).max() <= 1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     x=st.integers(-900, 1500),
     y=st.integers(-900, 1300),

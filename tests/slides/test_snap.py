@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from backends import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiff_files import write_slide
@@ -31,7 +32,7 @@ def first_pixel(place, size, downsample, level_downsample):
     return int(np.floor((place + size * downsample / 2) / level_downsample - size / 2 + 0.5 + 1e-7))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(
     level=st.integers(0, 2),
     place=st.tuples(st.integers(-80, 560), st.integers(-80, 560)),

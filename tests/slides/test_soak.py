@@ -8,6 +8,7 @@ from plain_reader import run_plain
 
 from ats_mag.slides.writing.pyramid import write_pyramid
 
+pytestmark = pytest.mark.long
 DIRECT = pytest.mark.parametrize("direct", [None, "0"], ids=["default", "openslide"])
 
 

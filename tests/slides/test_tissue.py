@@ -7,6 +7,7 @@ import skimage.data
 import skimage.filters
 import skimage.morphology
 import tensorflow as tf
+from backends import examples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
@@ -38,14 +39,14 @@ def stained(shape, seed):
     return np.clip(picture, 0, 255).astype(np.uint8)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(arrays(np.uint8, array_shapes(min_dims=2, max_dims=2, max_side=9).map(lambda s: (*s, 3))))
 def test_mask_equals_scikit_image_on_any_picture(overview):
     np.testing.assert_array_equal(tissue_mask(overview), reference(overview))
     np.testing.assert_array_equal(native_view.tissue_mask(overview), reference(overview))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.tuples(st.integers(5, 70), st.integers(5, 70)), seeds)
 def test_mask_equals_scikit_image_on_stained_pictures(shape, seed):
     overview = stained(shape, seed)
@@ -53,7 +54,7 @@ def test_mask_equals_scikit_image_on_stained_pictures(shape, seed):
     np.testing.assert_array_equal(native_view.tissue_mask(overview), reference(overview))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(arrays(np.uint8, st.integers(1, 60)))
 @example(np.array([253, 45, *[28] * 8], np.uint8))  # the same variance from 45 to 252: the first counts
 def test_otsu_equals_scikit_image(values):
@@ -61,7 +62,7 @@ def test_otsu_equals_scikit_image(values):
     assert int(tissue._otsu(tf.constant(values, tf.int32))) == expected
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=14)), st.integers(1, 4))
 def test_morphology_equals_scikit_image_up_to_the_border(mask, radius):
     disk = skimage.morphology.disk(radius)
@@ -151,7 +152,7 @@ def test_other_pictures_are_refused(overview):
         tissue_mask(overview)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(
     arrays(bool, array_shapes(min_dims=2, max_dims=3, max_side=13)), st.integers(1, 6), st.sampled_from([0.05, 0.25, 1])
 )

@@ -58,15 +58,17 @@ def test_progress_says_where_a_run_goes_on():
 
 
 def test_two_processes_do_not_train_one_fold(prepared, tmp_path):  # noqa: F811
-    from ats_mag.config.schema import read_config
+    from ats_mag.config.reading import read_config
+    from ats_mag.runs.run import Run
     from ats_mag.system.lock import held_lock
-    from ats_mag.training.run import train_fold
+    from ats_mag.training.fit import train_fold
 
     config = read_config(write_config(prepared, tmp_path / "run"))
-    config.run.mkdir()
+    run = Run.open(config)
+    before = {path.name for path in config.run.iterdir()}
     with (
         held_lock(config.run / ".fold-0.lock", "held"),
         pytest.raises(RuntimeError, match=r"another process is training into '.*fold-0': wait for it"),
     ):
-        train_fold(config, 0)
-    assert [path.name for path in config.run.iterdir()] == [".fold-0.lock"]
+        train_fold(run, 0)
+    assert {path.name for path in config.run.iterdir()} == {".fold-0.lock", *before}

@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 from made_run import prepared, write_config  # noqa: F401
 
-from ats_mag.config.schema import read_config
-from ats_mag.training.run import train_fold
+from ats_mag.config.reading import read_config
+from ats_mag.runs.run import Run
+from ats_mag.training.fit import train_fold
 
 pytestmark = [pytest.mark.usefixtures("_quick"), pytest.mark.filterwarnings("ignore:Gradients do not exist")]
 
@@ -27,12 +28,17 @@ def _quick(monkeypatch):
     monkeypatch.setattr(networks, "attention_network", lambda m, stride: attention(m, stride, (8, 8)))
 
 
+def open_run(folder, run, model=None, **train):
+    """A new run on the cohort in `folder`."""
+    return Run.open(read_config(write_config(folder, run, model, **train)))
+
+
 @pytest.fixture
 def configure(prepared, tmp_path):  # noqa: F811
-    """`configure(**train)` -> the configuration of a new run."""
+    """`configure(**train)` -> a new run."""
 
     def make(name="run", model=None, **train):
-        return read_config(write_config(prepared, tmp_path / name, model, **({"augment": {"flips": False}} | train)))
+        return open_run(prepared, tmp_path / name, model, **({"augment": {"flips": False}} | train))
 
     return make
 
@@ -62,7 +68,7 @@ def test_a_run_that_is_interrupted_goes_on_and_one_that_is_complete_is_not_repea
     settings = {"checkpoint_minutes": 1e-6, "tensorboard": True, "watch": 2, "class_weights": "balanced"}
     whole = configure("whole", **settings)
     model = train_fold(whole, 0)
-    folder = whole.run / "fold-0"
+    folder = whole.layout.fold(0).folder
     assert {p.name for p in folder.iterdir()} == {"model.keras", "history.csv", "checkpoints", "tensorboard"}
     history = pd.read_csv(folder / "history.csv")
     assert list(history["epoch"]) == [0, 1]
@@ -89,35 +95,79 @@ def test_a_run_that_is_interrupted_goes_on_and_one_that_is_complete_is_not_repea
 
 def test_other_settings_are_refused_for_a_run_that_began(configure, tmp_path):
     from ats_mag.training.checkpoints import Checkpoints
-    from ats_mag.training.resumable import Position
-    from ats_mag.training.run import _settings
+    from ats_mag.training.resumable import ResumableTraining
+    from ats_mag.training.settings import settings_of
 
     def settings(**train):
-        return _settings(configure(**train), {"train": []}, {"train": 3})
+        return settings_of(configure(**train).config, {"train": []}, {"train": 3})
 
     checkpoints = Checkpoints(tmp_path / "checkpoints")
     checkpoints.write(0, 2, {"settings": settings(learning_rate=1e-3)}, {})
 
-    def position(settings):
-        return Position(checkpoints, tmp_path / "history.csv", None, 3, 1.0, None, None, settings)
+    def resumable(settings):
+        return ResumableTraining(checkpoints, tmp_path / "history.csv", None, 3, 1.0, None, None, settings)
 
     with pytest.raises(ValueError, match=r"other settings \(train\.learning_rate: 0\.001 -> 0\.01\)"):
-        position(settings(learning_rate=1e-2)).restore(None)
+        resumable(settings(learning_rate=1e-2)).restore(None)
     assert settings(learning_rate=1e-3, checkpoint_minutes=5, watch=1) == settings(learning_rate=1e-3)
 
 
+def _replace(checkpoints, arrays):
+    """The latest checkpoint, with other arrays."""
+    _, state, _ = checkpoints.latest()
+    checkpoints.write(state["epoch"], state["batch"], state, arrays)
+
+
+def test_a_checkpoint_of_another_model_is_refused_before_anything_is_changed(configure, monkeypatch):
+    from ats_mag.training.checkpoints import Checkpoints
+    from ats_mag.training.resumable import ResumableTraining
+
+    run = configure(monitor="val_loss")
+    with pytest.raises(KeyboardInterrupt):
+        train_fold(run, 0, [Logs(4)])  # after the first epoch's checkpoint
+    checkpoints = Checkpoints(run.layout.fold(0).checkpoints)
+    file, _, whole = checkpoints.latest()
+    assert {"model/logits/kernel", "optimizer/adam/logits/kernel/momentum", "best/logits/kernel"} <= set(whole)
+    assigned, original = [], ResumableTraining.restore
+
+    def restore(self, model):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(keras.Variable, "assign", lambda variable, value: assigned.append(variable.path))
+            return original(self, model)
+
+    monkeypatch.setattr(ResumableTraining, "restore", restore)
+
+    def refused(arrays, message):
+        _replace(checkpoints, arrays)
+        with pytest.raises(
+            ValueError, match=rf"'.*{file.name}' is of another model .*{message}.*, or remove '.*fold-0'"
+        ):
+            train_fold(run, 0)
+        assert assigned == []
+
+    def without(name):
+        return {key: array for key, array in whole.items() if key != name}
+
+    refused(without("model/logits/kernel"), r"\(it lacks: model/logits/kernel\)")
+    refused(without("best/logits/bias"), r"\(it lacks: best/logits/bias\)")
+    extra = {"optimizer/adam/gone/momentum": np.zeros(3)}
+    refused(whole | extra, r"\(the model has no: optimizer/adam/gone/momentum\)")
+    shaped = {"model/head/bias": np.zeros(3)}
+    refused(whole | shaped, r"\(of another shape are: model/head/bias \(3,\) for \(2,\)\)")
+
+
 def test_early_stopping_gives_the_best_weights(configure, monkeypatch):
-    from ats_mag.training import resumable as position
+    from ats_mag.training.resumable import ResumableTraining
 
     values = iter([1.0, 0.5, 0.7, 0.6, 0.1])
     seen = []
-    original = position.Position.on_epoch_end
+    original = ResumableTraining.on_epoch_end
 
     def scripted(self, epoch, logs=None):
         seen.append(weights(self.model))
         original(self, epoch, logs | {"val_loss": next(values)})
 
-    monkeypatch.setattr(position.Position, "on_epoch_end", scripted)
+    monkeypatch.setattr(ResumableTraining, "on_epoch_end", scripted)
     model = train_fold(configure(epochs=5, patience=2), 0)
     assert len(seen) == 4
     for a, b in zip(weights(model), seen[1], strict=True):
@@ -144,26 +194,21 @@ def test_accumulated_batches_make_the_step_of_the_large_batch(configure):
     with pytest.MonkeyPatch.context() as patch:  # the same patches whatever the batch
         patch.setattr(models.SlideClassifier, "draw", lambda self, a, *_, **__: draw(self, a, method="topk"))
         patch.setattr("ats_mag.sampling.schedules.ScheduleStrength.on_train_batch_begin", lambda *_, **__: None)
-        patch.setattr("ats_mag.training.run.fold_records", lambda config, fold: _even(config, fold))
+        patch.setattr("ats_mag.training.fit.fold_records", lambda run, fold: _even(run))
         large, small = first_step(batch_size=6), first_step(batch_size=2, accumulate=3)
     for a, b in zip(large, small, strict=True):
         if a.dtype.kind == "f":
             np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
 
 
-def _even(config, fold):
+def _even(run):
     """Six slides to train on."""
-    from ats_mag.cohort.manifest import load_manifest
-    from ats_mag.cohort.splits import load_splits
     from ats_mag.records.record import find_records
-    from ats_mag.runs.run_folder import start_run
 
-    manifest = load_manifest(config)
-    start_run(config, manifest, load_splits(config, manifest))
-    return {"train": find_records(config.records)[:6], "validation": []}
+    return {"train": find_records(run.config.records)[:6], "validation": []}
 
 
-def test_two_devices_train_as_one(configure):
+def test_two_devices_train_as_one(configure, tmp_path):
     """Also where one of them has fewer slides of the last batch, and gradients are clipped."""
     settings = {"epochs": 1, "clip_norm": 0.05, "batch_size": 4}
     from ats_mag.model import classifier as models
@@ -176,9 +221,7 @@ def test_two_devices_train_as_one(configure):
     for a, b in zip(one, two, strict=True):
         if a.dtype.kind == "f":
             np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
-    losses = [
-        pd.read_csv(configure(name, **settings).run / "fold-0" / "history.csv")["loss"] for name in ("one", "two")
-    ]
+    losses = [pd.read_csv(tmp_path / name / "fold-0" / "history.csv")["loss"] for name in ("one", "two")]
     np.testing.assert_allclose(*losses, rtol=1e-4)
     with pytest.raises(ValueError, match=r"train\.accumulate=2 works on one device"):
         train_fold(configure("three", devices="all", accumulate=2), 0)
@@ -213,7 +256,7 @@ def test_a_callback_that_stops_a_resumed_epoch_stops_the_training(configure, mon
         self.batch = 1
         return True
 
-    monkeypatch.setattr("ats_mag.training.resumable.Position.restore", restore)
+    monkeypatch.setattr("ats_mag.training.resumable.ResumableTraining.restore", restore)
     train_fold(configure("goes-on"), 0)
     assert [call["epochs"] for call in untrained] == [1, 2]
     untrained.clear()
@@ -229,10 +272,8 @@ def test_a_callback_that_stops_a_resumed_epoch_stops_the_training(configure, mon
 @pytest.mark.usefixtures("untrained")
 @pytest.mark.parametrize(("devices", "size", "parts"), [("one", 2, 2), ("one", 5, 4), ("all", 5, 2)])
 def test_no_part_of_a_step_is_without_a_slide(configure, monkeypatch, devices, size, parts):
-    from ats_mag.model.training_step import parts_of
-
     monkeypatch.setattr("ats_mag.model.training_step.DEFAULT_PARTS", 4)
-    assert parts_of(train_fold(configure(devices=devices, batch_size=size), 0)) == parts
+    assert train_fold(configure(devices=devices, batch_size=size), 0).step_parts == parts
 
 
 @pytest.mark.usefixtures("untrained")
@@ -241,11 +282,11 @@ def test_a_model_that_was_trained_past_bad_slides_refuses_them_when_used(configu
     from ats_mag.model.saving import load_model
     from ats_mag.records.record import find_records
 
-    config = configure(on_bad_slide="skip")
-    trained = train_fold(config, 0)
-    saved = load_model(config.run / "fold-0" / "model.keras")
+    run = configure(on_bad_slide="skip")
+    trained = train_fold(run, 0)
+    saved = load_model(run.layout.fold(0).model)
     assert trained.on_error == saved.on_error == saved.reader.on_error == "raise"
-    records = find_records(config.records)[:1]
+    records = find_records(run.config.records)[:1]
     saved.on_error = "fill"
     with pytest.raises(FileNotFoundError, match=r"s0\.tif"):
         evaluate(saved, records, tmp_path)
@@ -272,20 +313,20 @@ def test_bad_slides_are_counted_have_no_weight_and_stop_the_run_past_the_limit(p
     folder = _damaged(tmp_path, prepared)
     settings = {"on_bad_slide": "skip", "augment": {"flips": False}}
     near = {"local_copies": str(tmp_path / "near")}
-    config = read_config(write_config(folder, tmp_path / "run", **settings, max_bad_slides=2, **near))
-    train_fold(config, 0)
-    bad = pd.read_csv(config.run / "fold-0" / "bad_slides.csv")
+    run = open_run(folder, tmp_path / "run", **settings, max_bad_slides=2, **near)
+    train_fold(run, 0)
+    bad = pd.read_csv(run.layout.fold(0).bad_slides)
     assert sorted(bad["slide_id"]) == ["s1", "s2"]
     assert list(bad["path"]) == [str(folder / "slides" / f"{name}.tif") for name in bad["slide_id"]]
     assert bad["error"].str.contains("cannot open slide").all()
-    history = pd.read_csv(config.run / "fold-0" / "history.csv")
+    history = pd.read_csv(run.layout.fold(0).history)
     assert list(history["unreadable"]) == [8, 8]
-    config = read_config(write_config(folder, tmp_path / "strict", **settings, max_bad_slides=1))
+    run = open_run(folder, tmp_path / "strict", **settings, max_bad_slides=1)
     with pytest.raises(OSError, match=r"2 slides .* more than train.max_bad_slides=1: s"):
-        train_fold(config, 0)
-    config = read_config(write_config(folder, tmp_path / "raise"))
+        train_fold(run, 0)
+    run = open_run(folder, tmp_path / "raise")
     with pytest.raises(OSError, match=r"s[12]\.tif"):
-        train_fold(config, 0)
+        train_fold(run, 0)
 
 
 def test_missing_records_are_named(prepared, tmp_path):  # noqa: F811
@@ -295,10 +336,10 @@ def test_missing_records_are_named(prepared, tmp_path):  # noqa: F811
     config = read_config(file)
     few = config.prepare.model_copy(update={"records": tmp_path / "some"})
     with pytest.raises(ValueError, match=r"1 slides of fold 0 have no record in .*: s3\. Run `ats-mag prepare`"):
-        train_fold(config.model_copy(update={"prepare": few}), 0)
+        train_fold(Run.open(config.model_copy(update={"prepare": few})), 0)
     few = few.model_copy(update={"on_bad_slide": "skip"})
     with pytest.warns(UserWarning, match=r"1 slides .* s3; they are left out"):
-        train_fold(config.model_copy(update={"prepare": few}), 0)
+        train_fold(Run.open(config.model_copy(update={"prepare": few})), 0)
 
 
 @pytest.mark.parametrize(

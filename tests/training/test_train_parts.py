@@ -2,17 +2,20 @@
 
 from types import SimpleNamespace
 
+import keras
 import numpy as np
 import pytest
 from sklearn.utils.class_weight import compute_sample_weight
 
 from ats_mag.config.changes import is_free
-from ats_mag.config.schema import RunConfig, TrainConfig
+from ats_mag.config.schema import ModelConfig, RunConfig, TrainConfig
+from ats_mag.model.recipe import Recipe
 from ats_mag.records.epoch_order import EpochOrder, balanced_weights
 from ats_mag.training.best_epoch import BestEpoch
-from ats_mag.training.build import learning_rate
+from ats_mag.training.build import recipe_of
 from ats_mag.training.checkpoints import Checkpoints
-from ats_mag.training.resumable import Position, check_settings
+from ats_mag.training.resumable import ResumableTraining
+from ats_mag.training.settings import check_settings
 
 LABELS = ["a"] * 7 + ["b"] * 2 + ["c"]
 
@@ -84,7 +87,8 @@ def test_the_last_two_checkpoints_are_kept_and_a_damaged_one_is_passed_over(tmp_
     for epoch, batch in ((0, 3), (0, 12), (1, 0)):
         checkpoints.write(epoch, batch, {"epoch": epoch, "batch": batch}, {"x": np.arange(epoch + batch)})
     assert [file.name for file in checkpoints.files()] == ["000001-00000000.npz", "000000-00000012.npz"]
-    state, arrays = checkpoints.latest()
+    file, state, arrays = checkpoints.latest()
+    assert file == checkpoints.files()[0]
     assert state == {"epoch": 1, "batch": 0}
     np.testing.assert_array_equal(arrays["x"], [0])
     file = checkpoints.files()[0]
@@ -93,7 +97,7 @@ def test_the_last_two_checkpoints_are_kept_and_a_damaged_one_is_passed_over(tmp_
     for damaged in (whole[: len(whole) // 2], b"", whole[:80] + b"\xff" * 8 + whole[88:]):
         checkpoints.write(1, 0, {"epoch": 1, "batch": 0}, {"x": np.arange(1)})
         file.write_bytes(damaged)
-        assert checkpoints.latest()[0] == {"epoch": 0, "batch": 12}
+        assert checkpoints.latest().state == {"epoch": 0, "batch": 12}
         assert not file.exists()
         assert file.with_name(file.name + ".damaged").read_bytes() == damaged
     assert not list((tmp_path / "c").glob(".*"))
@@ -111,7 +115,7 @@ def test_a_checkpoint_that_cannot_be_read_now_is_kept(tmp_path, monkeypatch, err
         patch.setattr(np, "load", fail)
         with pytest.raises(type(error)):
             checkpoints.latest()
-    assert checkpoints.latest()[0] == {"epoch": 1}
+    assert checkpoints.latest().state == {"epoch": 1}
 
 
 def test_wherever_a_checkpoint_is_damaged_it_is_whole_or_passed_over(tmp_path):
@@ -124,7 +128,7 @@ def test_wherever_a_checkpoint_is_damaged_it_is_whole_or_passed_over(tmp_path):
     seen = set()
     for damaged in damages + [whole[:n] for n in range(0, len(whole), 40)]:
         file.write_bytes(damaged)
-        state, arrays = checkpoints.latest()
+        _, state, arrays = checkpoints.latest()
         seen.add(state["epoch"])
         np.testing.assert_array_equal(arrays["x"], np.arange(3))
     assert seen == {0, 1}  # some bytes, such as times, do not matter
@@ -148,37 +152,34 @@ def test_the_best_epoch_and_the_end_of_patience():
 def test_neither_the_best_epoch_nor_patience_look_at_epochs_that_only_explored(tmp_path):
     """The first three explore; the model is as much of one as is needed."""
     best = BestEpoch("val_loss", patience=2)
-    position = Position(Checkpoints(tmp_path / "c"), tmp_path / "h.csv", EpochOrder(LABELS, 0), 3, 1.0, best, None, {})
+    checkpoints, order = Checkpoints(tmp_path / "c"), EpochOrder(LABELS, 0)
+    training = ResumableTraining(checkpoints, tmp_path / "h.csv", order, 3, 1.0, best, None, {})
+    weight = keras.Variable(0, name="weight")
     model = SimpleNamespace(
-        explored=False, get_weights=lambda: [np.array(position.epoch)], variables=[], metrics=[], stop_training=False,
+        explored=False, weights=[weight], variables=[weight], metrics=[], stop_training=False,
         optimizer=SimpleNamespace(variables=[], learning_rate=0.1),
     )  # fmt: skip
-    position.set_model(model)
-    position.set_params({"epochs": 9})
+    training.set_model(model)
+    training.set_params({"epochs": 9})
     ended = []
     for epoch, value in enumerate([0.1, 0.2, 0.3, 1.0, 0.9, 0.95, 0.96]):
         model.explored = epoch >= 3
-        position.on_epoch_end(epoch, {"loss": 1.0, "val_loss": value})
+        weight.assign(epoch)
+        training.on_epoch_end(epoch, {"loss": 1.0, "val_loss": value})
         ended.append(model.stop_training)
     assert ended == [False] * 6 + [True]
     assert best.epoch == 4
-    assert position.best_weights == [4]
+    assert training.best_weights == {"weight": 4}
+    training.take_best(model)
+    assert int(weight) == 4
 
 
-def test_learning_rates():
-    assert learning_rate(TrainConfig(), 100) == 1e-3
-    constant = learning_rate(TrainConfig(warmup=0.1), 100)
-    cosine = learning_rate(TrainConfig(schedule="cosine", warmup=0.1), 100)
-    plain = learning_rate(TrainConfig(schedule="cosine"), 100)
-    for schedule in (constant, cosine):
-        rising = [float(schedule(step)) for step in range(11)]
-        assert rising[0] > 0
-        assert (np.diff(rising) > 0).all()
-        assert rising[10] == pytest.approx(1e-3)
-    assert float(constant(99)) == pytest.approx(1e-3)
-    assert float(cosine(55)) == pytest.approx(0.5e-3)
-    assert float(cosine(100)) == pytest.approx(0, abs=1e-9)
-    assert float(plain(0)) == pytest.approx(1e-3)
+def test_a_configuration_is_a_recipe():
+    assert recipe_of(RunConfig()) == Recipe()
+    train = TrainConfig(learning_rate=2e-3, schedule="cosine", warmup=0.1, clip_norm=1.0, accumulate=3)
+    recipe = recipe_of(RunConfig(train=train, model=ModelConfig(explore_steps=70)))
+    assert recipe == Recipe(2e-3, True, 0.0, 0.1, 1.0, None, 3, 70, None)
+    assert recipe.explore(10) == 70
 
 
 def test_a_training_goes_on_only_with_the_settings_that_it_began_with():

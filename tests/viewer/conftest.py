@@ -41,10 +41,10 @@ def slides(image, tmp_path_factory):
 
 
 @pytest.fixture
-def look():
-    """`look(path, mpp)` -> a `SlideLook` with attention on two cells at each of two magnifications."""
+def inspected():
+    """`inspected(path, mpp)` -> an `InspectedSlide` with attention on two cells at each of two magnifications."""
     from ats_mag.geometry.lattice import Lattice
-    from ats_mag.pictures.look import SlideLook
+    from ats_mag.pictures.inspected_slide import InspectedSlide
 
     def made(path, mpp):
         lattice = Lattice(8.0, 4, (0.5, 2.0), 32)
@@ -53,7 +53,7 @@ def look():
         index = np.array([[10, 12, 0], [11, 20, 1]])
         geometry = np.array([0, 0, WIDTH, HEIGHT, round(MPP * 1e7)])
         location, downsample = (np.asarray(a)[0] for a in lattice.place(index[None], geometry[None]))
-        return SlideLook(
+        return InspectedSlide(
             slide=path,
             classes=["a", "<b>"],
             lattice=lattice,

@@ -9,15 +9,15 @@ from PIL import Image
 from ats_mag.pictures.colours import magnification_colour, rgb
 from ats_mag.prediction import find_slides
 from ats_mag.viewer import server
-from ats_mag.viewer.background_looks import Looks, model_opener
+from ats_mag.viewer.background_inspection import BackgroundInspection, model_opener
 from ats_mag.viewer.guard import LONGEST
 from ats_mag.viewer.tiles import TILE
 
 
 @pytest.fixture
-def get(slides, look, serve):
+def get(slides, inspected, serve):
     shown = find_slides(slides)
-    return serve(server.create_app(shown, Looks(shown, lambda: look), lossless=True))
+    return serve(server.create_app(shown, BackgroundInspection(shown, lambda: inspected), lossless=True))
 
 
 def wait_for(get, slide, *states):
@@ -44,13 +44,13 @@ def test_a_served_tile_is_the_region_that_openslide_reads(get, slides):
     np.testing.assert_array_equal(picture(answer), np.asarray(region))
 
 
-def test_what_the_model_says_comes_once_asked_for(get, look):
+def test_what_the_model_says_comes_once_asked_for(get, inspected):
     assert get("/slides/1/attention/0").status == 404
     assert get("/slides/1/patches/0").status == 404
     found = wait_for(get, 1, "done")
     assert found["classes"] == ["a", "<b>"]
     assert found["probabilities"] == [0.25, 0.75]
-    made = look("", None)
+    made = inspected("", None)
     assert [(p["x"], p["y"], p["side"]) for p in found["patches"]] == [
         (*corner, side) for corner, side in zip(made.location.tolist(), made.side_px.tolist(), strict=True)
     ]
@@ -66,7 +66,7 @@ def test_what_the_model_says_comes_once_asked_for(get, look):
     assert get("/slides/0/attention/0").status == 404  # of a slide that was not asked for
 
 
-def test_a_slide_that_fails_says_so_and_the_next_has_its_turn(slides, look, serve):
+def test_a_slide_that_fails_says_so_and_the_next_has_its_turn(slides, inspected, serve):
     shown = find_slides(slides)
     calls = []
 
@@ -74,9 +74,9 @@ def test_a_slide_that_fails_says_so_and_the_next_has_its_turn(slides, look, serv
         calls.append(path)
         if path == str(slides[0]):
             raise ValueError("no tissue was found")
-        return look(path, mpp)
+        return inspected(path, mpp)
 
-    get = serve(server.create_app(shown, Looks(shown, lambda: failing)))
+    get = serve(server.create_app(shown, BackgroundInspection(shown, lambda: failing)))
     assert wait_for(get, 0, "failed", "done") == {"state": "failed", "error": "no tissue was found"}
     wait_for(get, 1, "done")
     wait_for(get, 1, "done")
@@ -168,10 +168,10 @@ def test_the_page_has_no_inline_scripts_or_handlers():
         assert b"innerHTML" not in server.static_file(name)
 
 
-def test_a_file_that_is_no_slide_is_an_answer_and_no_crash(tmp_path, look, serve):
+def test_a_file_that_is_no_slide_is_an_answer_and_no_crash(tmp_path, inspected, serve):
     (tmp_path / "text.svs").write_text("no slide")
     shown = find_slides([tmp_path / "text.svs"])
-    get = serve(server.create_app(shown, Looks(shown, lambda: look)))
+    get = serve(server.create_app(shown, BackgroundInspection(shown, lambda: inspected)))
     answer = get("/slides/0")
     assert answer.status == 422
     assert "text.svs" in answer.text

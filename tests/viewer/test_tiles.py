@@ -4,7 +4,7 @@ import numpy as np
 import openslide
 import pytest
 
-from ats_mag.viewer import coarse
+from ats_mag.viewer import coarse_picture
 from ats_mag.viewer.tiles import OVERLAP, TILE, DeepZoom
 
 
@@ -61,14 +61,14 @@ def test_the_coarsest_level_is_one_pixel_and_none_is_beyond(slides):
 
 def test_a_large_file_of_one_level_is_sketched_and_then_read(slides, monkeypatch):
     exact = whole(DeepZoom(slides[1]), 6)
-    monkeypatch.setattr(coarse, "_AT_ONCE", 0)
-    coarse._one_at_a_time.acquire()
+    monkeypatch.setattr(coarse_picture, "_AT_ONCE", 0)
+    coarse_picture._one_at_a_time.acquire()
     zoom = DeepZoom(slides[1])
     sketch = whole(zoom, 6)
     assert zoom.reading == 0
     assert 0 < np.abs(sketch.astype(float) - exact).mean() < 40
     assert np.abs(exact.astype(float) - exact.mean((0, 1))).mean() > 40  # a sketch says more than one colour would
-    coarse._one_at_a_time.release()
+    coarse_picture._one_at_a_time.release()
     deadline = time.monotonic() + 30
     while zoom.reading is not None and time.monotonic() < deadline:
         time.sleep(0.01)

@@ -13,10 +13,12 @@ Liang & Ramdas, "Risk-limiting financial audits via weighted sampling without re
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from keras import ops
+
+from ats_mag.tensors import Tensor
 
 # Shares of the largest loss. High ones decide large margins in few draws, low ones are for small margins.
 SHARES = np.array([0.1, 0.3, 0.6, 0.9, 0.99], dtype="float32")
@@ -37,11 +39,11 @@ class Terms(NamedTuple):
         rounding: `(Q,)`, by how much all of these may be wrong.
     """
 
-    value: Any
-    bound: Any
-    certain: Any
-    total: Any
-    rounding: Any
+    value: Tensor
+    bound: Tensor
+    certain: Tensor
+    total: Tensor
+    rounding: Tensor
 
 
 class Wealth(NamedTuple):
@@ -54,13 +56,13 @@ class Wealth(NamedTuple):
         gone: `(H,)` bool: hypotheses that are ruled out, now or before.
     """
 
-    total: Any
-    experts: Any
-    wealth: Any
-    gone: Any
+    total: Tensor
+    experts: Tensor
+    wealth: Tensor
+    gone: Tensor
 
 
-def terms(x: Any, mass: Any, left: Any, total: Any, low: Any, shift: Any) -> Terms:
+def terms(x: Tensor, mass: Tensor, left: Tensor, total: Tensor, low: Tensor, shift: Tensor) -> Terms:
     """The martingale around ``mu = sum_k a_k x_k + shift``.
 
     Args:
@@ -84,7 +86,7 @@ def terms(x: Any, mass: Any, left: Any, total: Any, low: Any, shift: Any) -> Ter
     )
 
 
-def growth(value: Any, bound: Any, rounding: Any) -> Any:
+def growth(value: Tensor, bound: Tensor, rounding: Tensor) -> Tensor:
     """Log-factors `(..., G)` of the wealth of each of `SHARES`, for values Y `(...)` of mean <= 0 that exceed `bound`."""
     loss = ops.maximum(rounding - bound, ops.maximum(rounding, 1e-30))
     return ops.log1p(SHARES * ops.maximum(value / loss, -1.0)[..., None])
@@ -100,7 +102,7 @@ def no_wealth(n_hypotheses: int, n_rivals: int) -> Wealth:
     )
 
 
-def bet(held: Wealth, found: Terms, random: Any, alpha: Any) -> tuple[Wealth, Any, Any]:
+def bet(held: Wealth, found: Terms, random: Tensor, alpha: Tensor) -> tuple[Wealth, Tensor, Tensor]:
     """Bets on n more draws, one after the other.
 
     Against each hypothesis the stake is divided over shares and rivals in proportion to ``wealth ** EAGERNESS`` of each before the
@@ -128,7 +130,7 @@ def bet(held: Wealth, found: Terms, random: Any, alpha: Any) -> tuple[Wealth, An
     return Wealth(found.total, experts, path[-1], ops.logical_or(held.gone, ops.any(gone, axis=0))), path, gone
 
 
-def lower_limit(found: Terms, ceiling: Any, random: Any, alpha: Any) -> Any:
+def lower_limit(found: Terms, ceiling: Tensor, random: Tensor, alpha: Tensor) -> Tensor:
     """The largest m such that some bet on mu > m succeeded at some time: a confidence sequence's lower limit.
 
     The wealth here is the mean over `SHARES`, which falls with m, so that the limit is found by bisection.
@@ -144,13 +146,13 @@ def lower_limit(found: Terms, ceiling: Any, random: Any, alpha: Any) -> Any:
     """
     floor = ops.maximum(ops.max(found.certain, axis=0), found.bound[0]) - found.rounding
 
-    def succeeds(m: Any) -> Any:
+    def succeeds(m: Tensor) -> Tensor:
         grown = growth(found.value - m, found.bound - m, found.rounding)
         path = ops.cumsum(ops.where(random[:, None, None], grown, 0.0), axis=0)
         path = ops.logsumexp(path, axis=-1) - np.log(len(SHARES)).astype("float32")
         return ops.max(path, axis=0) >= -ops.log(ops.cast(alpha, "float32"))
 
-    def halve(_: Any, limits: tuple[Any, Any]) -> tuple[Any, Any]:
+    def halve(_: Tensor, limits: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         low, high = limits
         middle = (low + high) / 2
         success = succeeds(middle)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import ops
 
-if TYPE_CHECKING:
-    from ats_mag.model.classifier import SlideClassifier
+from ats_mag.model.network import SlideNetwork
+from ats_mag.tensors import Tensor
 
 
-def score_range(model: SlideClassifier, direction: Any) -> tuple[Any, Any]:
+def score_range(model: SlideNetwork, direction: Tensor) -> tuple[Tensor, Tensor]:
     """Bounds of ``f . v`` over all features f that the model can compute, and 0, as of a patch that cannot be read.
 
     - Features of L2 norm 1 at most: +-|v| (Cauchy-Schwarz).
@@ -47,12 +46,12 @@ def score_range(model: SlideClassifier, direction: Any) -> tuple[Any, Any]:
     return ops.minimum(middle - reach, 0.0), ops.maximum(middle + reach, 0.0)
 
 
-def bounded(model: SlideClassifier) -> bool:
+def bounded(model: SlideNetwork) -> bool:
     """Whether the model's features have a bound, see `score_range`."""
     return model.normalize_features or _last_normalization(model.feature) is not None
 
 
-def _last_normalization(feature: keras.Model) -> Any:
+def _last_normalization(feature: keras.Model) -> keras.layers.LayerNormalization | None:
     """The layer normalisation of each whole feature vector that a network ends in, else None."""
     last = feature.layers[-1] if feature.layers else None
     if not isinstance(last, keras.layers.LayerNormalization) or getattr(last, "rms_scaling", False):

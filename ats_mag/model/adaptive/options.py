@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass, replace
 
-from ats_mag.model.arguments import positive
+from ats_mag.model.arguments import as_integer, positive, whole
 
 LARGEST_SEED = 2**31 - 2
 
@@ -39,17 +39,25 @@ class AdaptiveOptions:
     def __post_init__(self) -> None:
         if isinstance(self.confidence, bool) or not 0 < self.confidence < 1:
             raise ValueError(f"confidence must lie between 0 and 1. Received: confidence={self.confidence!r}")
-        positive("block", self.block)
-        positive("min_patches", self.min_patches)
-        if self.max_patches is not None and positive("max_patches", self.max_patches) < self.min_patches:
+        checked = {"block": positive("block", self.block), "min_patches": positive("min_patches", self.min_patches)}
+        checked["first"] = whole("first", self.first, 0)
+        if self.max_patches is not None:
+            checked["max_patches"] = positive("max_patches", self.max_patches)
+        if self.seed is not None:
+            checked["seed"] = self._checked_seed()
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)  # NumPy's integers as Python's, which JSON knows
+        if self.max_patches is not None and self.max_patches < self.min_patches:
             raise ValueError(
                 f"max_patches must be at least min_patches. Received: min_patches={self.min_patches}, "
                 f"max_patches={self.max_patches}"
             )
-        if isinstance(self.first, bool) or not isinstance(self.first, int) or self.first < 0:
-            raise ValueError(f"first must be an integer of at least 0. Received: first={self.first!r}")
-        if self.seed is not None and (not isinstance(self.seed, int) or not 0 <= self.seed <= LARGEST_SEED):
+
+    def _checked_seed(self) -> int:
+        seed = as_integer(self.seed)
+        if seed is None or not 0 <= seed <= LARGEST_SEED:
             raise ValueError(f"seed must be None or an integer from 0 to {LARGEST_SEED}. Received: seed={self.seed!r}")
+        return seed
 
     def for_slide(self, name: str) -> AdaptiveOptions:
         """The same with a seed of that slide's own.

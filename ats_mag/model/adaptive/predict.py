@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 from keras import ops
 
+from ats_mag.backend import on_tensorflow
 from ats_mag.model.adaptive.bounds import score_range
-from ats_mag.model.adaptive.hypotheses import contest
+from ats_mag.model.adaptive.hypotheses import hypotheses_of
 from ats_mag.model.adaptive.options import AdaptiveOptions
 from ats_mag.model.adaptive.reading_order import draw_order
 from ats_mag.model.adaptive.stopping import (
@@ -24,9 +24,9 @@ from ats_mag.model.adaptive.stopping import (
     read_more,
     verdict,
 )
-
-if TYPE_CHECKING:
-    from ats_mag.model.classifier import SlideClassifier
+from ats_mag.model.heads import Head
+from ats_mag.model.network import Inputs, SlideNetwork
+from ats_mag.tensors import Attention, Noise, Tensor
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class AdaptivePrediction:
 
 
 def predict_adaptively(
-    model: SlideClassifier, inputs: Mapping[str, Any], options: AdaptiveOptions, noise: Any | None = None
+    model: SlideNetwork, inputs: Inputs, options: AdaptiveOptions, noise: Noise | None = None
 ) -> list[AdaptivePrediction]:
     """Predicts slides with as few patches as the confidence allows, whatever the model's `test_method`.
 
@@ -92,31 +92,31 @@ def predict_adaptively(
 
 
 def read_adaptively(
-    model: SlideClassifier,
-    inputs: Mapping[str, Any],
-    attention: Any,
-    noise: Any,
-    alpha: Any,
-    min_patches: Any,
-    max_patches: Any,
-    block: Any,
-    first: Any,
+    model: SlideNetwork,
+    inputs: Inputs,
+    attention: Attention,
+    noise: Noise,
+    alpha: Tensor,
+    min_patches: Tensor,
+    max_patches: Tensor,
+    block: Tensor,
+    first: Tensor,
 ) -> Verdict:
     """Reads one slide: `inputs` and `attention` `(1, H, W, M)` of it. See `AdaptiveOptions` for the rest."""
     kernel, bias = (ops.cast(weight, "float32") for weight in (model.head.kernel, model.head.bias))
     order = draw_order(attention, noise, first)
-    rivals = contest(model.head_kind, kernel.shape[1])
+    hypotheses = hypotheses_of(model.head_kind, kernel.shape[1])
     problem = Problem(
         order=order,
-        contest=rivals,
+        hypotheses=hypotheses,
         bias=bias,
         score_range=score_range(model, kernel),
-        contrast_range=score_range(model, contrasts(rivals, kernel)),
+        contrast_range=score_range(model, contrasts(hypotheses, kernel)),
         alpha=ops.cast(alpha, "float32"),
         first=first,
     )
 
-    def scores_of(start: Any, n: Any) -> Any:
+    def scores_of(start: Tensor, n: Tensor) -> Tensor:
         here = ops.slice(order.index, (start, 0), (n, 3))[None]
         patches, valid = model.read(inputs, here)
         features = ops.where(valid[..., None], model.features_of(patches), 0.0)
@@ -126,7 +126,11 @@ def read_adaptively(
 
 
 def read_until_decided(
-    problem: Problem, scores_of: Callable[[Any, Any], Any], min_patches: Any, max_patches: Any, block: Any
+    problem: Problem,
+    scores_of: Callable[[Tensor, Tensor], Tensor],
+    min_patches: Tensor,
+    max_patches: Tensor,
+    block: Tensor,
 ) -> Reading:
     """Reads blocks until the class is decided or nothing may be read any more.
 
@@ -138,18 +142,18 @@ def read_until_decided(
     """
     limit = ops.minimum(problem.order.cells, max_patches)
 
-    def goes_on(*reading: Any) -> Any:
+    def goes_on(*reading: Tensor) -> Tensor:
         now = Reading(*reading)
         enough = ops.logical_and(now.decided, now.count >= min_patches)
         return ops.logical_and(now.count < limit, ops.logical_not(enough))
 
-    def read_block(*reading: Any) -> tuple[Any, ...]:
+    def read_block(*reading: Tensor) -> tuple[Tensor, ...]:
         now = Reading(*reading)
         n = ops.minimum(limit - now.count, block)
         return tuple(read_more(problem, now, scores_of(now.count, n)))
 
     reading = tuple(nothing_read(problem))
-    if keras.backend.backend() == "tensorflow":
+    if on_tensorflow():
         return Reading(*ops.while_loop(goes_on, read_block, reading))
     while goes_on(*reading):  # a loop that JAX traces could not read a last block of another size
         reading = read_block(*reading)
@@ -157,7 +161,7 @@ def read_until_decided(
 
 
 def adaptive_prediction(
-    head: str, scores: np.ndarray, low: np.ndarray, high: np.ndarray, count: Any, reason: Any
+    head: Head, scores: np.ndarray, low: np.ndarray, high: np.ndarray, count: Tensor, reason: Tensor
 ) -> AdaptivePrediction:
     """A verdict of NumPy arrays as the prediction of a model with that kind of head.
 
@@ -166,14 +170,13 @@ def adaptive_prediction(
     """
     from scipy.special import expit, softmax
 
-    if head == "single_label":
+    if head.ranked:
         own = np.eye(len(scores), dtype=bool)
         probabilities = softmax(scores)
         least = np.diag(softmax(np.where(own, low, high), axis=1))
         most = np.diag(softmax(np.where(own, high, low), axis=1))
     else:
         probabilities, least, most = expit(scores), expit(low), expit(high)
-        if head == "binary":
-            probabilities = np.concatenate([1 - probabilities, probabilities])
-            least, most = np.concatenate([1 - most, least]), np.concatenate([1 - least, most])
+    probabilities, *limits = (head.class_probabilities(p[None])[0] for p in (probabilities, least, most))
+    least, most = np.minimum(*limits), np.maximum(*limits)  # of the other class of two, the limits change places
     return AdaptivePrediction(probabilities, least, most, scores, low, high, int(count), REASONS[int(reason)])

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from keras import ops
 
-from ats_mag.sampling.draws import as_float, perturb, sample_weights, unravel
+from ats_mag.sampling.draws import perturb, unravel
+from ats_mag.sampling.weights import as_float, sample_weights
+from ats_mag.tensors import Attention, Noise, Tensor
 
 
-class Order(NamedTuple):
+class ReadingOrder(NamedTuple):
     """All K cells of one slide in the order they are read, those of probability 0 last.
 
     Attributes:
@@ -21,14 +23,14 @@ class Order(NamedTuple):
         cells: `()` int32, how many have a probability above 0.
     """
 
-    index: Any
-    mass: Any
-    left: Any
-    key: Any
-    cells: Any
+    index: Tensor
+    mass: Tensor
+    left: Tensor
+    key: Tensor
+    cells: Tensor
 
 
-def draw_order(attention: Any, noise: Any, first: Any = 0) -> Order:
+def draw_order(attention: Attention, noise: Noise, first: Tensor = 0) -> ReadingOrder:
     """Weighted draws without replacement until no cell is left, as of `sample(method="sequential")`.
 
     Args:
@@ -44,7 +46,7 @@ def draw_order(attention: Any, noise: Any, first: Any = 0) -> Order:
     cell = ops.cast(ops.argsort(-key), "int32")
     mass = ops.take(flat, cell)
     left = ops.flip(ops.cumsum(ops.flip(mass, 0)), 0)
-    return Order(
+    return ReadingOrder(
         index=unravel(cell[None], ops.shape(attention)[1:])[0],
         mass=mass,
         left=ops.concatenate([left, ops.zeros_like(left[:1])]),
@@ -53,7 +55,7 @@ def draw_order(attention: Any, noise: Any, first: Any = 0) -> Order:
     )
 
 
-def estimate(order: Order, values: Any, n: Any) -> Any:
+def estimate(order: ReadingOrder, values: Tensor, n: Tensor) -> Tensor:
     """Estimates the expectation of `values` over all cells from the first n, exactly where these are all.
 
     Those of the `first` enter with their probability, the draws with the weights of `priority`, which have the least

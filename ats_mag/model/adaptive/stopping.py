@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from keras import ops
 
 from ats_mag.model.adaptive.betting import Wealth, bet, lower_limit, no_wealth, terms
-from ats_mag.model.adaptive.hypotheses import Contest
-from ats_mag.model.adaptive.reading_order import Order, estimate
+from ats_mag.model.adaptive.hypotheses import Hypotheses
+from ats_mag.model.adaptive.reading_order import ReadingOrder, estimate
+from ats_mag.tensors import Tensor
 
 REASONS = ("decided", "max_patches", "exhausted")
 
@@ -18,7 +19,7 @@ class Problem(NamedTuple):
 
     Attributes:
         order: of its cells.
-        contest: the hypotheses.
+        hypotheses: of which all but the true ones are to be ruled out.
         bias: `(C,)` of the head.
         score_range: `(C,)` twice: bounds of what a feature adds to each score.
         contrast_range: `(H * J,)` twice, of the contrasts.
@@ -26,13 +27,13 @@ class Problem(NamedTuple):
         first: cells that are read and not drawn.
     """
 
-    order: Order
-    contest: Contest
-    bias: Any
-    score_range: tuple[Any, Any]
-    contrast_range: tuple[Any, Any]
-    alpha: Any
-    first: Any
+    order: ReadingOrder
+    hypotheses: Hypotheses
+    bias: Tensor
+    score_range: tuple[Tensor, Tensor]
+    contrast_range: tuple[Tensor, Tensor]
+    alpha: Tensor
+    first: Tensor
 
 
 class Reading(NamedTuple):
@@ -45,10 +46,10 @@ class Reading(NamedTuple):
         decided: `()` bool, whether the class cannot change any more.
     """
 
-    count: Any
-    scores: Any
+    count: Tensor
+    scores: Tensor
     wealth: Wealth
-    decided: Any
+    decided: Tensor
 
 
 class Verdict(NamedTuple):
@@ -61,42 +62,42 @@ class Verdict(NamedTuple):
         reason: `()` int32, index into `REASONS`.
     """
 
-    scores: Any
-    low: Any
-    high: Any
-    count: Any
-    reason: Any
+    scores: Tensor
+    low: Tensor
+    high: Tensor
+    count: Tensor
+    reason: Tensor
 
 
-def contrasts(contest: Contest, kernel: Any) -> Any:
+def contrasts(hypotheses: Hypotheses, kernel: Tensor) -> Tensor:
     """`(D, H * J)` directions of the contrasts, of directions `(D, C)` of the scores."""
-    flat = contest.direction.reshape(contest.direction.shape[0], -1)
+    flat = hypotheses.direction.reshape(hypotheses.direction.shape[0], -1)
     return ops.matmul(kernel, ops.convert_to_tensor(flat))
 
 
 def nothing_read(problem: Problem) -> Reading:
     """Before the first patch."""
-    _, h, j = problem.contest.direction.shape
-    n_scores = problem.contest.direction.shape[0]
+    _, h, j = problem.hypotheses.direction.shape
+    n_scores = problem.hypotheses.direction.shape[0]
     shape = (ops.shape(problem.order.mass)[0], n_scores)
     return Reading(
         ops.zeros((), dtype="int32"), ops.zeros(shape, dtype="float32"), no_wealth(h, j), ops.zeros((), dtype="bool")
     )
 
 
-def read_more(problem: Problem, before: Reading, scores: Any) -> Reading:
+def read_more(problem: Problem, before: Reading, scores: Tensor) -> Reading:
     """The next n cells of the order, with what their features add to the scores, `(n, C)`."""
     start, n = before.count, ops.shape(scores)[0]
     here = start + ops.arange(n, dtype="int32")
     mass, left = _between(problem.order, start, n)
-    bias = contrasts(problem.contest, problem.bias[None])[0]
-    x = contrasts(problem.contest, scores)
+    bias = contrasts(problem.hypotheses, problem.bias[None])[0]
+    x = contrasts(problem.hypotheses, scores)
     found = terms(x, mass, left, before.wealth.total, problem.contrast_range[0], bias)
-    wealth, *_ = bet(before.wealth, found, here >= problem.first, problem.alpha / problem.contest.groups)
+    wealth, *_ = bet(before.wealth, found, here >= problem.first, problem.alpha / problem.hypotheses.groups)
     count = start + n
     known = ops.scatter_update(before.scores, here[:, None], scores)
     now = estimate(problem.order, known, count) + problem.bias
-    decided = ops.all(ops.logical_or(wealth.gone, problem.contest.standing(now)))
+    decided = ops.all(ops.logical_or(wealth.gone, problem.hypotheses.standing(now)))
     return Reading(count, known, wealth, decided)
 
 
@@ -128,6 +129,6 @@ def verdict(problem: Problem, reading: Reading) -> Verdict:
     )
 
 
-def _between(order: Order, start: Any, n: Any) -> tuple[Any, Any]:
+def _between(order: ReadingOrder, start: Tensor, n: Tensor) -> tuple[Tensor, Tensor]:
     """Probabilities `(n,)` of n cells from `start` on, and what is left before each and after the last, `(n+1,)`."""
     return ops.slice(order.mass, (start,), (n,)), ops.slice(order.left, (start,), (n + 1,))

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
 from ats_mag.model.adaptive.options import AdaptiveOptions
 from ats_mag.model.adaptive.predict import read_adaptively
-from ats_mag.model.adaptive.stopping import REASONS as REASONS
+from ats_mag.model.adaptive.stopping import REASONS
+from ats_mag.model.export.endpoint import Endpoint, assert_tissue, slides_of
+from ats_mag.model.network import SlideNetwork
 from ats_mag.slides.overview import Overview
-
-if TYPE_CHECKING:
-    from ats_mag.model.classifier import SlideClassifier
 
 NAME = "adaptive"
 OPTIONS = {
@@ -26,10 +24,8 @@ OPTIONS = {
 }
 
 
-def adaptive_endpoint(
-    model: SlideClassifier, view: Callable[[tf.Tensor, tf.Tensor], Overview]
-) -> tuple[str, Any, list[tf.TensorSpec]]:
-    """The endpoint, see `export.export_model`: its name, function and signature.
+def adaptive_endpoint(model: SlideNetwork, view: Callable[[tf.Tensor, tf.Tensor], Overview]) -> Endpoint:
+    """The endpoint, see `savedmodel.export_model`.
 
     Args:
         model: with bounded features.
@@ -61,7 +57,7 @@ def adaptive_endpoint(
 
     signature = [tf.TensorSpec(None, tf.string, name="path"), tf.TensorSpec((), tf.float64, name="slide_mpp")]
     signature += [tf.TensorSpec((), dtype, name=name) for name, dtype in OPTIONS.items()]
-    return NAME, adaptive, signature
+    return Endpoint(NAME, adaptive, signature)
 
 
 def serving_options(options: AdaptiveOptions) -> dict[str, tf.Tensor]:
@@ -69,20 +65,6 @@ def serving_options(options: AdaptiveOptions) -> dict[str, tf.Tensor]:
     given = {name: getattr(options, name) for name in OPTIONS}
     given |= {"max_patches": options.max_patches or 0, "seed": -1 if options.seed is None else options.seed}
     return {name: tf.constant(given[name], dtype) for name, dtype in OPTIONS.items()}
-
-
-def slides_of(path: tf.Tensor, slide_mpp: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Paths `(B,)` and um/px `(B,)`, of one or several of each."""
-    path = tf.reshape(path, (-1,))
-    return path, tf.broadcast_to(tf.reshape(tf.cast(slide_mpp, tf.float64), (-1,)), tf.shape(path))
-
-
-def assert_tissue(mask: tf.Tensor, path: tf.Tensor) -> tf.Operation:
-    """Fails where a mask `(B, h, w)` is empty."""
-    found = tf.reduce_any(mask, axis=(1, 2))
-    return tf.debugging.Assert(
-        tf.reduce_all(found), ["no tissue was found on these slides:", tf.boolean_mask(path, ~found)], summarize=10
-    )
 
 
 def _uniform(cells: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:

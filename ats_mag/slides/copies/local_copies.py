@@ -62,7 +62,7 @@ class LocalCopies:
         copy = os.path.join(self._copies.folder, copy_name(source))
         return max(len(os.fsencode(path)) for path in (source, copy))
 
-    def _hold(self, source: str) -> tuple[str, int | None]:
+    def hold(self, source: str) -> tuple[str, int | None]:
         """The path to read, and the descriptor that holds it if it is a copy."""
         if not can_be_copied(source):
             kind = os.path.splitext(source)[1]
@@ -121,7 +121,7 @@ class CopyWindow:
         with self._lock:  # before the copy is made, so that copies under way count, too
             self._held.append(held)
             _let_go(self._held, self._requests)
-        path, descriptor = self._copies._hold(os.fspath(source))
+        path, descriptor = self._copies.hold(os.fspath(source))
         with self._lock:
             held.descriptor = descriptor
             if held.left:  # so many requests came meanwhile

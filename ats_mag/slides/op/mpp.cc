@@ -10,6 +10,7 @@ namespace ats_mag {
 namespace {
 
 constexpr double kNotGiven = std::numeric_limits<double>::quiet_NaN();
+// As PLAUSIBLE_SLIDE_MPP and LARGEST_DIFFERENCE of geometry/units.py.
 constexpr double kSmallest = 0.05, kLargest = 50.0, kLargestDifference = 0.10;
 constexpr char kMend[] = "give the slide's true resolution as `slide_mpp` (in a manifest: the column `mpp`)";
 

@@ -6,7 +6,7 @@ import contextlib
 import errno
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 import tifffile
 
+from ats_mag.geometry.units import PLAUSIBLE_SLIDE_MPP, is_plausible_slide_mpp
 from ats_mag.slides.errors import SlideError
-from ats_mag.slides.writing.flat_tiff import open_tiff, stated_mpp
+from ats_mag.slides.writing.flat_tiff import StatedMpp, open_tiff, stated_mpp
 from ats_mag.slides.writing.pixels import to_rgb
-from ats_mag.slides.writing.pyramid import write_pyramid
+from ats_mag.slides.writing.pyramid import TileSource, write_pyramid
 from ats_mag.system.whole_file import remove_unfinished
 
 TIFF_SUFFIXES = (".tif", ".tiff")
@@ -25,8 +26,6 @@ SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", *TIFF_SUFFIXES)
 TILE = 256
 SMALLEST_LEVEL = 64  # pixels of the longer side: smaller levels save nothing
 
-_PLAUSIBLE_MPP = (0.05, 50.0)  # um/px, as for slides
-_LARGEST_DIFFERENCE = 0.10  # of x and y
 _PNG_DEPTH = 24  # offset of the bit depth in a PNG file
 
 
@@ -108,7 +107,7 @@ def convert_image(
 
 
 @contextlib.contextmanager
-def _opened(image: Path, white: int | None) -> Iterator[tuple[Callable[[int, int], np.ndarray], tuple[int, int], Any]]:
+def _opened(image: Path, white: int | None) -> Iterator[tuple[TileSource, tuple[int, int], StatedMpp | None]]:
     """The image's tiles as `write_pyramid` asks for them, its (height, width), and the resolution that it states.
 
     What any decoder raises is said with the file's name.
@@ -161,11 +160,11 @@ def _read_picture(image: Path, white: int | None) -> np.ndarray:
     return to_rgb(np.asarray(picture.convert("RGBA" if transparent else "RGB")), str(image), white)
 
 
-def _cutter(pixels: np.ndarray) -> Callable[[int, int], np.ndarray]:
+def _cutter(pixels: np.ndarray) -> TileSource:
     return lambda row, column: pixels[row * TILE : (row + 1) * TILE, column * TILE : (column + 1) * TILE]
 
 
-def _resolution(image: Path, mpp: float | None, stated: tuple[float, float, str] | None) -> tuple[float, str]:
+def _resolution(image: Path, mpp: float | None, stated: StatedMpp | None) -> tuple[float, str]:
     """um/px and where it is from."""
     mend = "give its true resolution (`--mpp`, um/px)"
     if mpp is not None:
@@ -173,8 +172,8 @@ def _resolution(image: Path, mpp: float | None, stated: tuple[float, float, str]
     if stated is None:
         raise ValueError(f"the resolution of image {str(image)!r} is unknown: the file states none; {mend}")
     x, y, source = stated
-    low, high = _PLAUSIBLE_MPP
-    if not (low <= x <= high and low <= y <= high) or abs(x - y) > _LARGEST_DIFFERENCE * min(x, y):
+    if not is_plausible_slide_mpp(x, y):
+        low, high = PLAUSIBLE_SLIDE_MPP
         raise ValueError(
             f"the resolution of image {str(image)!r} is not plausible: {x:g} x {y:g} um/px from {source} "
             f"(expected {low} to {high:g}, x and y about equal); {mend}"

@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tifffile
@@ -15,7 +14,7 @@ import tifffile
 from ats_mag.slides.errors import SlideError
 from ats_mag.slides.writing.pixels import to_rgb
 
-_HANDLED = {
+_HANDLED: dict[int, tuple[int, ...]] = {
     tifffile.PHOTOMETRIC.MINISWHITE: (1, 2),
     tifffile.PHOTOMETRIC.MINISBLACK: (1, 2),
     tifffile.PHOTOMETRIC.RGB: (3, 4),
@@ -23,6 +22,9 @@ _HANDLED = {
     tifffile.PHOTOMETRIC.PALETTE: (1,),
 }  # kind of picture -> samples per pixel
 _MICROMETRES = {"µm": 1.0, "um": 1.0, "micron": 1.0, "microns": 1.0, "\\u00b5m": 1.0, "mm": 1e3, "nm": 1e-3}
+
+
+StatedMpp = tuple[float, float, str]  # um/px along x and y, and which entry of the file says so
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class FlatTiff:
     """
 
     file: tifffile.TiffFile
-    page: Any
+    page: tifffile.TiffPage
     shape: tuple[int, int]
     white: int | None
 
@@ -116,7 +118,7 @@ def open_tiff(path: Path, white: int | None) -> Iterator[FlatTiff]:
         pages = [page.aspage() for page in file.pages]
         sizes = [(page.imagelength, page.imagewidth) for page in pages]
         size = max(sizes, key=lambda size: size[0] * size[1])
-        page: Any = pages[sizes.index(size)]
+        page = pages[sizes.index(size)]
         if sizes.count(size) > 1:
             raise SlideError(
                 f"image {str(path)!r} holds several pictures of the same size, a stack or single channels: "
@@ -139,7 +141,7 @@ def open_tiff(path: Path, white: int | None) -> Iterator[FlatTiff]:
         yield FlatTiff(file, page, size, white)
 
 
-def stated_mpp(file: tifffile.TiffFile, page: Any = None) -> tuple[float, float, str] | None:
+def stated_mpp(file: tifffile.TiffFile, page: tifffile.TiffPage | None = None) -> StatedMpp | None:
     """The resolution that a TIFF file states of a page: um/px in x and y, and where; None where it states none.
 
     Args:
@@ -162,7 +164,7 @@ def stated_mpp(file: tifffile.TiffFile, page: Any = None) -> tuple[float, float,
     return None if unit is None else (per_pixel[0] * unit, per_pixel[1] * unit, "TIFF XResolution")
 
 
-def _ome_mpp(description: str, size: tuple[str, str]) -> tuple[float, float, str] | None:
+def _ome_mpp(description: str, size: tuple[str, str]) -> StatedMpp | None:
     """Of the picture of that (width, height), where several are described."""
     pictures = re.findall(r"<(?:\w+:)?Pixels\s[^>]*>", description)
     described = [dict(re.findall(r'((?:PhysicalSize|Size)[XY](?:Unit)?)="([^"]*)"', text)) for text in pictures]

@@ -18,7 +18,7 @@ TileSource = Callable[[int, int], np.ndarray]
 
 def write_pyramid(
     path: str | os.PathLike[str],
-    image: Any,
+    image: np.ndarray | TileSource,
     mpp: float,
     downsamples: Sequence[int] = (1, 4, 16),
     tile: int = 256,
@@ -107,7 +107,9 @@ def _check(mpp: float, downsamples: Sequence[int], tile: int, compression: str |
         raise ValueError(f"`quality` must be 1 to 100. Received: {quality=}")
 
 
-def _tile_source(image: Any, shape: tuple[int, int] | None, tile: int) -> tuple[TileSource, int, int]:
+def _tile_source(
+    image: np.ndarray | TileSource, shape: tuple[int, int] | None, tile: int
+) -> tuple[TileSource, int, int]:
     """The image as a function (row, column) -> tile, and its height and width."""
     if callable(image):
         if shape is None or min(shape) < 1:

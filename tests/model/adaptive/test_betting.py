@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from keras import ops
 
 from ats_mag.model.adaptive.betting import bet, lower_limit, no_wealth, terms
-from ats_mag.model.adaptive.hypotheses import contest
+from ats_mag.model.adaptive.hypotheses import hypotheses_of
 from ats_mag.model.adaptive.predict import read_until_decided
-from ats_mag.model.adaptive.reading_order import Order, draw_order, estimate
+from ats_mag.model.adaptive.reading_order import ReadingOrder, draw_order, estimate
 from ats_mag.model.adaptive.stopping import Problem, contrasts, verdict
+from ats_mag.model.heads import get_head
 
 
 def orders(mass):
@@ -30,7 +31,7 @@ def order_of(mass, cells):
     left = np.append(np.cumsum(drawn[::-1])[::-1], 0).astype("float32")
     key = np.arange(len(cells), 0, -1, dtype="float32")
     index = np.stack([cells, cells * 0, cells * 0], axis=1).astype("int32")
-    return Order(*map(ops.convert_to_tensor, (index, drawn, left, key, np.int32((drawn > 0).sum()))))
+    return ReadingOrder(*map(ops.convert_to_tensor, (index, drawn, left, key, np.int32((drawn > 0).sum()))))
 
 
 def instance(seed, k, c, sd=1.0, scale=1.0):
@@ -44,7 +45,7 @@ def instance(seed, k, c, sd=1.0, scale=1.0):
 
 
 def problem_of(order, head, kernel, bias, alpha):
-    rivals = contest(head, kernel.shape[1])
+    rivals = hypotheses_of(get_head(head), kernel.shape[1])
     ranges = [
         np.linalg.norm(d, axis=0).astype("float32") for d in (kernel, contrasts(rivals, kernel.astype("float32")))
     ]
@@ -59,12 +60,12 @@ def _path(x, mass, left, low, shift, random):
 
 def ruling_out(problem):
     """Which hypotheses some bet has ruled out when all cells are drawn."""
-    _, h, j = problem.contest.direction.shape
+    _, h, j = problem.hypotheses.direction.shape
 
     def gone(mass, left, scores):
-        x, shift = contrasts(problem.contest, scores), contrasts(problem.contest, problem.bias[None])[0]
+        x, shift = contrasts(problem.hypotheses, scores), contrasts(problem.hypotheses, problem.bias[None])[0]
         found = terms(x, mass, left, ops.zeros(h * j), problem.contrast_range[0], shift)
-        share = problem.alpha / problem.contest.groups
+        share = problem.alpha / problem.hypotheses.groups
         return bet(no_wealth(h, j), found, ops.ones(len(x), dtype="bool"), share)[0].gone
 
     return compiled(gone)
@@ -129,7 +130,7 @@ def test_what_is_true_is_ruled_out_with_probability_alpha_at_most(head, c):
         ruled_out = ruling_out(example)
         found = [order_of(mass, cells) for cells in all_orders]
         gone = np.array([ruled_out(o.mass, o.left, scores[cells]) for o, cells in zip(found, all_orders, strict=True)])
-        true = np.asarray(example.contest.standing((mass @ scores + bias).astype("float32")))
+        true = np.asarray(example.hypotheses.standing((mass @ scores + bias).astype("float32")))
         wrong = gone[:, true].any(axis=1)
         assert probability @ wrong <= alpha
         ever_wrong += wrong.any()
@@ -218,15 +219,15 @@ def test_the_order_is_that_of_the_sequential_draws():
 
 
 def test_hypotheses_of_the_heads():
-    single = contest("single_label", 3)
+    single = hypotheses_of(get_head("single_label"), 3)
     scores = np.array([0.5, 2.0, 1.0], "float32")
     np.testing.assert_array_equal(single.standing(scores), [False, True, False])
     against = np.einsum("chj,c->hj", single.direction, scores)
     np.testing.assert_allclose(np.sort(against), [[0.5, 1.5], [-1.5, -1.0], [-0.5, 1.0]])
-    multi = contest("multi_label", 2)
+    multi = hypotheses_of(get_head("multi_label"), 2)
     np.testing.assert_array_equal(multi.standing(np.array([1.0, -1.0], "float32")), [False, True, True, False])
     np.testing.assert_allclose(np.einsum("chj,c->hj", multi.direction, [1, -1])[:, 0], [1, -1, -1, 1])
-    assert (single.groups, multi.groups, contest("binary", 1).groups) == (1, 2, 1)
+    assert (single.groups, multi.groups, hypotheses_of(get_head("binary"), 1).groups) == (1, 2, 1)
 
 
 def test_equal_scores_and_a_class_without_weights():

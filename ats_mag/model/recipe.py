@@ -1,0 +1,130 @@
+"""How a model is trained: what changes from step to step, whoever trains it.
+
+`SlideClassifier.fit`, `ats-mag train`, the demo and the experiments all train by a `Recipe`; what they do otherwise is a field of it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import keras
+
+from ats_mag.model.replicas import shared_norm
+from ats_mag.sampling.regularizers import MagnificationEntropy, PlaceEntropy
+from ats_mag.sampling.schedules import ScheduleStrength
+
+Schedule: TypeAlias = keras.optimizers.schedules.LearningRateSchedule
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The training of a model over a number of steps.
+
+    First patches are drawn uniformly, so that features come before the attention; then the attention learns, kept open by
+    entropies; at last the entropy of places is let go and the attention sharpens.
+
+    Attributes:
+        learning_rate: of Adam, at its highest; or a schedule of Keras, which then stands alone.
+        cosine: whether the learning rate falls along half a cosine; else it stays.
+        lowest: the share of it that is left when it has fallen.
+        warmup: the share of the steps, at the beginning, over which the learning rate rises.
+        clip_norm: the norm of all gradients together is clipped to it. None: not clipped.
+        clip_each: the norm of each variable's gradient is clipped to it. None: not clipped.
+        accumulate: batches whose gradients make one step of Adam.
+        explore_steps: for so many steps patches are drawn uniformly,
+        explore_share: but for no larger share of all steps. None: whatever their share.
+        place_entropy: strengths of `PlaceEntropy`, one after the other.
+        sharpen_at: the shares of the steps after which the next strength comes.
+        magnification_entropy: strength of `MagnificationEntropy`.
+    """
+
+    learning_rate: float | Schedule = 1e-3
+    cosine: bool = False
+    lowest: float = 0.0
+    warmup: float = 0.0
+    clip_norm: float | None = None
+    clip_each: float | None = None
+    accumulate: int = 1
+    explore_steps: int = 200
+    explore_share: float | None = 0.25
+    place_entropy: tuple[float, ...] = (0.03, 0.01, 0.0)
+    sharpen_at: tuple[float, ...] = (0.6, 0.8)
+    magnification_entropy: float = 0.3
+
+    def __post_init__(self) -> None:
+        if len(self.place_entropy) != len(self.sharpen_at) + 1:
+            raise ValueError(
+                "place_entropy needs one strength more than sharpen_at has shares. Received: "
+                f"place_entropy={self.place_entropy!r}, sharpen_at={self.sharpen_at!r}"
+            )
+
+    def explore(self, steps: int) -> int:
+        """How many of so many training steps draw patches uniformly; for `SlideClassifier(explore_steps=)`."""
+        return (
+            self.explore_steps
+            if self.explore_share is None
+            else min(self.explore_steps, int(steps * self.explore_share))
+        )
+
+    def regularizers(self) -> list[keras.regularizers.Regularizer]:
+        """What keeps the attention open; for `SlideClassifier(regularizers=)`."""
+        return [PlaceEntropy(self.place_entropy[0]), MagnificationEntropy(self.magnification_entropy)]
+
+    def optimizer(self, steps: int) -> keras.optimizers.Optimizer:
+        """A new optimiser for so many steps; within the scope of a distribution strategy, of all replicas together."""
+        return keras.optimizers.Adam(
+            self.rate(steps),
+            clipnorm=self.clip_each,
+            global_clipnorm=shared_norm(self.clip_norm),
+            gradient_accumulation_steps=self.accumulate if self.accumulate > 1 else None,
+        )
+
+    def rate(self, steps: int) -> float | Schedule:
+        """The learning rate over so many steps (Keras counts batches, also while it accumulates): a number or a schedule."""
+        warmup = round(self.warmup * steps)
+        if isinstance(self.learning_rate, keras.optimizers.schedules.LearningRateSchedule) or not (
+            self.cosine or warmup
+        ):
+            return self.learning_rate
+        return keras.optimizers.schedules.CosineDecay(
+            self.learning_rate / (warmup + 1) if warmup else self.learning_rate,
+            max(1, steps - warmup),
+            alpha=self.lowest if self.cosine else 1.0,
+            warmup_target=self.learning_rate if warmup else None,
+            warmup_steps=warmup,
+        )
+
+    def callbacks(self, steps: int, done: int = 0) -> list[keras.callbacks.Callback]:
+        """What changes the strengths of a model with `regularizers()` while it trains.
+
+        Args:
+            steps: of the whole training.
+            done: of them, those that were trained before.
+        """
+        if len(set(self.place_entropy)) == 1:
+            return []
+        boundaries = [int(steps * share) for share in self.sharpen_at]
+        sharpen = keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, list(self.place_entropy))
+        schedule = ScheduleStrength(sharpen)
+        schedule.step = done
+        return [schedule]
+
+
+def batches_of(x: Any, batch_size: int | None, steps_per_epoch: int | None) -> int | None:
+    """How many batches an epoch of `fit` has; None: that cannot be known before.
+
+    Args:
+        x: the data that `fit` is given: arrays, or a data set.
+        batch_size, steps_per_epoch: as `fit` is given them.
+    """
+    if steps_per_epoch is not None:
+        return steps_per_epoch
+    if hasattr(x, "cardinality"):  # of a tf.data.Dataset; below 0: infinite or unknown
+        count = int(x.cardinality())
+        return count if count > 0 else None
+    if isinstance(x, keras.utils.PyDataset):
+        return x.num_batches
+    lengths = {len(array) for array in keras.tree.flatten(x) if hasattr(array, "shape")}
+    return math.ceil(max(lengths) / (batch_size or 32)) if lengths else None

@@ -1,0 +1,52 @@
+"""What all pictures of a slide have: a heading with the prediction, margins, and how they are written."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from ats_mag.pictures.inspected_slide import InspectedSlide
+from ats_mag.pictures.panels import plain
+from ats_mag.system.whole_file import whole_file
+
+DPI = 150
+GAP, HEAD = 0.22, 0.62  # inches around and between panels, and of the heading
+
+
+def draw_heading(figure: Figure, inspected: InspectedSlide, width: float, height: float) -> None:
+    """Writes the slide's name and the probabilities of its likeliest classes above a figure of a size in inches."""
+    order = np.argsort(-inspected.probabilities, kind="stable")[:4]
+    scores = ",  ".join(f"{plain(inspected.classes[c], 24)} {inspected.probabilities[c]:.3f}" for c in order)
+    more = ", ..." if len(inspected.classes) > len(order) else ""
+    name = os.path.basename(inspected.slide)
+    title = figure.text(GAP / width, 1 - 0.14 / height, plain(name), fontsize=12, weight="bold", va="top")
+    with _without_glyph_warnings():
+        share = (width - 2 * GAP) * figure.dpi / title.get_window_extent().width
+    if share < 1:
+        title.set_text(plain(name, int(0.97 * share * len(name))))
+    text = f"{scores}{more}"
+    figure.text(GAP / width, 1 - 0.38 / height, text, fontsize=9.5, va="top")
+
+
+def counted(number: int, one: str, several: str) -> str:
+    """`1 patch`, `2 patches`..."""
+    return f"{number} {one if number == 1 else several}"
+
+
+def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
+    """Writes a PNG, whole or not at all."""
+    with whole_file(path) as unfinished, _without_glyph_warnings():
+        figure.savefig(unfinished, format="png", dpi=DPI, metadata={"Software": None})
+
+
+@contextmanager
+def _without_glyph_warnings() -> Iterator[None]:
+    """Letters that the font lacks, in names of slides and classes, become boxes; that is no news."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        yield

@@ -1,0 +1,48 @@
+"""The inputs of a model for slides that are given by path."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ats_mag.geometry.multiples import round_up
+from ats_mag.slides.overview import WHITE
+from ats_mag.slides.paths import encode_paths
+from ats_mag.slides.view_by_backend import view_by_backend
+
+
+def slide_inputs(
+    paths: Sequence[str], overview_mpp: float, multiple: int, slide_mpp: float = float("nan")
+) -> dict[str, np.ndarray]:
+    """The inputs of a `SlideClassifier` for slides given by path, without records: a batch of all of them.
+
+    Args:
+        paths: the slides.
+        overview_mpp: um/px of the overviews.
+        multiple: overviews are padded to multiples of it, see `SlideClassifier.overview_multiple`.
+        slide_mpp: um/px of level 0; NaN means the files' own.
+
+    Returns:
+        NumPy arrays, see `SlideClassifier`. They need TensorFlow only where Keras runs on it.
+
+    Raises:
+        ValueError: a slide without tissue.
+        tf.errors.OpError: see `overview.view_slide`; on another backend than TensorFlow, ordinary exceptions instead.
+    """
+    views = [view_by_backend(path, overview_mpp, slide_mpp) for path in paths]
+    for path, view in zip(paths, views, strict=True):
+        if not view.mask.any():
+            raise ValueError(f"no tissue was found on slide {path!r}: nothing can be predicted of it")
+    height, width = (round_up(max(view.mask.shape[axis] for view in views), multiple) for axis in (0, 1))
+
+    def padded(arrays: list[np.ndarray], value: int) -> np.ndarray:
+        margins = [((0, height - a.shape[0]), (0, width - a.shape[1]), *[(0, 0)] * (a.ndim - 2)) for a in arrays]
+        return np.stack([np.pad(a, m, constant_values=value) for a, m in zip(arrays, margins, strict=True)])
+
+    return {
+        "overview": padded([view.image for view in views], WHITE),
+        "mask": padded([view.mask for view in views], 0),
+        "path": encode_paths(paths),
+        "geometry": np.stack([view.geometry for view in views]),
+    }

@@ -1,0 +1,162 @@
+"""Whether a run can go on: its results must be of one configuration, one division, and the same slides and labels."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import pandas as pd
+
+from ats_mag.cohort.fingerprints import Fingerprint, changed_slides, fingerprints, is_damaged
+from ats_mag.cohort.manifest import COLUMNS, class_list
+from ats_mag.config.changes import changed_keys, value_at
+from ats_mag.model.heads import get_head
+from ats_mag.preparation.state import read_state
+from ats_mag.runs.layout import RunLayout
+from ats_mag.runs.run_file import RunFile, read_run_file
+
+if TYPE_CHECKING:
+    from ats_mag.config.schema import RunConfig
+
+_SHOWN = 5
+
+
+class Comparison(NamedTuple):
+    """A run as it is now beside the run as it was begun.
+
+    Attributes:
+        begun: what the run keeps about itself; None: it was not begun.
+        slides: fingerprints of the manifest's slides now, by slide id.
+        problems: a sentence on each thing that is not as it must be; none where the run can go on, or was not begun.
+        broken: ids of slides that were trained on and cannot be read any more.
+    """
+
+    begun: RunFile | None
+    slides: dict[str, Fingerprint]
+    problems: list[str]
+    broken: list[str]
+
+
+def compare(config: RunConfig, manifest: pd.DataFrame, division: str | None) -> Comparison:
+    """Compares configuration, division, manifest and slides with those that a run was begun with.
+
+    As long as nothing was trained, only the division must be as it was made.
+
+    Args:
+        config: as it is now.
+        manifest: as `load_manifest` gives it now.
+        division: SHA-256 of `splits.csv` as it is, or will be; None: it is not stored, and not to be.
+
+    Raises:
+        RunError: the run's own file is damaged.
+    """
+    layout = RunLayout.of(config)
+    begun = read_run_file(layout.run)
+    known = {} if begun is None else begun["slides"]
+    slides = fingerprints(manifest, config.data.slides, known)
+    if begun is None:
+        return Comparison(None, slides, [], [])
+    if not layout.is_trained:
+        return Comparison(begun, slides, _other_division(config, begun, division), [])
+    replaced, broken = _slide_changes(config, manifest, known, slides)
+    problems = _differences(config, begun, manifest, division)
+    if replaced:
+        problems.append(f"the files of {len(replaced)} slide(s) have changed: {some(replaced)}")
+    return Comparison(begun, slides, problems, broken)
+
+
+def _slide_changes(
+    config: RunConfig, manifest: pd.DataFrame, known: dict[str, Fingerprint], now: dict[str, Fingerprint]
+) -> tuple[list[str], list[str]]:
+    """Ids of slides in place of which there are others, and of such that broke.
+
+    Slides that were never read may have become whole: those that could not be prepared, or turned out unreadable while
+    training.
+    """
+    unread = set()
+    for fold in RunLayout.of(config).begun_folds():
+        if fold.bad_slides.exists():
+            unread |= set(pd.read_csv(fold.bad_slides, dtype=str, keep_default_na=False)["slide_id"])
+    paths = dict(zip(manifest["slide_id"], manifest["path"], strict=True))
+    replaced: list[str] = []
+    broken: list[str] = []
+    for slide_id in changed_slides(known, now):
+        state = read_state(config.records, slide_id)
+        if slide_id in unread or (state.status == "failed" and state.source is None):
+            continue
+        path = os.path.join(config.data.slides, paths[slide_id])
+        damaged = is_damaged(path, known[slide_id]["size"], config.train.on_bad_slide == "skip")
+        (broken if damaged else replaced).append(slide_id)
+    return replaced, broken
+
+
+def _other_division(config: RunConfig, begun: RunFile, division: str | None) -> list[str]:
+    """That a stored division was made with settings that are others now."""
+    file = RunLayout.of(config).splits
+    changed = changed_keys(begun["splits_made_with"], config.splits.model_dump(mode="json"), "splits")
+    if not changed or division != begun["splits_sha256"]:
+        return []
+    return [
+        f"{file.name} was made with other settings ({some(changed)}): remove {str(file)!r} to have the patients divided anew"
+    ]
+
+
+def _differences(config: RunConfig, begun: RunFile, manifest: pd.DataFrame, division: str | None) -> list[str]:
+    """Of the configuration, the division, the manifest and the classes."""
+    layout, values = RunLayout.of(config), config.model_dump(mode="json")
+    problems = [
+        f"{key} was {value_at(begun['config'], key)!r} and is {value_at(values, key)!r}"
+        for key in changed_keys(begun["config"], values)
+    ]
+    if division != begun["splits_sha256"]:
+        problems.append(f"{layout.splits.name} is not the division that was trained on")
+    problems += _manifest_changes(layout.manifest, manifest)
+    classes = classes_of(config, manifest)
+    if classes != begun["classes"]:
+        problems.append(f"the classes were {', '.join(begun['classes'])} and are {', '.join(classes)}")
+    return problems
+
+
+def refusal(config: RunConfig, problems: list[str]) -> str:
+    """Why a run cannot go on, and the mend."""
+    listed = "\n".join(f"  {problem}" for problem in problems)
+    if not RunLayout.of(config).is_trained:
+        return f"the run {str(config.run)!r} cannot go on:\n{listed}"
+    return (
+        f"the run {str(config.run)!r} was begun otherwise, and its results would not be comparable:\n{listed}\n"
+        "Undo this, or use another `run` folder (with `prepare.records` naming the records, where these stay the same)"
+    )
+
+
+def classes_of(config: RunConfig, manifest: pd.DataFrame) -> list[str]:
+    """The classes in the order of the model's outputs."""
+    return class_list(manifest, not get_head(config.model.head).exclusive, config.data.labels)
+
+
+def some(names: Iterable[object]) -> str:
+    """The first names, for a message."""
+    shown = sorted(map(str, names))
+    return ", ".join(shown[:_SHOWN]) + (", ..." if len(shown) > _SHOWN else "")
+
+
+def _manifest_changes(file: Path, manifest: pd.DataFrame) -> list[str]:
+    before = pd.read_csv(file, dtype=str, keep_default_na=False).set_index("slide_id")
+    now = manifest[list(COLUMNS)].set_index("slide_id")
+    problems = []
+    for slides, what in (
+        (now.index.difference(before.index), "new to the manifest"),
+        (before.index.difference(now.index), "no more in the manifest"),
+    ):
+        if len(slides):
+            problems.append(f"{len(slides)} slide(s) are {what}: {some(slides)}")
+    both = now.index.intersection(before.index)
+    for name in ("patient_id", "label", "mpp"):
+        then, new = before.loc[both, name], now.loc[both, name]
+        if name == "mpp":
+            then, new = pd.to_numeric(then).fillna(0), new.fillna(0)
+        changed = both[then.to_numpy() != new.to_numpy()]
+        if len(changed):
+            problems.append(f"the {name} of {len(changed)} slide(s) has changed: {some(changed)}")
+    return problems

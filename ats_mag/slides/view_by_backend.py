@@ -1,0 +1,31 @@
+"""The view of a slide as NumPy arrays, by whatever the backend of Keras has to read slides with."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+
+from ats_mag.backend import on_tensorflow
+from ats_mag.slides.overview import Overview
+
+
+def view_by_backend(path: str | os.PathLike[str], overview_mpp: float, slide_mpp: float = float("nan")) -> Overview:
+    """A slide's overview, tissue mask and geometry: by the ops that an exported model runs, or without TensorFlow.
+
+    Args:
+        path: the slide.
+        overview_mpp: um/px of the overview.
+        slide_mpp: um/px of level 0; NaN means the file's own.
+
+    Raises:
+        tf.errors.OpError: as `overview.view_slide`, on TensorFlow.
+        FileNotFoundError, SlideError, ValueError: as `native_view.view_slide`, elsewhere.
+    """
+    if not on_tensorflow():
+        from ats_mag.slides import native_view
+
+        return native_view.view_slide(path, overview_mpp, slide_mpp)
+    from ats_mag.slides import overview
+
+    return Overview(*map(np.asarray, overview.view_slide(os.fspath(path), overview_mpp, slide_mpp)))

@@ -1,0 +1,1 @@
+"""BACH (ICIAR 2018), part A, as a cohort."""

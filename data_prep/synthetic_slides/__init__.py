@@ -1,0 +1,1 @@
+"""Slides whose informative places are known."""

@@ -1,0 +1,1 @@
+"""Slides whose answer is written at one of three magnifications."""

@@ -1,0 +1,1 @@
+"""How many patches adaptive prediction reads, and what a fixed N would need."""

@@ -1,0 +1,5 @@
+import typer
+
+from experiments.adaptive.experiment import main
+
+typer.run(main)

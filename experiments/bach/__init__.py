@@ -1,0 +1,1 @@
+"""BACH, from the unpacked photographs to a table."""

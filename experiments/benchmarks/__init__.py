@@ -1,0 +1,1 @@
+"""Speed and memory: each benchmark runs as `python -m experiments.benchmarks.NAME`, on an idle machine."""

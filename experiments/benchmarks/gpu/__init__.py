@@ -1,0 +1,1 @@
+"""What attention sampling costs on a GPU with JAX."""

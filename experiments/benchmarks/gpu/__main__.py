@@ -1,0 +1,3 @@
+from experiments.benchmarks.gpu.benchmark import main
+
+main()

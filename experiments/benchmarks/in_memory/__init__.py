@@ -1,0 +1,1 @@
+"""Patches out of images in memory."""

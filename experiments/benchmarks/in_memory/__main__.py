@@ -1,0 +1,3 @@
+from experiments.benchmarks.in_memory.benchmark import main
+
+main()

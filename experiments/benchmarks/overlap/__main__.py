@@ -1,0 +1,3 @@
+from experiments.benchmarks.overlap.benchmark import main
+
+main()

@@ -1,0 +1,1 @@
+"""Patches per second from slide files."""

@@ -1,0 +1,3 @@
+from experiments.benchmarks.reading.benchmark import main
+
+main()

@@ -1,0 +1,3 @@
+from experiments.benchmarks.scaling.benchmark import main
+
+main()

@@ -1,0 +1,1 @@
+"""A training step beside attention-sampling 0.2."""

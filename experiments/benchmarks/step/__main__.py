@@ -1,0 +1,3 @@
+from experiments.benchmarks.step.benchmark import main
+
+main()

@@ -1,0 +1,3 @@
+from experiments.cohort_runs.commands import main
+
+main()

@@ -1,0 +1,67 @@
+"""What is taken from the folder of a run that `ats-mag evaluate` has measured."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ats_mag.config.schema import RunConfig
+from ats_mag.training.best_epoch import BestEpoch
+
+MEASURES = ("accuracy", "auroc", "balanced_accuracy", "ece")
+
+
+def test_measures(folder: Path) -> dict[str, Any]:
+    """Measures of the test slides, and of the patients where these have several slides.
+
+    Args:
+        folder: with `fold-K/metrics.json` and `evaluation.json`.
+
+    Returns:
+        `folds`, their number; `slides` and, if there are fewer of them, `patients`: their `count`, and `measures`, each
+        with `value`, `low` and `high`. With one fold these are the fold's, with bootstrap intervals over patients; with
+        several, the mean of the folds with its t interval and, as `values`, each fold's.
+    """
+    found = json.loads((folder / "evaluation.json").read_text())
+    folds = [json.loads((folder / f"fold-{k}" / "metrics.json").read_text()) for k in found["folds"]]
+    result: dict[str, Any] = {"folds": len(folds)}
+    for level in ("slides", "patients"):
+        measures = folds[0][level]["measures"] if len(folds) == 1 else found[level]["mean"]
+        count = sum(fold[level]["count"] for fold in folds)
+        if level == "slides" or count < result["slides"]["count"]:
+            result[level] = {"count": count, "measures": {name: measures[name] for name in MEASURES}}
+    return result
+
+
+def validation_measures(config: RunConfig, folds: int) -> list[dict[str, float]]:
+    """`epoch` (from 0, as in `history.csv`), `accuracy` and `cross_entropy` of the validation part at the epoch whose weights each fold's model has.
+
+    Empty where there is no validation part.
+    """
+    found = []
+    for fold in range(folds):
+        history = pd.read_csv(config.run / f"fold-{fold}" / "history.csv")
+        if "val_accuracy" not in history:
+            return []
+        row = history.iloc[model_epoch(history, config.train.monitor, config.train.patience)]
+        found.append(
+            {
+                "epoch": int(row["epoch"]),
+                "accuracy": float(row["val_accuracy"]),
+                "cross_entropy": float(row["val_cross_entropy"]),
+            }
+        )
+    return found
+
+
+def model_epoch(history: pd.DataFrame, monitor: str | None, patience: int | None) -> int:
+    """The row of the history whose weights the model has, see `TrainConfig.monitor`."""
+    if monitor is None and patience is None:
+        return len(history) - 1
+    best = BestEpoch(monitor or "val_loss")
+    for i, row in history.iterrows():
+        best.better(int(i), row.to_dict())
+    return best.epoch

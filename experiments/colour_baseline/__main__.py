@@ -1,0 +1,5 @@
+import typer
+
+from experiments.colour_baseline.folds import main
+
+typer.run(main)

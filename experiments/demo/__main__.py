@@ -1,0 +1,5 @@
+import typer
+
+from experiments.demo.experiment import main
+
+typer.run(main)

@@ -1,0 +1,1 @@
+"""Bias and variance of the logit gradient of every way of sampling."""

@@ -1,0 +1,3 @@
+from experiments.estimators.experiment import main
+
+main()

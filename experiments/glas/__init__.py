@@ -1,0 +1,1 @@
+"""GlaS, from the unpacked pictures to a table."""

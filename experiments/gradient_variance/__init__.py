@@ -1,0 +1,1 @@
+"""Variance and bias of the attention's gradient against N, on real models."""

@@ -1,0 +1,1 @@
+"""Megapixel MNIST: our estimators beside attention-sampling 0.2."""

@@ -1,0 +1,5 @@
+import typer
+
+from experiments.scanners.experiment import main
+
+typer.run(main)

@@ -1,0 +1,1 @@
+"""Whether snapping patches to the tile grid costs accuracy."""

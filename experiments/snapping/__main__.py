@@ -1,0 +1,5 @@
+import typer
+
+from experiments.snapping.experiment import main
+
+typer.run(main)

@@ -1,0 +1,1 @@
+"""Writes the measured tables and figures of README.md and docs/."""

@@ -1,0 +1,1 @@
+"""TCGA-PRAD, from the downloaded slides to a table."""

@@ -1,0 +1,1 @@
+"""Joint sampling against every reasonable alternative, on slides of three scales."""
