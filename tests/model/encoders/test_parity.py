@@ -64,6 +64,7 @@ def test_resnet50(tmp_path):
     np.testing.assert_allclose(encoder(made_patches(2, 64)), expected, atol=1e-5 * np.abs(expected).max())
 
 
+@pytest.mark.long
 @pytest.mark.skipif(keras.backend.backend() == "jax", reason="is what the tests above do then")
 def test_jax_without_tensorflow(tmp_path):
     done = subprocess.run(
