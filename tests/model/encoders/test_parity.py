@@ -44,11 +44,10 @@ def test_pools(pool):
     np.testing.assert_allclose(encoder(made_patches(2, size)), expected, atol=1e-5)
 
 
-def test_lite0():
-    encoder = ats_mag.encoder("efficientnet-lite0", 64)
+def test_lite0(lite0):
     expected = np.load(VECTORS / "lite0.npz")["features"]
-    assert encoder.output_shape == (None, 1280)
-    np.testing.assert_allclose(encoder(made_patches(8, 64)), expected, atol=1e-4)
+    assert lite0.output_shape == (None, 1280)
+    np.testing.assert_allclose(lite0(made_patches(8, 64)), expected, atol=1e-4)
     assert expected.std() > 0.1
 
 

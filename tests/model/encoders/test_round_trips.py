@@ -20,11 +20,6 @@ def relative(found, expected):
     return np.std(np.asarray(found) - expected) / np.std(expected)
 
 
-@pytest.fixture(scope="module")
-def lite0():
-    return ats_mag.encoder("efficientnet-lite0", 64)
-
-
 @pytest.mark.parametrize("kind", ["tiny", "lite0"])
 def test_keras_file(kind, request, tmp_path):
     encoder = tiny() if kind == "tiny" else request.getfixturevalue("lite0")
