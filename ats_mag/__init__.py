@@ -19,6 +19,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "model.adaptive.options": ["AdaptiveOptions"],
         "model.adaptive.predict": ["AdaptivePrediction", "predict_adaptively"],
         "model.classifier": ["SlideClassifier"],
+        "model.encoders.build": ["encoder"],
         "model.networks": ["application_network", "attention_network", "feature_network"],
         "model.recipe": ["Recipe"],
         "model.saving": ["load_model"],

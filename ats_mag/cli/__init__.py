@@ -10,6 +10,7 @@ import typer
 from ats_mag.cli.console import resumable, run_app
 from ats_mag.cli.convert import convert
 from ats_mag.cli.demo import demo
+from ats_mag.cli.encoders import encoders
 from ats_mag.cli.evaluate import evaluate
 from ats_mag.cli.explain import explain
 from ats_mag.cli.export import export
@@ -33,6 +34,7 @@ for command in (
     demo,
     doctor,
     info,
+    encoders,
     convert,
     init,
     validate,

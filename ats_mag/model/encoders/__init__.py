@@ -1,0 +1,1 @@
+"""Pretrained networks that turn a patch into features, read from files that lie on this machine."""
