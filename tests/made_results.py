@@ -8,7 +8,7 @@ from ats_mag.config.reading import read_config
 from ats_mag.evaluation.evaluate import measure_predictions
 from ats_mag.evaluation.folds import across_folds
 from ats_mag.runs.run import Run
-from ats_mag.system.whole_file import digest
+from ats_mag.system.atomic_files import digest
 
 ATTACK = "<script>alert('slide')</script>"
 CLASSES = ["benign", "<b>bold & bad</b>"]

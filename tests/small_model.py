@@ -58,8 +58,8 @@ def batch(cohort, records):
 @pytest.fixture
 def build():
     """`build(**options)` -> a small compiled classifier with fixed weights."""
+    from ats_mag.model.built_in_networks import attention_network, feature_network
     from ats_mag.model.classifier import SlideClassifier
-    from ats_mag.model.networks import attention_network, feature_network
 
     def make(classes=CLASSES, **options):
         keras.utils.set_random_seed(7)

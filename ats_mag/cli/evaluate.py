@@ -10,7 +10,7 @@ import typer
 from rich.progress import track
 
 from ats_mag.cli.console import console, errors
-from ats_mag.cli.measures import show_fold, show_folds, warnings_shown_once
+from ats_mag.cli.show_measures import show_fold, show_folds, warnings_shown_once
 
 if TYPE_CHECKING:
     from ats_mag.evaluation.predict_records import Predicted, Progress

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ats_mag.cli.slides_done import show_counts, show_failures, show_progress
+from ats_mag.cli.slide_progress import show_counts, show_failures, show_progress
 
 if TYPE_CHECKING:
     from ats_mag.prediction import Predicted

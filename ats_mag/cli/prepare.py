@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ats_mag.cli.console import console, show_error
-from ats_mag.cli.slides_done import SHOWN, show_counts, show_failures, show_progress
+from ats_mag.cli.slide_progress import SHOWN, show_counts, show_failures, show_progress
 
 if TYPE_CHECKING:
     from ats_mag.preparation import Prepared

@@ -31,7 +31,7 @@ def validate(
     from ats_mag.config.reading import read_config
     from ats_mag.runs.layout import RunLayout
     from ats_mag.runs.validate import validate as check
-    from ats_mag.system.whole_file import write_whole
+    from ats_mag.system.atomic_files import write_whole
 
     settings = read_config(config)
     with Progress(console=errors, transient=True) as bar:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ats_mag.config.writing import config_text
 from ats_mag.slides.writing.flat_many import Conversion, convert_images, slide_names
-from ats_mag.system.whole_file import write_whole
+from ats_mag.system.atomic_files import write_whole
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from ats_mag.config.schema import RunConfig
-from ats_mag.config.text import SpelledFloat, SpelledInt
+from ats_mag.config.spelled_numbers import SpelledFloat, SpelledInt
 
 
 class ConfigError(ValueError):

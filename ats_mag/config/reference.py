@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 from ats_mag.config.schema import RunConfig, Section
 from ats_mag.config.template import attribute_docs, dumped
 from ats_mag.geometry.units import parse_mpp, parse_slide_mpp
-from ats_mag.system.whole_file import write_whole
+from ats_mag.system.atomic_files import write_whole
 
 _HEAD = """\
 # Configuration

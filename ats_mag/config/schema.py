@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from ats_mag.config.text import Text
+from ats_mag.config.spelled_numbers import Text
 from ats_mag.geometry.units import parse_mpp, parse_slide_mpp
 
 DEFAULT_COPIES_GB = 50.0

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from ats_mag.config.reading import ConfigError, problem
 from ats_mag.config.schema import RunConfig, Section
 from ats_mag.config.template import attribute_docs, comment, dumped
-from ats_mag.system.whole_file import write_whole
+from ats_mag.system.atomic_files import write_whole
 
 
 def config_text(values: Mapping[str, Any], notes: Mapping[str, str], head: str) -> str:

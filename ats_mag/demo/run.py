@@ -26,8 +26,8 @@ from ats_mag.demo.figure import draw_figure
 from ats_mag.demo.slides import CLASSES, Place
 from ats_mag.evaluation.evaluate import evaluate
 from ats_mag.geometry.lattice import Lattice
+from ats_mag.model.built_in_networks import attention_network, feature_network
 from ats_mag.model.classifier import SlideClassifier
-from ats_mag.model.networks import attention_network, feature_network
 from ats_mag.model.recipe import Recipe
 from ats_mag.pictures.inspected_slide import inspect_slide
 from ats_mag.prediction.slide_inputs import slide_inputs

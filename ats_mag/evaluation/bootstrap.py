@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ats_mag.evaluation.calibration import bin_sums, error_of_sums
-from ats_mag.evaluation.scored import Scored
+from ats_mag.evaluation.scored_table import Scored
 
 SEED = 0
 _NUMBERS_AT_ONCE = 2**21  # bounds the memory

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ats_mag.evaluation.scored import Scored
+from ats_mag.evaluation.scored_table import Scored
 
 BINS = 15
 EDGES = np.linspace(0, 1, BINS + 1)

@@ -14,13 +14,13 @@ from ats_mag.evaluation.measures import measures
 from ats_mag.evaluation.predict_records import Progress, predict_records
 from ats_mag.evaluation.result_files import write_json, write_table
 from ats_mag.evaluation.sampling_noise import sampling_noise
-from ats_mag.evaluation.scored import EvaluationWarning, Scored
+from ats_mag.evaluation.scored_table import EvaluationWarning, Scored
 from ats_mag.evaluation.tables import patient_table, score_table, slide_table
 from ats_mag.model.heads import get_head
 from ats_mag.runs.layout import LEVELS, FoldFiles
 from ats_mag.runs.usable_records import usable_records
 from ats_mag.slides.copies.local_copies import LocalCopies
-from ats_mag.system.whole_file import digest
+from ats_mag.system.atomic_files import digest
 
 if TYPE_CHECKING:
     from ats_mag.config.schema import EvaluateConfig

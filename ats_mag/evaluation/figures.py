@@ -11,9 +11,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
-from ats_mag.evaluation.scored import Scored
+from ats_mag.evaluation.scored_table import Scored
 from ats_mag.runs.layout import ResultFiles
-from ats_mag.system.whole_file import whole_file
+from ats_mag.system.atomic_files import whole_file
 
 _GREY = "0.6"
 _BAR = "#9ecae1"

@@ -13,10 +13,10 @@ import pandas as pd
 
 from ats_mag.evaluation.evaluate import measure_tables, score_tables
 from ats_mag.evaluation.result_files import read_table, write_json, write_table
-from ats_mag.evaluation.scored import UndefinedMeasureWarning
+from ats_mag.evaluation.scored_table import UndefinedMeasureWarning
 from ats_mag.model.heads import get_head
 from ats_mag.runs.layout import LEVELS, RunLayout
-from ats_mag.system.whole_file import digest
+from ats_mag.system.atomic_files import digest
 
 if TYPE_CHECKING:
     from ats_mag.runs.run import Run

@@ -10,7 +10,7 @@ import numpy as np
 from ats_mag.evaluation.bootstrap import interval, resampled
 from ats_mag.evaluation.calibration import BINS, EDGES, bin_sums
 from ats_mag.evaluation.measures import measures
-from ats_mag.evaluation.scored import Scored, UndefinedMeasureWarning
+from ats_mag.evaluation.scored_table import Scored, UndefinedMeasureWarning
 
 
 def measure_level(scored: Scored, resamples: int = 2000, confidence: float = 0.95) -> dict[str, Any]:

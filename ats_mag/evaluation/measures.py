@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 
 from ats_mag.evaluation.calibration import expected_calibration_error
-from ats_mag.evaluation.scored import Scored, UndefinedMeasureWarning
+from ats_mag.evaluation.scored_table import Scored, UndefinedMeasureWarning
 
 OVERALL = ("auroc", "auprc", "accuracy", "balanced_accuracy", "f1", "ece")
 PER_CLASS = ("auroc", "auprc", "recall", "f1")

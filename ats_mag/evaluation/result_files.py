@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ats_mag.system.whole_file import whole_file, write_whole
+from ats_mag.system.atomic_files import whole_file, write_whole
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ats_mag.cohort.manifest import label_parts
-from ats_mag.evaluation.scored import Scored, decide
+from ats_mag.evaluation.scored_table import Scored, decide
 
 
 def slide_table(slides: pd.DataFrame, draws: np.ndarray, classes: list[str], exclusive: bool, sd: bool) -> pd.DataFrame:

@@ -10,8 +10,8 @@ import numpy as np
 from keras import ops
 
 from ats_mag.backend import on_tensorflow
-from ats_mag.geometry.bounds import slide_mpp
 from ats_mag.geometry.multiples import ceil_div, round_up
+from ats_mag.geometry.slide_geometry import slide_mpp
 from ats_mag.tensors import Downsample, Geometry, Index, Location, Tensor
 
 _LEAST_MULTIPLE = 64  # overview pixels; overviews are padded to multiples of it, so that few shapes are traced
@@ -74,7 +74,7 @@ class Lattice:
         larger or smaller.
 
         Args:
-            geometry: `(5,)` integers, see `bounds.GEOMETRY_FIELDS`.
+            geometry: `(5,)` integers, see `slide_geometry.GEOMETRY_FIELDS`.
         """
         width, height = np.asarray(geometry)[2:4] / self.overview_px(float(slide_mpp(geometry)))
         return self.shape_of_overview([math.ceil(side - _ROUNDING) for side in (height, width)])
@@ -87,7 +87,7 @@ class Lattice:
         """Where cells have their centres on one slide, level-0 pixels.
 
         Args:
-            geometry: `(5,)` integers, see `bounds.GEOMETRY_FIELDS`.
+            geometry: `(5,)` integers, see `slide_geometry.GEOMETRY_FIELDS`.
             shape: (rows, columns).
 
         Returns:
@@ -120,7 +120,7 @@ class Lattice:
 
         Args:
             index: `(B, N, 3)` integer (row, column, magnification).
-            geometry: `(B, 5)` integers, see `bounds.GEOMETRY_FIELDS`.
+            geometry: `(B, 5)` integers, see `slide_geometry.GEOMETRY_FIELDS`.
 
         Returns:
             location `(B, N, 2)` int64: (x, y) of the patches' top-left corners, level-0 pixels.

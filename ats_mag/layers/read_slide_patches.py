@@ -44,7 +44,7 @@ class ReadSlidePatches(keras.layers.Layer):
 
     Raises:
         RuntimeError: on another backend. While running, see `slides.reader.read_patches`; on JAX an error that
-            `slides.errors.plain_errors` turns into the exceptions of `slides.native.read_patches`.
+            `slides.errors.plain_errors` turns into the exceptions of `slides.numpy_reader.read_patches`.
     """
 
     def __init__(self, patch_size: int, on_error: str = "raise", **kwargs: Any) -> None:
@@ -78,7 +78,7 @@ class ReadSlidePatches(keras.layers.Layer):
             lattice: whose cells they are.
             path: `(B, L)`, as in a call.
             index: `(B, N, 3)` (row, column, magnification).
-            geometry: `(B, 5)`, see `bounds.GEOMETRY_FIELDS`.
+            geometry: `(B, 5)`, see `slide_geometry.GEOMETRY_FIELDS`.
 
         Returns:
             As a call.
@@ -101,9 +101,9 @@ class ReadSlidePatches(keras.layers.Layer):
             return location, downsample
         size, reach = (self.patch_size, self.patch_size), lattice.reach(geometry)
         if _backend() == "jax":
-            from ats_mag.slides import native
+            from ats_mag.slides import numpy_reader
 
-            return native.snap_patches(path, location, downsample, size, reach), downsample
+            return numpy_reader.snap_patches(path, location, downsample, size, reach), downsample
         from ats_mag.slides import reader
 
         return reader.snap_patches(_codes(path), location, downsample, size, reach), downsample
@@ -114,7 +114,7 @@ class ReadSlidePatches(keras.layers.Layer):
         """Reads on the host what `place(*where)` says: location and downsample, computed there in float64."""
         import jax
 
-        from ats_mag.slides import native
+        from ats_mag.slides import numpy_reader
         from ats_mag.slides.errors import callback_errors
 
         size = (self.patch_size, self.patch_size)
@@ -122,7 +122,7 @@ class ReadSlidePatches(keras.layers.Layer):
         def read(path: PathCodes, *where: Tensor) -> tuple[np.ndarray, np.ndarray]:
             try:
                 location, downsample = place(*map(np.asarray, where))
-                return native.read_patches(np.asarray(path), location, downsample, size, self.on_error)
+                return numpy_reader.read_patches(np.asarray(path), location, downsample, size, self.on_error)
             except Exception as error:
                 callback_errors.keep(error)
                 raise

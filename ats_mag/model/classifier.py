@@ -73,7 +73,7 @@ class SlideClassifier(SlideNetwork):
     Call arguments:
         inputs: a dict of `overview` `(B, h, w, 3)` uint8, `mask` `(B, h, w)` tissue as
             bool or 0/1, `path` `(B, L)` int32 (see
-            `slides.paths.encode_paths`), `geometry` `(B, 5)` integers (see `bounds.GEOMETRY_FIELDS`), and optionally
+            `slides.paths.encode_paths`), `geometry` `(B, 5)` integers (see `slide_geometry.GEOMETRY_FIELDS`), and optionally
             `noise`, see the next argument, and `turn` `(B, 3)` and `colour` `(B, 5)` of augmented slides: how the overview
             was turned already, and how overview and patches are to be coloured (see `augmentation`).
         noise: uniform numbers that replace the draw, see `sample`.
@@ -84,7 +84,7 @@ class SlideClassifier(SlideNetwork):
 
     Raises:
         ValueError: for arguments that do not fit together. While running, TensorFlow's errors of `read_patches`; on JAX
-            the ordinary exceptions of `slides.native.read_patches`.
+            the ordinary exceptions of `slides.numpy_reader.read_patches`.
     """
 
     def __init__(

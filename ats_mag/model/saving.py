@@ -16,21 +16,25 @@ from ats_mag.layers import (
     sample_patches,
 )
 
-from ats_mag.model import classifier, networks  # isort: skip
+from ats_mag.model import built_in_networks, classifier, stain_free_network, stand_out_network  # isort: skip
+from ats_mag.model.encoders import pretrained  # isort: skip
 from ats_mag.sampling import regularizers  # isort: skip
 
 __all__ = ["load_classifier", "load_model"]
 
 _REGISTERED = (
+    built_in_networks,
+    classifier,
     expectation,
     joint_softmax,
     l2_normalize,
-    classifier,
-    networks,
+    pretrained,
     read_slide_patches,
     regularize_attention,
     regularizers,
     sample_patches,
+    stain_free_network,
+    stand_out_network,
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-from ats_mag.model.networks import feature_network
+from ats_mag.model.built_in_networks import feature_network
 from ats_mag.tensors import Tensor
 
 

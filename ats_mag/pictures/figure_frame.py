@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from ats_mag.pictures.inspected_slide import InspectedSlide
 from ats_mag.pictures.panels import plain
-from ats_mag.system.whole_file import whole_file
+from ats_mag.system.atomic_files import whole_file
 
 DPI = 150
 GAP, HEAD = 0.22, 0.62  # inches around and between panels, and of the heading

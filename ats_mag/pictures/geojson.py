@@ -15,7 +15,7 @@ from ats_mag.pictures.bands import attention_bands, band_name
 from ats_mag.pictures.colours import magnification_colour, rgb
 from ats_mag.pictures.heaviest_patches import heaviest_first, patch_attention, score_names
 from ats_mag.pictures.inspected_slide import InspectedSlide
-from ats_mag.system.whole_file import write_whole
+from ats_mag.system.atomic_files import write_whole
 
 ORIGINS = ("slide", "bounds")
 _DIGITS = 3  # of a pixel

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ats_mag.geometry.bounds import slide_mpp
 from ats_mag.geometry.lattice import Lattice
+from ats_mag.geometry.slide_geometry import slide_mpp
 
 if TYPE_CHECKING:
     from ats_mag.model.classifier import SlideClassifier
@@ -24,7 +24,7 @@ class InspectedSlide:
         slide: the file.
         classes: names of the C classes.
         lattice: of the model.
-        geometry: `(5,)` integers, see `bounds.GEOMETRY_FIELDS`.
+        geometry: `(5,)` integers, see `slide_geometry.GEOMETRY_FIELDS`.
         overview: `(h, w, 3)` uint8, padded to whole cells.
         mask: `(h, w)` bool, the tissue.
         probabilities: `(C,)`, one per class for `binary`, too.

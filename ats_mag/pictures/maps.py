@@ -8,7 +8,7 @@ import numpy as np
 
 from ats_mag.pictures.heaviest_patches import heaviest_first, patch_attention, score_names
 from ats_mag.pictures.inspected_slide import InspectedSlide
-from ats_mag.system.whole_file import whole_file
+from ats_mag.system.atomic_files import whole_file
 
 
 def write_maps(inspected: InspectedSlide, path: str | os.PathLike[str]) -> None:

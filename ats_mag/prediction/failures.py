@@ -7,7 +7,7 @@ import io
 from pathlib import Path
 
 from ats_mag.prediction.find_slides import CohortSlide
-from ats_mag.system.whole_file import write_whole
+from ats_mag.system.atomic_files import write_whole
 
 _COLUMNS = ["path", "slide_id", "error"]
 

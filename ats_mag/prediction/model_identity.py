@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import ats_mag
-from ats_mag.system.whole_file import digest
+from ats_mag.system.atomic_files import digest
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import numpy as np
 
 from ats_mag.geometry.multiples import round_up
 from ats_mag.slides.overview import WHITE
+from ats_mag.slides.overview_by_backend import view_by_backend
 from ats_mag.slides.paths import encode_paths
-from ats_mag.slides.view_by_backend import view_by_backend
 
 
 def slide_inputs(

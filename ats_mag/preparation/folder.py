@@ -10,8 +10,8 @@ from pathlib import Path
 from ats_mag.preparation.job import SHEETS
 from ats_mag.preparation.state import STATES
 from ats_mag.records.schema import SUFFIX
+from ats_mag.system.atomic_files import remove_unfinished
 from ats_mag.system.lock import held_lock
-from ats_mag.system.whole_file import remove_unfinished
 
 _LOCK = ".lock"
 

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from ats_mag.geometry.units import format_mpp
 from ats_mag.preparation.job import SHEETS, Job
 from ats_mag.preparation.state import State
-from ats_mag.system.whole_file import write_whole
+from ats_mag.system.atomic_files import write_whole
 
 _LITTLE_TISSUE = 0.01  # share of the overview's pixels below which a sheet deserves a look
 

@@ -28,8 +28,8 @@ from ats_mag.preparation.state import (
     write_state,
 )
 from ats_mag.slides.library import find_library
+from ats_mag.system.atomic_files import whole_file
 from ats_mag.system.processes import run_in_processes
-from ats_mag.system.whole_file import whole_file
 
 FAILED = "failed.csv"
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import ats_mag
 from ats_mag.cohort.fingerprints import fingerprint
 from ats_mag.preparation.job import SHEETS, Facts, Job, Outcome
-from ats_mag.system.whole_file import digest, write_whole
+from ats_mag.system.atomic_files import digest, write_whole
 
 if TYPE_CHECKING:
     from ats_mag.slides.overview import Overview
@@ -47,7 +47,7 @@ def prepare_slide(job: Job) -> Outcome:
 def _prepare(job: Job) -> Outcome:
     import numpy as np
 
-    from ats_mag.geometry.bounds import slide_mpp
+    from ats_mag.geometry.slide_geometry import slide_mpp
     from ats_mag.records.record import encode_record, write_record
     from ats_mag.slides.overview import view_slide
 

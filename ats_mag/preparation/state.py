@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ats_mag.preparation.job import SHEETS, Facts, Job, Outcome
-from ats_mag.system.whole_file import digest, write_whole
+from ats_mag.system.atomic_files import digest, write_whole
 
 STATES = "state"
 ASIDE = "aside"  # outputs of slides that could be prepared once and cannot now: not used, but not lost either

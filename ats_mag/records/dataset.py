@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from ats_mag.config.schema import AugmentConfig
-from ats_mag.records.copies_ahead import BATCHES_AHEAD, copy_ahead, longest_path_codes
 from ats_mag.records.epoch_order import EpochOrder
+from ats_mag.records.prefetched_copies import BATCHES_AHEAD, copy_ahead, longest_path_codes
 from ats_mag.records.random_changes import augmented
 from ats_mag.records.record import FEATURES, Element, View, encode_label, find_records
 from ats_mag.slides.copies.local_copies import LocalCopies

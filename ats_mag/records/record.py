@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from ats_mag.records.schema import SCHEMA, SUFFIX
 from ats_mag.slides.overview import Overview
-from ats_mag.system.whole_file import whole_file
+from ats_mag.system.atomic_files import whole_file
 
 FEATURES = {
     "schema": tf.io.FixedLenFeature((), tf.int64),

@@ -14,7 +14,7 @@ from ats_mag.evaluation.measures import measure_words
 from ats_mag.report.history import draw_history
 from ats_mag.report.run_results import FIGURES, FoldResults, RunResults, read_results
 from ats_mag.runs.layout import LEVELS
-from ats_mag.system.whole_file import write_whole
+from ats_mag.system.atomic_files import write_whole
 
 if TYPE_CHECKING:
     from ats_mag.runs.run import Run

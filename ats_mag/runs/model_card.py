@@ -12,7 +12,7 @@ from ats_mag.model.export.description import card_without_run
 from ats_mag.model.heads import get_head
 from ats_mag.model.network import SlideNetwork
 from ats_mag.runs.layout import FoldFiles, RunLayout
-from ats_mag.system.whole_file import digest
+from ats_mag.system.atomic_files import digest
 
 _DIGITS = 6  # of measures, which intervals make generous
 

@@ -22,8 +22,8 @@ from ats_mag.runs.comparability import classes_of, compare, refusal, some
 from ats_mag.runs.layout import RunLayout
 from ats_mag.runs.run_file import RunError, RunFile, Start, read_run_file, write_run_file
 from ats_mag.slides.copies.local_copies import LocalCopies
+from ats_mag.system.atomic_files import write_whole
 from ats_mag.system.versions import versions
-from ats_mag.system.whole_file import write_whole
 
 if TYPE_CHECKING:
     from ats_mag.config.schema import RunConfig

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from ats_mag.cohort.fingerprints import Fingerprint
-from ats_mag.system.whole_file import write_whole
+from ats_mag.system.atomic_files import write_whole
 
 _NEEDED = {"classes", "config", "slides", "splits_made_with"}
 

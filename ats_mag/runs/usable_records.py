@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from ats_mag.cohort.fingerprints import fingerprint, is_damaged
-from ats_mag.geometry.bounds import MPP_UNIT, slide_mpp
+from ats_mag.geometry.slide_geometry import MPP_UNIT, slide_mpp
 from ats_mag.preparation.state import State, read_state
 from ats_mag.records.record import RecordError, find_records
 from ats_mag.slides.slide_files import slide_files

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from ats_mag.cohort.division import SplitError
 from ats_mag.cohort.manifest import ManifestError, compare_folder, load_manifest
+from ats_mag.cohort.patient_division import SplitError
 from ats_mag.cohort.splits import check_fold, count_labels, fold_names, load_splits, patients_across, read_splits
 from ats_mag.model.heads import get_head
+from ats_mag.runs.check_slide import STOPS, SlideJob, check_slide, given_up
 from ats_mag.runs.comparability import compare
 from ats_mag.runs.layout import RunLayout
 from ats_mag.runs.run_file import RunError
-from ats_mag.runs.slide_check import STOPS, SlideJob, check_slide, given_up
 from ats_mag.slides.paths import printable
+from ats_mag.system.atomic_files import digest
 from ats_mag.system.processes import run_in_processes
-from ats_mag.system.whole_file import digest
 
 if TYPE_CHECKING:
     from ats_mag.config.schema import RunConfig

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ats_mag.geometry.bounds import MPP_UNIT
 from ats_mag.geometry.multiples import round_up
+from ats_mag.geometry.slide_geometry import MPP_UNIT
 from ats_mag.tensors import Tensor
 
 WHITE = 255
@@ -17,7 +17,7 @@ class Overview(NamedTuple):
     Attributes:
         image: `(h, w, 3)` uint8.
         mask: `(h, w)` bool, tissue.
-        geometry: `(5,)` int64, see `bounds.GEOMETRY_FIELDS`.
+        geometry: `(5,)` int64, see `slide_geometry.GEOMETRY_FIELDS`.
     """
 
     image: Tensor

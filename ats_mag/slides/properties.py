@@ -4,7 +4,7 @@ import json
 import os
 from dataclasses import dataclass
 
-from ats_mag.slides.native import slide_json
+from ats_mag.slides.numpy_reader import slide_json
 
 
 @dataclass(frozen=True)

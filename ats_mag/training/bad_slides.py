@@ -12,7 +12,7 @@ import pandas as pd
 
 from ats_mag.slides.copies.local_copies import LocalCopies
 from ats_mag.slides.errors import SlideError
-from ats_mag.system.whole_file import write_whole
+from ats_mag.system.atomic_files import write_whole
 from ats_mag.tensors import Geometry, Index, PathCodes, ReadablePatches
 
 if TYPE_CHECKING:
@@ -87,14 +87,14 @@ class BadSlides:
 
     def _error(self, codes: np.ndarray, cell: np.ndarray, geometry: np.ndarray) -> str:
         """What reading the patch again says."""
-        from ats_mag.slides import native
+        from ats_mag.slides import numpy_reader
 
         lattice, reader = self._model.lattice, self._model.reader
         size = (lattice.patch_size, lattice.patch_size)
         try:
             place = reader.place_cells(lattice, codes[None], cell[None], geometry[None])
             location, downsample = map(np.asarray, place)
-            native.read_patches(codes[None], location, downsample, size)
+            numpy_reader.read_patches(codes[None], location, downsample, size)
         except (OSError, ValueError, RuntimeError, MemoryError) as error:
             return str(error)
         return "a patch could not be read at first; it could when tried again"

@@ -59,8 +59,8 @@ def build_model(
 def _classifier(
     config: RunConfig, recipe: Recipe, classes: list[str], overview_mpp: float, steps: int, batch_size: int
 ) -> SlideClassifier:
+    from ats_mag.model.built_in_networks import application_network, attention_network, feature_network
     from ats_mag.model.classifier import SlideClassifier
-    from ats_mag.model.networks import application_network, attention_network, feature_network
     from ats_mag.model.replicas import replicas
     from ats_mag.model.training_step import DEFAULT_PARTS
 

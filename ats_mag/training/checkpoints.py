@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ats_mag.system.whole_file import remove_unfinished, whole_file
+from ats_mag.system.atomic_files import remove_unfinished, whole_file
 
 _KEPT = 2
 _NAMES = "names of arrays"  # the archive's checksums are of its arrays, not of its list of them

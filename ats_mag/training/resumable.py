@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ats_mag.records.epoch_order import EpochOrder
-from ats_mag.system.whole_file import write_whole
+from ats_mag.system.atomic_files import write_whole
 from ats_mag.tensors import Logs
 from ats_mag.training.bad_slides import BadSlides
 from ats_mag.training.best_epoch import BestEpoch

@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from ats_mag.prediction import CohortSlide
 from ats_mag.viewer.background_inspection import BackgroundInspection
-from ats_mag.viewer.guard import Guard
+from ats_mag.viewer.request_guard import Guard
 from ats_mag.viewer.tiles import OVERLAP, TILE, DeepZoom, encode
 
 # Nothing else is served from the disk; the names are looked up, never joined to a path.

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from ats_mag.slides.errors import SlideError
-from ats_mag.slides.native import read_patches
+from ats_mag.slides.numpy_reader import read_patches
 from ats_mag.slides.paths import encode_paths
 from ats_mag.slides.properties import slide_info
 from ats_mag.viewer.coarse_picture import CoarsePicture

@@ -13,7 +13,7 @@ from ats_mag.model.adaptive.bounds import score_range
 from ats_mag.model.adaptive.hypotheses import hypotheses_of
 from ats_mag.model.adaptive.stopping import contrasts
 from ats_mag.records.record import find_records
-from ats_mag.system.whole_file import whole_file
+from ats_mag.system.atomic_files import whole_file
 
 
 class Slides:

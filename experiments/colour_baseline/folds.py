@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from ats_mag.cli.measures import show_fold, show_folds, warnings_shown_once
+from ats_mag.cli.show_measures import show_fold, show_folds, warnings_shown_once
 from ats_mag.cohort.splits import part_of
 from ats_mag.config.reading import read_config
 from ats_mag.evaluation.evaluate import measure_predictions

@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from ats_mag.system.whole_file import whole_file
+from ats_mag.system.atomic_files import whole_file
 from experiments.common.processes import ROOT
 
 RESULTS = ROOT / "experiments" / "results"

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from ats_mag.evaluation.measures import measures
-from ats_mag.evaluation.scored import Scored
+from ats_mag.evaluation.scored_table import Scored
 from data_prep.three_scale_slides.layout import CLASSES
 from experiments.three_scales.data import Cohort
 

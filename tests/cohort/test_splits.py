@@ -7,7 +7,7 @@ from backends import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ats_mag.cohort.division import SplitError, divide
+from ats_mag.cohort.patient_division import SplitError, divide
 from ats_mag.cohort.splits import check_fold, count_labels, fold_names, load_splits, part_of, splits_content
 from ats_mag.config.schema import RunConfig, SplitConfig
 

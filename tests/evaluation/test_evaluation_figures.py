@@ -9,7 +9,7 @@ import pytest
 
 from ats_mag.evaluation.figures import draw_figures
 from ats_mag.evaluation.intervals import measure_level
-from ats_mag.evaluation.scored import Scored, UndefinedMeasureWarning
+from ats_mag.evaluation.scored_table import Scored, UndefinedMeasureWarning
 from ats_mag.runs.layout import ResultFiles
 
 NAMES = {"roc.svg", "precision_recall.svg", "reliability.svg", "confusion.svg"}

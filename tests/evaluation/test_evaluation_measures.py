@@ -15,7 +15,7 @@ from ats_mag.evaluation.bootstrap import _measure, interval, resampled
 from ats_mag.evaluation.calibration import EDGES, bin_sums, expected_calibration_error
 from ats_mag.evaluation.intervals import measure_level
 from ats_mag.evaluation.measures import measure_names, measures
-from ats_mag.evaluation.scored import Scored, UndefinedMeasureWarning
+from ats_mag.evaluation.scored_table import Scored, UndefinedMeasureWarning
 
 ABC = ["a", "b", "c"]
 

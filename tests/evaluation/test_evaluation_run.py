@@ -19,7 +19,7 @@ from ats_mag.config.reading import read_config
 from ats_mag.config.schema import RunConfig
 from ats_mag.evaluation.folds import t_interval
 from ats_mag.evaluation.result_files import read_table
-from ats_mag.evaluation.scored import EvaluationWarning, UndefinedMeasureWarning
+from ats_mag.evaluation.scored_table import EvaluationWarning, UndefinedMeasureWarning
 from ats_mag.runs.run import Run
 
 pytestmark = pytest.mark.needs_tensorflow
@@ -34,8 +34,8 @@ def slides(tmp_path_factory):
     from skimage import data
 
     from ats_mag.cohort.manifest import read_manifest
+    from ats_mag.model.built_in_networks import attention_network, feature_network
     from ats_mag.model.classifier import SlideClassifier
-    from ats_mag.model.networks import attention_network, feature_network
     from ats_mag.preparation import prepare
     from ats_mag.slides.writing.pyramid import write_pyramid
 
@@ -344,8 +344,8 @@ def test_a_patient_with_slides_of_different_labels(run):
 
 @pytest.mark.parametrize("head", ["binary", "multi_label"])
 def test_other_heads(run, slides, tmp_path, head):
+    from ats_mag.model.built_in_networks import attention_network, feature_network
     from ats_mag.model.classifier import SlideClassifier
-    from ats_mag.model.networks import attention_network, feature_network
 
     networks = {"attention": attention_network(2, 4, (8, 8)), "feature": feature_network(32, 8, (8, 8))}
     model = SlideClassifier(CLASSES, patch_size=32, n_patches=4, head=head, seed=1, **networks)

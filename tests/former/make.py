@@ -82,7 +82,7 @@ def write_slides(folder: Path) -> None:
 @contextlib.contextmanager
 def small_networks() -> Iterator[None]:
     """Networks of a few thousand weights, so that the files are small."""
-    from ats_mag.model import networks
+    from ats_mag.model import built_in_networks as networks
 
     attention, feature = networks.attention_network, networks.feature_network
     with (

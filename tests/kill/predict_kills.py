@@ -130,8 +130,8 @@ def make_slides(folder, count):
 
 def make_model(path):
     """An untrained model."""
+    from ats_mag.model.built_in_networks import attention_network, feature_network
     from ats_mag.model.classifier import SlideClassifier
-    from ats_mag.model.networks import attention_network, feature_network
 
     attention = attention_network(2, 4, (8, 8))
     SlideClassifier(

@@ -45,7 +45,7 @@ class Seen(keras.callbacks.Callback):
 
 
 def main():
-    from ats_mag.model import networks
+    from ats_mag.model import built_in_networks as networks
     from ats_mag.model import training_step as steps
 
     feature, attention = networks.feature_network, networks.attention_network

@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 
 import ats_mag
+from ats_mag.model.built_in_networks import application_network, attention_network, feature_network
 from ats_mag.model.classifier import SlideClassifier
-from ats_mag.model.networks import application_network, attention_network, feature_network
 from ats_mag.prediction.slide_inputs import slide_inputs
 
 

@@ -6,8 +6,8 @@ import numpy as np
 
 def make_model(classes=("a", "b", "c"), magnifications=(0.5, 1.0, 2.0), n_patches=12, **options):
     """Untrained, with an attention that is not uniform."""
+    from ats_mag.model.built_in_networks import attention_network, feature_network
     from ats_mag.model.classifier import SlideClassifier
-    from ats_mag.model.networks import attention_network, feature_network
 
     keras.utils.set_random_seed(3)
     attention = attention_network(len(magnifications), 4, (8, 8))
@@ -29,8 +29,8 @@ def invent_inspected(
     width, height, magnifications=(0.5, 2.0), n=16, classes=("normal", "tumour"), patch=224, name="s.svs"
 ):
     """What a model saw on a slide that never was, of any size in overview pixels of 8 um, at 0.25 um/px."""
-    from ats_mag.geometry.bounds import MPP_UNIT
     from ats_mag.geometry.lattice import Lattice
+    from ats_mag.geometry.slide_geometry import MPP_UNIT
     from ats_mag.pictures.inspected_slide import InspectedSlide
 
     rng = np.random.default_rng(width * 7 + height)

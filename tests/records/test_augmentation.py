@@ -7,8 +7,8 @@ import tensorflow as tf
 from made_run import CLASSES, OVERVIEW_MPP, prepared  # noqa: F401
 
 from ats_mag.config.schema import AugmentConfig
+from ats_mag.model.built_in_networks import attention_network, feature_network
 from ats_mag.model.classifier import SlideClassifier
-from ats_mag.model.networks import attention_network, feature_network
 from ats_mag.records.augmentation import TURNS, original_cells, recolour, turn_patches
 from ats_mag.records.dataset import dataset
 from ats_mag.records.random_changes import turned

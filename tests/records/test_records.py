@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from ats_mag.cohort.manifest import ManifestError, read_manifest
-from ats_mag.geometry.bounds import MPP_UNIT
+from ats_mag.geometry.slide_geometry import MPP_UNIT
 from ats_mag.preparation import prepare
 from ats_mag.records.dataset import dataset
 from ats_mag.records.record import RecordError, encode_label, find_records, read_texts

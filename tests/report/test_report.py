@@ -11,7 +11,7 @@ from made_results import ATTACK, CLASSES, make_run
 
 from ats_mag.config.reading import read_config
 from ats_mag.evaluation.result_files import read_table
-from ats_mag.evaluation.scored import EvaluationWarning
+from ats_mag.evaluation.scored_table import EvaluationWarning
 from ats_mag.report.page import write_report
 from ats_mag.runs.run import Run
 from ats_mag.runs.run_file import RunError

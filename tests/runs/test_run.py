@@ -18,7 +18,7 @@ from ats_mag.runs.comparability import compare
 from ats_mag.runs.layout import RunLayout
 from ats_mag.runs.run import Run
 from ats_mag.runs.run_file import RunError
-from ats_mag.system.whole_file import digest
+from ats_mag.system.atomic_files import digest
 
 YAML = """
 data: {labels: {G1: low, G2: low, G3: high}}

@@ -6,8 +6,8 @@ import shutil
 import pytest
 from made_cohort import make_cohort, write_slide
 
-from ats_mag.cohort.division import SplitError
 from ats_mag.cohort.manifest import load_manifest
+from ats_mag.cohort.patient_division import SplitError
 from ats_mag.config.reading import read_config
 from ats_mag.preparation import prepare
 from ats_mag.records.record import RecordError, find_records

@@ -13,7 +13,7 @@ from ats_mag.cli import app
 from ats_mag.config.reading import read_config
 from ats_mag.geometry.levels import choose_level
 from ats_mag.runs.validate import validate
-from ats_mag.slides import native
+from ats_mag.slides import numpy_reader
 from ats_mag.slides.paths import encode_paths
 from ats_mag.slides.writing.pyramid import write_pyramid
 
@@ -222,7 +222,7 @@ def test_the_level_told_is_the_level_read(tmp_path, downsample):
     image = np.full((2048, 2048, 3), 10, np.uint8)
     write_pyramid(file, image, 0.5, (1, 4, 16), compression=None, edit_level=paint)
     choice = choose_level((1.0, 4.0, 16.0), downsample)
-    patches, _ = native.read_patches(
+    patches, _ = numpy_reader.read_patches(
         encode_paths([file]), np.full((1, 1, 2), 64), np.full((1, 1), float(downsample)), (32, 32)
     )
     assert np.unique(patches).tolist() == [10 * (1, 4, 16)[choice.level]]

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiff_files import write_slide
 
-from ats_mag.slides import native
+from ats_mag.slides import numpy_reader
 from ats_mag.slides.paths import encode_paths
 from ats_mag.slides.properties import slide_info
 from ats_mag.slides.reader import read_patches, snap_patches
@@ -96,7 +96,7 @@ def test_plain_entry_and_graph_agree(slide, noise_slide):
     downsample, reach = np.array([[1.0] * 20 + [4.0] * 20] * 2), np.array([50.0, 7.0])
     paths = encode_paths([slide, noise_slide])
     expected = snap_patches([slide, noise_slide], places, downsample, (60, 48), reach)
-    np.testing.assert_array_equal(native.snap_patches(paths, places, downsample, (60, 48), reach), expected)
+    np.testing.assert_array_equal(numpy_reader.snap_patches(paths, places, downsample, (60, 48), reach), expected)
     traced = tf.function(lambda where: snap_patches(paths, where, downsample, (60, 48), reach))
     np.testing.assert_array_equal(traced(tf.constant(places)), expected)
 
@@ -105,4 +105,4 @@ def test_errors(slide):
     with pytest.raises(tf.errors.InvalidArgumentError, match="downsample"):
         snap_patches([slide], [[[0, 0]]], [[float("nan")]], (8, 8), 1.0)
     with pytest.raises(ValueError, match="reach"):
-        native.snap_patches(encode_paths([slide]), [[[0, 0]]], [[1.0]], (8, 8), np.ones(3))
+        numpy_reader.snap_patches(encode_paths([slide]), [[[0, 0]]], [[1.0]], (8, 8), np.ones(3))

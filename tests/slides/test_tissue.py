@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from ats_mag.geometry.cells import valid_cells
-from ats_mag.slides import native_view, tissue
+from ats_mag.slides import numpy_overview as native_view
+from ats_mag.slides import tissue
 from ats_mag.slides.tissue import tissue_mask
 
 seeds = st.integers(0, 2**32 - 1)

@@ -70,7 +70,7 @@ def test_the_error_is_that_of_the_patch_that_was_read(tmp_path, monkeypatch, sna
         seen.append((location, downsample))
         raise SlideError("here")
 
-    monkeypatch.setattr("ats_mag.slides.native.read_patches", fail)
+    monkeypatch.setattr("ats_mag.slides.numpy_reader.read_patches", fail)
     bad = BadSlides(tmp_path / "bad_slides.csv", {}, 1, made)
     bad._note(path, cells, GEOMETRY, np.arange(16)[None] < at)
     for found, expected in zip(seen[0], places, strict=True):

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.usefixtures("_quick"), pytest.mark.filterwarnings("ign
 @pytest.fixture
 def _quick(monkeypatch):
     """Small networks, and steps of one part: most of the time goes into tracing, once per part."""
-    from ats_mag.model import networks
+    from ats_mag.model import built_in_networks as networks
 
     monkeypatch.setattr("ats_mag.model.training_step.DEFAULT_PARTS", 1)
 

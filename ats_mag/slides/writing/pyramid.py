@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import tifffile
 
-from ats_mag.system.whole_file import whole_file
+from ats_mag.system.atomic_files import whole_file
 
 _LARGEST_CLASSIC_TIFF = 3.5e9  # bytes; offsets in a classic TIFF end at 4 GiB
 

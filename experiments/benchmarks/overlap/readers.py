@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from ats_mag.geometry.lattice import Lattice
 from ats_mag.layers.read_slide_patches import ReadSlidePatches
-from ats_mag.slides import native
+from ats_mag.slides import numpy_reader
 from ats_mag.tensors import Geometry, Index, Patches, PathCodes, ReadablePatches
 
 PROCESSORS = sorted(os.sched_getaffinity(0))
@@ -30,7 +30,7 @@ class ElsewhereReader(ReadSlidePatches):
         return tf.ensure_shape(patches, (None, n, size, size, 3)), tf.ensure_shape(valid, (None, n))
 
     def _read(self, *where: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return READER.submit(native.read_patches, *where, (self.patch_size, self.patch_size)).result()
+        return READER.submit(numpy_reader.read_patches, *where, (self.patch_size, self.patch_size)).result()
 
 
 class HeldPatches(ReadSlidePatches):

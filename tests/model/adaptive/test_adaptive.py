@@ -11,7 +11,7 @@ from keras import layers
 from ats_mag.model.adaptive.bounds import score_range
 from ats_mag.model.adaptive.options import AdaptiveOptions
 from ats_mag.model.adaptive.predict import predict_adaptively
-from ats_mag.model.networks import feature_network
+from ats_mag.model.built_in_networks import feature_network
 from ats_mag.prediction.predictor import Predictor
 from ats_mag.prediction.slide_inputs import slide_inputs
 

@@ -6,8 +6,8 @@ import os
 
 import numpy as np
 
-from ats_mag.geometry.bounds import MPP_UNIT
-from ats_mag.slides import native
+from ats_mag.geometry.slide_geometry import MPP_UNIT
+from ats_mag.slides import numpy_reader
 from ats_mag.slides.overview import Overview
 from ats_mag.slides.tissue_limits import BLACK, CLOSING_RADIUS, LEAST_SATURATION, OPENING_RADIUS
 
@@ -21,10 +21,10 @@ def view_slide(path: str | os.PathLike[str], overview_mpp: float, slide_mpp: flo
         slide_mpp: um/px of level 0; NaN means the file's own.
 
     Raises:
-        FileNotFoundError, SlideError, ValueError: as `native.read_overview` and `native.slide_geometry`.
+        FileNotFoundError, SlideError, ValueError: as `numpy_reader.read_overview` and `numpy_reader.slide_geometry`.
     """
-    bounds, mpp = native.slide_geometry(path, slide_mpp)
-    image = native.read_overview(path, overview_mpp, mpp)
+    bounds, mpp = numpy_reader.slide_geometry(path, slide_mpp)
+    image = numpy_reader.read_overview(path, overview_mpp, mpp)
     return Overview(image, tissue_mask(image), np.append(bounds, np.int64(np.round(mpp / MPP_UNIT))))
 
 

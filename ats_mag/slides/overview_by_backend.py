@@ -23,7 +23,7 @@ def view_by_backend(path: str | os.PathLike[str], overview_mpp: float, slide_mpp
         FileNotFoundError, SlideError, ValueError: as `native_view.view_slide`, elsewhere.
     """
     if not on_tensorflow():
-        from ats_mag.slides import native_view
+        from ats_mag.slides import numpy_overview as native_view
 
         return native_view.view_slide(path, overview_mpp, slide_mpp)
     from ats_mag.slides import overview

@@ -17,7 +17,7 @@ from ats_mag.cli.console import console, show_error
 @contextlib.contextmanager
 def warnings_shown_once() -> Iterator[None]:
     """Within it, each warning of the evaluation is one line on standard error, the first time it comes."""
-    from ats_mag.evaluation.scored import EvaluationWarning
+    from ats_mag.evaluation.scored_table import EvaluationWarning
 
     seen = set()
     with warnings.catch_warnings():

@@ -136,7 +136,7 @@ def _read(job: SlideJob, found: SlideCheck, file: str) -> None:
     import numpy as np
 
     from ats_mag.geometry.lattice import Lattice
-    from ats_mag.slides import native_view
+    from ats_mag.slides import numpy_overview as native_view
 
     assert found.mpp is not None
     view = native_view.view_slide(file, job.overview_mpp, found.mpp)
@@ -166,7 +166,7 @@ def _probe(job: SlideJob, found: SlideCheck, file: str, centres: np.ndarray) -> 
     """Reads patches around some places, level-0 (x, y)."""
     import numpy as np
 
-    from ats_mag.slides import native
+    from ats_mag.slides import numpy_reader
     from ats_mag.slides.paths import encode_paths
 
     assert found.mpp is not None
@@ -175,7 +175,7 @@ def _probe(job: SlideJob, found: SlideCheck, file: str, centres: np.ndarray) -> 
         downsample = np.full((1, len(centres)), mpp / found.mpp)
         corners = np.floor(centres - side * downsample[0, 0] / 2 + 0.5).astype(np.int64)[None]
         try:
-            native.read_patches(encode_paths([file]), corners, downsample, (side, side))
+            numpy_reader.read_patches(encode_paths([file]), corners, downsample, (side, side))
         except (OSError, ValueError, RuntimeError) as error:
             found.add("damaged", str(error))
             return

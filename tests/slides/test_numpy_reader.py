@@ -8,7 +8,8 @@ import textwrap
 import numpy as np
 import pytest
 
-from ats_mag.slides import native, native_view, overview
+from ats_mag.slides import numpy_overview as native_view
+from ats_mag.slides import numpy_reader, overview
 from ats_mag.slides.errors import SlideError
 from ats_mag.slides.library import load_op
 from ats_mag.slides.paths import encode_paths
@@ -20,13 +21,13 @@ def test_same_pixels_and_geometry_as_the_ops(tissue_slide, noise_slide):
     rng = np.random.default_rng(0)
     location = rng.integers(-60, 1000, (2, 9, 2))
     downsample = rng.choice([0.7, 1.0, 2.7, 4.000137, 16.0], (2, 9))
-    patches, valid = native.read_patches(encode_paths(paths), location, downsample, (30, 40))
+    patches, valid = numpy_reader.read_patches(encode_paths(paths), location, downsample, (30, 40))
     np.testing.assert_array_equal(patches, read_patches(paths, location, downsample, (30, 40)))
     assert valid.all()
     for path in paths:
         for mpp in (3.1, 8.0):
-            np.testing.assert_array_equal(native.read_overview(path, mpp, 0.3), read_overview(path, mpp, 0.3))
-        bounds, mpp = native.slide_geometry(path)
+            np.testing.assert_array_equal(numpy_reader.read_overview(path, mpp, 0.3), read_overview(path, mpp, 0.3))
+        bounds, mpp = numpy_reader.slide_geometry(path)
         expected = slide_geometry([path])
         np.testing.assert_array_equal(bounds, expected[0][0])
         assert mpp == expected[1][0]
@@ -43,7 +44,7 @@ def test_same_view_of_a_slide(tissue_slide):
 def test_errors_are_ordinary_and_name_the_slide(folder, noise_slide):
     text = folder / "native.txt"
     text.write_text("no slide")
-    for call in (native.read_overview, lambda path, _: native.slide_geometry(path)):
+    for call in (numpy_reader.read_overview, lambda path, _: numpy_reader.slide_geometry(path)):
         with pytest.raises(FileNotFoundError, match=r"^cannot open slide '/nowhere\.svs'"):
             call("/nowhere.svs", 8.0)
         with pytest.raises(SlideError, match=r"^cannot open slide .*native\.txt"):
@@ -51,15 +52,15 @@ def test_errors_are_ordinary_and_name_the_slide(folder, noise_slide):
         with pytest.raises(ValueError, match="must not be empty"):
             call("", 8.0)
     with pytest.raises(ValueError, match="raise overview_mpp"):
-        native.read_overview(noise_slide, 1e-5, 0.25)
+        numpy_reader.read_overview(noise_slide, 1e-5, 0.25)
     read = (encode_paths(["/nowhere.svs"]), np.zeros((1, 2, 2)), np.ones((1, 2)), (8, 9))
     with pytest.raises(FileNotFoundError, match=r"/nowhere\.svs"):
-        native.read_patches(*read)
-    patches, valid = native.read_patches(*read, on_error="fill")
+        numpy_reader.read_patches(*read)
+    patches, valid = numpy_reader.read_patches(*read, on_error="fill")
     assert not valid.any()
     assert (patches == 255).all()
     with pytest.raises(ValueError, match=r"Received: \(1, 64\), \(1, 2, 2\) and \(1, 3\)"):
-        native.read_patches(read[0], read[1], np.ones((1, 3)), (8, 9))
+        numpy_reader.read_patches(read[0], read[1], np.ones((1, 3)), (8, 9))
 
 
 def test_tensorflow_may_come_after_the_library(noise_slide):
@@ -72,7 +73,7 @@ def test_tensorflow_may_come_after_the_library(noise_slide):
     assert slide_info(path).mpp == 0.25
     assert "tensorflow" not in sys.modules
     from ats_mag import load_op, read_overview
-    assert (native.read_overview(path, 2.0) == read_overview(path, 2.0).numpy()).all()
+    assert (numpy_reader.read_overview(path, 2.0) == read_overview(path, 2.0).numpy()).all()
     assert load_op() == library
     assert slide_info(path).mpp == 0.25
     """
