@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ats_mag.cli.export import export
 from ats_mag.model.export.description import CARD, INTENDED_USE, MODEL_CARD
 from ats_mag.model.export.savedmodel import export_model
 from ats_mag.runs.model_card import model_card
@@ -90,7 +91,7 @@ def test_both_exports_hold_it_and_a_damaged_run_is_told_before(run, tmp_path):
         assert card["model"] == json.loads((folder / CARD).read_text())
     (file.parent / "metrics.json").write_text("[]")
     with pytest.raises(ValueError, match=r"metrics.json.*is damaged"):
-        export_model(model, tmp_path / "again", file)
+        export(file, tmp_path / "again")
     assert not (tmp_path / "again").exists()
 
 
