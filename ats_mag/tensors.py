@@ -14,7 +14,7 @@ Tensor: TypeAlias = Any  # of the backend that Keras runs on, or a NumPy array; 
 Overview: TypeAlias = Tensor  # (B, h, w, 3) uint8: slides at low resolution
 TissueMask: TypeAlias = Tensor  # (B, h, w) bool or 0/1: tissue on the overview
 PathCodes: TypeAlias = Tensor  # (B, L) int32, see `slides.paths`; or (B,) strings where TensorFlow's ops read
-Geometry: TypeAlias = Tensor  # (B, 5) int64, see `geometry.bounds.GEOMETRY_FIELDS`
+Geometry: TypeAlias = Tensor  # (B, 5) int64, see `geometry.slide_geometry.GEOMETRY_FIELDS`
 
 Logits: TypeAlias = Tensor  # (B, H, W, M): of the attention, before the softmax
 Attention: TypeAlias = Tensor  # (B, H, W, M) float32: probabilities that sum to 1 per slide

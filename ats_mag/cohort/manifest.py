@@ -52,7 +52,7 @@ def read_manifest(
     """Reads and checks a manifest, CSV (commas, semicolons or tabs) or XLSX (its first sheet).
 
     A slide has an id, a patient, a path (relative to the slide root, or absolute), a label; optionally `mpp` (um/px or
-    "20x"; empty: the file's own), `split` and `site`. Columns may have the names of `manifest_columns.ALIASES`, in any
+    "20x"; empty: the file's own), `split` and `site`. Columns may have the names of `columns.ALIASES`, in any
     case. Of id and path one is enough: the id is then the file's name without its suffix, the path is the id. Without a
     column of patients, every slide counts as a patient of its own. Other columns are kept.
 

@@ -1,4 +1,7 @@
-"""The files of results."""
+"""How `evaluate` writes its results, and how they are read again.
+
+Of each fold slides.csv, patients.csv, metrics.json and figures; of the run evaluation.json. `runs.layout` names their places.
+"""
 
 from __future__ import annotations
 

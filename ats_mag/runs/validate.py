@@ -39,7 +39,7 @@ def validate(config: RunConfig, progress: Callable[[int, int], None] | None = No
 
         - `stops`: sentences on what would stop the run; it may start where there is none.
         - `warnings`: sentences on what had better be known.
-        - `slides`: per slide what `slide_check.SlideCheck` says, and whether its problems stop the run (`stops`).
+        - `slides`: per slide what `check_slide.SlideCheck` says, and whether its problems stop the run (`stops`).
         - `labels`: slides and patients per fold, part and label; `left_out`: slides by label that `data.labels` leaves out.
         - `patients`: their number, and which stand in several parts of a fold (`across`).
         - `folder`: slides `not_in_table` and `not_in_folder`.

@@ -20,7 +20,7 @@ def view_by_backend(path: str | os.PathLike[str], overview_mpp: float, slide_mpp
 
     Raises:
         tf.errors.OpError: as `overview.view_slide`, on TensorFlow.
-        FileNotFoundError, SlideError, ValueError: as `native_view.view_slide`, elsewhere.
+        FileNotFoundError, SlideError, ValueError: as `numpy_overview.view_slide`, elsewhere.
     """
     if not on_tensorflow():
         from ats_mag.slides import numpy_overview as native_view

@@ -31,7 +31,7 @@ def export_model(
     - the patches looked at: `index` `(B, N, 3)`, `location` `(B, N, 2)` (x, y) in level-0 pixels, `downsample` and `weight`
       `(B, N)`. Where the model's test method is `exhaustive`, these are the N most probable.
 
-    and, where the features have a bound (see `adaptive.bounds.score_range`), `adaptive(path, slide_mpp, confidence, min_patches,
+    and, where the features have a bound (see `model.adaptive.bounds.score_range`), `adaptive(path, slide_mpp, confidence, min_patches,
     max_patches, block, first, seed)`: as many patches as the class of each slide takes, see `AdaptiveOptions`. All but the path are
     single numbers; `max_patches` 0: no limit; `seed` -1: another draw every time. It returns, with one entry per slide,
 
