@@ -136,6 +136,7 @@ def test_contestants(folder, tmp_path, contestant):
         assert all(0 <= kind["attention"] <= 1 for kind in found["places"].values())
 
 
+@pytest.mark.long
 def test_features_of_joint_are_those_of_its_model(folder, tmp_path):
     from experiments.three_scales import contestants, experiment
     from experiments.three_scales.data import Cohort as Slides
@@ -154,6 +155,7 @@ def test_features_of_joint_are_those_of_its_model(folder, tmp_path):
     assert found["patches_per_slide"] > 100
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("_in_one_part")
 def test_seconds_of_a_training_step(folder):
     from experiments.ratios.training import training
