@@ -122,7 +122,14 @@ def test_an_unfinished_cohort_is_named(tmp_path):
 
 
 @pytest.mark.usefixtures("_in_one_part")
-@pytest.mark.parametrize("contestant", ["joint, gradient of 0.2", "all patches, every magnification", "colour"])
+@pytest.mark.parametrize(
+    "contestant",
+    [
+        pytest.param("joint, gradient of 0.2", marks=pytest.mark.long),
+        pytest.param("all patches, every magnification", marks=pytest.mark.long),
+        "colour",
+    ],
+)
 def test_contestants(folder, tmp_path, contestant):
     from experiments.three_scales import contestants, experiment
     from experiments.three_scales.data import Cohort as Slides

@@ -58,6 +58,7 @@ def same_weights(model, other):
         np.testing.assert_allclose(np.array(a), np.array(b), rtol=1e-4, atol=1e-6, err_msg=a.path)
 
 
+@pytest.mark.long
 def test_two_devices(build, cohorts):
     """The first has three slides, two of them missing, the other three."""
     results = []
