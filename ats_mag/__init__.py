@@ -20,7 +20,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "model.adaptive.predict": ["AdaptivePrediction", "predict_adaptively"],
         "model.classifier": ["SlideClassifier"],
         "model.encoders.build": ["encoder"],
-        "model.networks": ["application_network", "attention_network", "feature_network"],
+        "model.built_in_networks": ["application_network", "attention_network", "feature_network"],
         "model.recipe": ["Recipe"],
         "model.saving": ["load_model"],
         "preparation": ["prepare"],

@@ -9,6 +9,8 @@ import warnings
 import numpy as np
 import pytest
 
+from ats_mag.cli.console import console, errors
+
 
 @pytest.fixture
 def script(monkeypatch):
@@ -18,7 +20,8 @@ def script(monkeypatch):
     """
 
     def run(name, *arguments, status=0):
-        monkeypatch.setenv("COLUMNS", "500")
+        for shown in (console, errors):
+            monkeypatch.setattr(shown, "_width", 500)
         monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
         said = io.StringIO()
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said), warnings.catch_warnings():

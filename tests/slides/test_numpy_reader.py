@@ -67,7 +67,7 @@ def test_tensorflow_may_come_after_the_library(noise_slide):
     """Ops register themselves while a library is loaded, once: another copy must serve TensorFlow then."""
     code = """
     import sys
-    from ats_mag.slides import native
+    from ats_mag.slides import numpy_reader
     from ats_mag.slides.properties import slide_info
     path, library = sys.argv[1:]
     assert slide_info(path).mpp == 0.25

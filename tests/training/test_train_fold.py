@@ -127,7 +127,9 @@ def test_a_checkpoint_of_another_model_is_refused_before_anything_is_changed(con
         train_fold(run, 0, [Logs(4)])  # after the first epoch's checkpoint
     checkpoints = Checkpoints(run.layout.fold(0).checkpoints)
     file, _, whole = checkpoints.latest()
-    assert {"model/logits/kernel", "optimizer/adam/logits/kernel/momentum", "best/logits/kernel"} <= set(whole)
+    assert {f"{kind}/attention/logits/kernel" for kind in ("model", "best")} | {
+        "optimizer/adam/attention/logits/kernel/momentum"
+    } <= set(whole)
     assigned, original = [], ResumableTraining.restore
 
     def restore(self, model):
