@@ -127,9 +127,8 @@ def test_a_checkpoint_of_another_model_is_refused_before_anything_is_changed(con
         train_fold(run, 0, [Logs(4)])  # after the first epoch's checkpoint
     checkpoints = Checkpoints(run.layout.fold(0).checkpoints)
     file, _, whole = checkpoints.latest()
-    assert {f"{kind}/attention/logits/kernel" for kind in ("model", "best")} | {
-        "optimizer/adam/attention/logits/kernel/momentum"
-    } <= set(whole)
+    logits = "attention/logits/kernel"
+    assert {f"model/{logits}", f"best/{logits}", f"optimizer/adam/{logits}/momentum"} <= set(whole)
     assigned, original = [], ResumableTraining.restore
 
     def restore(self, model):
@@ -150,8 +149,8 @@ def test_a_checkpoint_of_another_model_is_refused_before_anything_is_changed(con
     def without(name):
         return {key: array for key, array in whole.items() if key != name}
 
-    refused(without("model/logits/kernel"), r"\(it lacks: model/logits/kernel\)")
-    refused(without("best/logits/bias"), r"\(it lacks: best/logits/bias\)")
+    refused(without(f"model/{logits}"), rf"\(it lacks: model/{logits}\)")
+    refused(without(f"best/{logits}"), rf"\(it lacks: best/{logits}\)")
     extra = {"optimizer/adam/gone/momentum": np.zeros(3)}
     refused(whole | extra, r"\(the model has no: optimizer/adam/gone/momentum\)")
     shaped = {"model/head/bias": np.zeros(3)}
