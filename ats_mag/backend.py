@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 
 
@@ -13,3 +16,17 @@ def on_tensorflow() -> bool:
 def on_jax() -> bool:
     """Whether tensors are JAX': slides are read by a callback on the host, with NumPy arrays."""
     return keras.backend.backend() == "jax"
+
+
+def while_loop(goes_on: Callable[..., Any], step: Callable[..., Any], state: tuple[Any, ...], ahead: int = 1) -> Any:
+    """As `keras.ops.while_loop`, with a bound on the memory that it takes.
+
+    Args:
+        goes_on, step, state: as there.
+        ahead: rounds that may be under way at a time. TensorFlow begins ten where one does not wait for the other's result.
+    """
+    if on_tensorflow():
+        import tensorflow as tf
+
+        return tf.while_loop(goes_on, step, state, parallel_iterations=ahead)
+    return keras.ops.while_loop(goes_on, step, state)

@@ -12,6 +12,7 @@ import pandas as pd
 from ats_mag.cohort.fingerprints import Fingerprint, changed_slides, fingerprints, is_damaged
 from ats_mag.cohort.manifest import COLUMNS, class_list
 from ats_mag.config.changes import changed_keys, value_at
+from ats_mag.config.former_keys import current_keys
 from ats_mag.model.heads import get_head
 from ats_mag.preparation.state import read_state
 from ats_mag.runs.layout import RunLayout
@@ -106,9 +107,9 @@ def _other_division(config: RunConfig, begun: RunFile, division: str | None) -> 
 def _differences(config: RunConfig, begun: RunFile, manifest: pd.DataFrame, division: str | None) -> list[str]:
     """Of the configuration, the division, the manifest and the classes."""
     layout, values = RunLayout.of(config), config.model_dump(mode="json")
+    before = current_keys(begun["config"])
     problems = [
-        f"{key} was {value_at(begun['config'], key)!r} and is {value_at(values, key)!r}"
-        for key in changed_keys(begun["config"], values)
+        f"{key} was {value_at(before, key)!r} and is {value_at(values, key)!r}" for key in changed_keys(before, values)
     ]
     if division != begun["splits_sha256"]:
         problems.append(f"{layout.splits.name} is not the division that was trained on")
