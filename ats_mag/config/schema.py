@@ -25,6 +25,7 @@ from ats_mag.config.spelled_numbers import Text
 from ats_mag.geometry.units import parse_mpp, parse_slide_mpp
 
 DEFAULT_COPIES_GB = 50.0
+DEFAULT_ENCODER = "efficientnet-lite0"
 
 Mpp = Annotated[float, BeforeValidator(parse_mpp)]
 SlideMpp = Annotated[float, BeforeValidator(parse_slide_mpp)]
@@ -133,12 +134,13 @@ class ModelConfig(Section):
         encoder: what turns a patch into features: `efficientnet-lite0` (of ImageNet), `small` (learnt from nothing), a preset
             that `ats-mag encoders` lists, a folder with `config.json` and weights, `keras:NAME` (a network of
             `keras.applications` with ImageNet's weights) or `keras:NAME@FILE` and `small@FILE` (weights of the file; of
-            `keras:NAME@random`, none). See docs/encoders.md.
+            `keras:NAME@random`, none). See docs/encoders.md. None: `efficientnet-lite0`; of a run that an earlier release began,
+            what it has.
         pool: of the tokens of a vision transformer: `cls`, `mean` or `cls+mean`. None: what its preset says.
         trainable: what of the encoder learns: false, true, or `last-N-blocks`. `small` always learns.
         adapter: features that a small network behind the encoder makes of its own. None: there is none. `small` has none.
         encoder_size: pixels that patches are resized to for the encoder, where it cannot take `patch_size` or sees more when they
-            are enlarged. None: they are not.
+            are enlarged. None: they are not, but for `efficientnet-lite0` to the next multiple of 32.
         encoder_dtype: what a pretrained encoder computes in, a dtype policy of Keras; `bfloat16` halves its memory, too. None:
             as the rest.
     """
@@ -151,7 +153,7 @@ class ModelConfig(Section):
     method: Literal["sequential", "priority", "replacement"] = "sequential"
     test_method: Literal["sequential", "priority", "replacement", "topk", "exhaustive"] = "topk"
     explore_steps: NonNegativeInt | None = None
-    encoder: Text = "small"
+    encoder: Text | None = None
     pool: Literal["cls", "mean", "cls+mean"] | None = None
     trainable: Annotated[bool | str, AfterValidator(_part_of_encoder)] = False
     adapter: PositiveInt | None = 64

@@ -19,9 +19,9 @@ from ats_mag.layers.read_slide_patches import ReadSlidePatches
 from ats_mag.layers.regularize_attention import RegularizeAttention
 from ats_mag.model.arguments import as_integer, check_magnifications, choice, dimension_of, positive, stride_of
 from ats_mag.model.built_in_networks import attention_network, feature_network
+from ats_mag.model.encode_cells import EncodedCells, encode_cells
 from ats_mag.model.encoders.adapted_encoder import AdaptedEncoder
 from ats_mag.model.exhaustive import exhaustive_expectation
-from ats_mag.model.encode_cells import EncodedCells, encode_cells
 from ats_mag.model.forward_pass import WHOLE, ForwardPass, ReadingTurns, StepPart
 from ats_mag.model.heads import get_head
 from ats_mag.model.keras_loops import MendedModel, Traced

@@ -13,6 +13,7 @@ from ats_mag.cohort.fingerprints import Fingerprint, changed_slides, fingerprint
 from ats_mag.cohort.manifest import COLUMNS, class_list
 from ats_mag.config.changes import changed_keys, value_at
 from ats_mag.config.former_keys import current_keys
+from ats_mag.config.schema import DEFAULT_ENCODER
 from ats_mag.model.heads import get_head
 from ats_mag.preparation.state import read_state
 from ats_mag.runs.layout import RunLayout
@@ -40,6 +41,15 @@ class Comparison(NamedTuple):
     broken: list[str]
 
 
+def settled(config: RunConfig, begun: RunFile | None) -> RunConfig:
+    """The configuration with what it leaves to the run: the encoder that the run was begun with, or the default."""
+    if config.model.encoder is not None:
+        return config
+    before = {} if begun is None else current_keys(begun["config"]).get("model", {})
+    encoder = before.get("encoder") or DEFAULT_ENCODER
+    return config.model_copy(update={"model": config.model.model_copy(update={"encoder": encoder})})
+
+
 def compare(config: RunConfig, manifest: pd.DataFrame, division: str | None) -> Comparison:
     """Compares configuration, division, manifest and slides with those that a run was begun with.
 
@@ -55,6 +65,7 @@ def compare(config: RunConfig, manifest: pd.DataFrame, division: str | None) -> 
     """
     layout = RunLayout.of(config)
     begun = read_run_file(layout.run)
+    config = settled(config, begun)
     known = {} if begun is None else begun["slides"]
     slides = fingerprints(manifest, config.data.slides, known)
     if begun is None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ats_mag.config.schema import ModelConfig, RunConfig
-from ats_mag.geometry.multiples import ceil_div
+from ats_mag.config.schema import DEFAULT_ENCODER, ModelConfig, RunConfig
+from ats_mag.geometry.multiples import ceil_div, round_up
 
 if TYPE_CHECKING:
     import keras
@@ -102,17 +102,18 @@ def feature_network_of(settings: ModelConfig) -> keras.Model:
     from ats_mag.model.encoders.adapted_encoder import AdaptedEncoder
     from ats_mag.model.encoders.adapter import adapter
     from ats_mag.model.encoders.build import encoder
-    from ats_mag.model.encoders.names import APPLICATION, SMALL
+    from ats_mag.model.encoders.names import APPLICATION, LITE0, SMALL
 
-    name, _, file = settings.encoder.partition("@")
+    asked = settings.encoder or DEFAULT_ENCODER
+    name, _, file = asked.partition("@")
     if name == SMALL:
         small = feature_network(settings.patch_size)
         if file:
             small.load_weights(file)
         return small
-    size = settings.encoder_size or settings.patch_size
+    size = settings.encoder_size or round_up(settings.patch_size, 32 if name == LITE0 else 1)
     try:
-        network = encoder(settings.encoder, size, settings.trainable, settings.pool, settings.encoder_dtype)
+        network = encoder(asked, size, settings.trainable, settings.pool, settings.encoder_dtype)
     except ValueError as error:
         raise type(error)(
             f"model.encoder: {error}" + ("; or set model.encoder_size" if "patch_size must" in str(error) else "")
