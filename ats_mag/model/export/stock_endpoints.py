@@ -77,4 +77,5 @@ def without_encoder(model: SlideNetwork) -> keras.layers.Layer:
     rest.parts = [model.attention, model.joint_softmax, model.head, model.seed_generator]
     if model.feature.adapter is not None:
         rest.parts.append(model.feature.adapter)
+    rest.built = True
     return rest

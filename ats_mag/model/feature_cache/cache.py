@@ -139,6 +139,11 @@ class FeatureCache:
         """Of memory."""
         return self._memory.bytes_used
 
+    @property
+    def entries_in_file(self) -> int:
+        """Patches that the file knows."""
+        return 0 if self._file is None else len(self._file)
+
     def close(self) -> None:
         """Writes what is in memory to the file, as far as it has room, and ends its use."""
         if self._file is not None:

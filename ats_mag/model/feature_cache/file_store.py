@@ -37,6 +37,7 @@ class FileStore:
             self._file.truncate(0)
             self._file.seek(0)
             self._file.write(head)
+        self._file.flush()
         self._file.truncate(min(os.path.getsize(self.path), self._record * (self.slots + 1)))
         self._slot_of: dict[bytes, int] = {}
         self._keys = self._find_keys()
