@@ -28,7 +28,6 @@ class Recipe:
 
     Attributes:
         learning_rate: of Adam, at its highest; or a schedule of Keras, which then stands alone.
-        encoder_learning_rate: of an encoder's variables; it rises and falls with the other. None: the same.
         cosine: whether the learning rate falls along half a cosine; else it stays.
         lowest: the share of it that is left when it has fallen.
         warmup: the share of the steps, at the beginning, over which the learning rate rises.
@@ -40,10 +39,10 @@ class Recipe:
         place_entropy: strengths of `PlaceEntropy`, one after the other.
         sharpen_at: the shares of the steps after which the next strength comes.
         magnification_entropy: strength of `MagnificationEntropy`.
+        encoder_learning_rate: of an encoder's variables; it rises and falls with the other. None: the same.
     """
 
     learning_rate: float | Schedule = 1e-3
-    encoder_learning_rate: float | None = None
     cosine: bool = False
     lowest: float = 0.0
     warmup: float = 0.0
@@ -55,6 +54,7 @@ class Recipe:
     place_entropy: tuple[float, ...] = (0.03, 0.01, 0.0)
     sharpen_at: tuple[float, ...] = (0.6, 0.8)
     magnification_entropy: float = 0.3
+    encoder_learning_rate: float | None = None
 
     def __post_init__(self) -> None:
         if self.encoder_learning_rate is not None and not isinstance(self.learning_rate, int | float):
