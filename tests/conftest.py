@@ -1,5 +1,6 @@
 """What all tests share. The tests of the mathematics also pass with `KERAS_BACKEND=jax`."""
 
+import itertools
 import os
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from ats_mag.system.processes import run_in_processes
 pytest_plugins = ["small_model"]
 
 ROOT = Path(__file__).resolve().parents[1]
+_TESTS = itertools.count(1)
 GOLDEN = Path(os.environ.get("ATS_MAG_GOLDEN", ROOT.parent / "shared" / "golden"))
 
 
@@ -65,6 +67,15 @@ def _prepare_here():
 def _prepare_in_processes(request, monkeypatch):
     if request.node.get_closest_marker("processes"):
         monkeypatch.setattr("ats_mag.preparation.run.run_in_processes", run_in_processes)
+
+
+@pytest.fixture(autouse=True)
+def _collectives_of_its_own(monkeypatch):
+    """TensorFlow keeps what replicas agreed on under numbers that begin anew with every strategy, for the whole process."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        monkeypatch.setattr(tf.distribute.MirroredStrategy, "_collective_key_base", 100 * next(_TESTS))
 
 
 @pytest.fixture(autouse=True)

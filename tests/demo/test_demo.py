@@ -69,6 +69,7 @@ def test_cohort(tmp_path):
     assert (manifest.groupby(["split", "label"]).size() == 2).all()
 
 
+@pytest.mark.long
 def test_the_whole_way(tmp_path, monkeypatch):
     monkeypatch.setattr(
         "ats_mag.model.training_step.DEFAULT_PARTS", 1

@@ -15,6 +15,7 @@ from experiments.adaptive.simulation import simulator, stop
 from experiments.adaptive.slides import Slides
 
 
+@pytest.mark.long
 def test_a_simulated_run_is_a_prediction_and_the_report_is_whole(build, cohort, records, tmp_path, monkeypatch):
     model = build()
     rng = np.random.default_rng(1)

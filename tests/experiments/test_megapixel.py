@@ -34,6 +34,7 @@ def run_sequential(images, out, *more):
     return run(images, *options, "--out", out, *more)
 
 
+@pytest.mark.long
 @pytest.mark.needs_tensorflow
 def test_a_quick_run(images, tmp_path):
     ended = run_sequential(images, tmp_path)

@@ -29,6 +29,7 @@ def test_all_patches_in_chunks_are_the_whole_bag(ratios, tmp_path, monkeypatch):
     assert ways.joint(slide).sum() == pytest.approx(1, abs=1e-5)
 
 
+@pytest.mark.long
 def test_what_takes_too_long_is_left_out(ratios, tmp_path):
     small, large = ratios.inference(ratios.Settings(), tmp_path, (SIDE // 2, SIDE), turns=1, patience=0)
     assert small["all_patches_times_joint"] == pytest.approx(

@@ -122,7 +122,14 @@ def test_an_unfinished_cohort_is_named(tmp_path):
 
 
 @pytest.mark.usefixtures("_in_one_part")
-@pytest.mark.parametrize("contestant", ["joint, gradient of 0.2", "all patches, every magnification", "colour"])
+@pytest.mark.parametrize(
+    "contestant",
+    [
+        pytest.param("joint, gradient of 0.2", marks=pytest.mark.long),
+        pytest.param("all patches, every magnification", marks=pytest.mark.long),
+        "colour",
+    ],
+)
 def test_contestants(folder, tmp_path, contestant):
     from experiments.three_scales import contestants, experiment
     from experiments.three_scales.data import Cohort as Slides
@@ -136,6 +143,7 @@ def test_contestants(folder, tmp_path, contestant):
         assert all(0 <= kind["attention"] <= 1 for kind in found["places"].values())
 
 
+@pytest.mark.long
 def test_features_of_joint_are_those_of_its_model(folder, tmp_path):
     from experiments.three_scales import contestants, experiment
     from experiments.three_scales.data import Cohort as Slides
@@ -154,6 +162,7 @@ def test_features_of_joint_are_those_of_its_model(folder, tmp_path):
     assert found["patches_per_slide"] > 100
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("_in_one_part")
 def test_seconds_of_a_training_step(folder):
     from experiments.ratios.training import training

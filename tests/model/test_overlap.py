@@ -73,6 +73,7 @@ def test_loss_scaling(build, noisy):
     assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
 
 
+@pytest.mark.long
 def test_distribution_strategy(build, noisy):
     strategy = tf.distribute.MirroredStrategy([cpu.name for cpu in tf.config.list_logical_devices("CPU")[:2]])
     results = []

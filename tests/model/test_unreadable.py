@@ -40,7 +40,9 @@ def test_evaluating(build, cohorts, method):
     assert model.evaluate(*nothing, verbose=0, return_dict=True)["loss"] == 0
 
 
-@pytest.mark.parametrize("options", [{}, {"overlap": 3}, {"head": "multi_label", "auxiliary": 0.0}])
+@pytest.mark.parametrize(
+    "options", [{}, pytest.param({"overlap": 3}, marks=pytest.mark.long), {"head": "multi_label", "auxiliary": 0.0}]
+)
 def test_training(build, cohorts, options):
     """The weights, too, with all regularisers; three parts have two slides each, one of them with a missing one."""
     results = []
@@ -58,6 +60,7 @@ def same_weights(model, other):
         np.testing.assert_allclose(np.array(a), np.array(b), rtol=1e-4, atol=1e-6, err_msg=a.path)
 
 
+@pytest.mark.long
 def test_two_devices(build, cohorts):
     """The first has three slides, two of them missing, the other three."""
     results = []

@@ -64,6 +64,7 @@ def test_two_workers_one_killed_midway_give_the_same_bytes(cluster, tmp_path):
     assert [p.status for p in again] == ["kept"] * 8
 
 
+@pytest.mark.long
 def test_a_slide_that_kills_workers_fails_alone(cluster, tmp_path, monkeypatch):
     monkeypatch.setattr("ats_mag.preparation.run.prepare_slide", prepare_or_wait)
     make_cohort(tmp_path, 2)

@@ -56,6 +56,7 @@ def kill_children():
         os.kill(child.pid, signal.SIGKILL)
 
 
+@pytest.mark.long
 def test_a_process_that_dies_costs_its_slide_only_and_that_is_tried_again(tmp_path, monkeypatch):
     monkeypatch.setattr("ats_mag.preparation.run.prepare_slide", prepare_or_wait)
     make_cohort(tmp_path, 3)
@@ -98,6 +99,7 @@ def test_a_slide_that_hangs_is_given_up(tmp_path, monkeypatch):
     assert multiprocessing.active_children() == []
 
 
+@pytest.mark.long
 def test_who_stops_listening_leaves_no_process_and_loses_nothing(cohort, tmp_path):
     folder, manifest, expected = cohort
     slides = run(folder, manifest, tmp_path / "r", workers=2)

@@ -103,6 +103,7 @@ def snippets():
     return found
 
 
+@pytest.mark.long
 def test_the_page_about_serving(build, cohort, tmp_path):
     model = build()
     model.export(tmp_path / "served")

@@ -229,6 +229,7 @@ def test_two_devices_train_as_one(configure, tmp_path):
         train_fold(configure("four", devices="all"), 0)
 
 
+@pytest.mark.long
 def test_two_devices_go_on_as_if_uninterrupted(configure):
     """That they draw differently is shown in models/test_replicas.py."""
     settings = {"devices": "all", "batch_size": 5, "clip_norm": 0.05, "checkpoint_minutes": 1e-6}

@@ -14,7 +14,10 @@ import numpy as np
 import pytest
 from made_results import CLASSES, make_run
 
+from ats_mag.config.reading import read_config
 from ats_mag.evaluation.scored_table import EvaluationWarning
+from ats_mag.report.page import write_report
+from ats_mag.runs.run import Run
 
 selenium = pytest.importorskip("selenium", reason="needs Selenium: pip install 'ats-mag[test]'")
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -237,8 +240,7 @@ def test_the_report(browser, tmp_path, quiet):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", EvaluationWarning)
         config = make_run(tmp_path, folds=1)
-    subprocess.run([sys.executable, "-m", "ats_mag.cli", "report", str(config)], check=True, capture_output=True)
-    browser.get((tmp_path / "run" / "report.html").as_uri())
+    browser.get(write_report(Run.stored(read_config(config))).as_uri())
 
     def shown():
         return [row for row in every(browser, "#predictions tbody tr") if row.is_displayed()]
