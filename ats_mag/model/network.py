@@ -238,7 +238,7 @@ class SlideNetwork(MendedModel):
         """
         cache = self.feature_cache
         if cache is None or "colour" in inputs:
-            patches, valid = self.read(inputs, index, turns)
+            patches, valid = self.read(inputs, index, *(() if turns is None else (turns,)))
             return self.features_of(patches, training), valid
 
         feature = cast("AdaptedEncoder", self.feature)

@@ -14,6 +14,7 @@ import keras
 import numpy as np
 
 from ats_mag.model.encoders.adapted_encoder import AdaptedEncoder
+from ats_mag.model.encoders.pretrained import PretrainedEncoder
 from ats_mag.model.feature_cache.file_store import FileStore
 from ats_mag.model.feature_cache.memory_store import KEY_BYTES, MemoryStore
 from ats_mag.model.network import SlideNetwork
@@ -183,14 +184,12 @@ class FeatureCache:
 def identity_of(model: SlideNetwork) -> bytes:
     """What else a cell's encoded patch depends on: the encoder with its weights, the lattice, the size of patches, snapping."""
     feature = model.feature
-    network = {key: value for key, value in feature.encoder.get_config().items() if key not in ("trainable", "origin")}
-    if "network" in network:
-        network = {key: network[key] for key in ("mean", "std", "pool")} | {
-            "dtype": feature.encoder.network.dtype_policy.name
-        }
-    found = hashlib.sha256(
-        json.dumps([repr(model.lattice), model.patch_size, feature.encoder_size, network], default=repr).encode()
-    )
+    network = {"name": feature.encoder.name, "dtype": feature.encoder.layers[-1].compute_dtype}
+    if isinstance(feature.encoder, PretrainedEncoder):
+        about = feature.encoder
+        policy = about.network.dtype_policy.name
+        network = {"mean": about.mean, "std": about.std, "pool": about.pool, "dtype": policy}
+    found = hashlib.sha256(json.dumps([repr(model.lattice), model.patch_size, feature.encoder_size, network]).encode())
     for variable in feature.encoder.variables:
         value = keras.ops.convert_to_numpy(variable)
         found.update(f"{value.shape} {value.dtype}".encode())
