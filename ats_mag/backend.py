@@ -5,6 +5,9 @@ Keras, which loads its backend, is imported only when one is asked for: what rea
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 
 def on_tensorflow() -> bool:
     """Whether tensors are TensorFlow's: slides are read by its ops, also inside a graph, and float64 is there."""
@@ -18,3 +21,19 @@ def on_jax() -> bool:
     import keras
 
     return keras.backend.backend() == "jax"
+
+
+def while_loop(goes_on: Callable[..., Any], step: Callable[..., Any], state: tuple[Any, ...], ahead: int = 1) -> Any:
+    """As `keras.ops.while_loop`, with a bound on the memory that it takes.
+
+    Args:
+        goes_on, step, state: as there.
+        ahead: rounds that may be under way at a time. TensorFlow begins ten where one does not wait for the other's result.
+    """
+    if on_tensorflow():
+        import tensorflow as tf
+
+        return tf.while_loop(goes_on, step, state, parallel_iterations=ahead)
+    import keras
+
+    return keras.ops.while_loop(goes_on, step, state)

@@ -61,6 +61,7 @@ def configuration(split: Split) -> dict[str, Any]:
         "splits": division,
         "prepare": {"overview_mpp": round(4 * MPP, 4), "empty_mask": "whole"},
         "model": {
+            "encoder": "small",
             "magnifications": [MPP, round(4 * MPP, 4)],
             "patch_size": 64,
             "n_patches": 16,

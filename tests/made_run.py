@@ -50,7 +50,14 @@ def write_config(folder, run, model=None, **train):
         "data": {"slides": str(folder / "slides"), "manifest": str(folder / "manifest.csv")},
         "splits": {"kind": "manifest"},
         "prepare": {"records": str(folder / "records"), "overview_mpp": OVERVIEW_MPP},
-        "model": {"patch_size": 32, "n_patches": 4, "stride": 4, "explore_steps": 0, **(model or {})},
+        "model": {
+            "encoder": "small",
+            "patch_size": 32,
+            "n_patches": 4,
+            "stride": 4,
+            "explore_steps": 0,
+            **(model or {}),
+        },
         "train": {"epochs": 2, "batch_size": 3, "deterministic": False, **train},
     }
     file = folder / f"{run.name}.yaml"

@@ -16,6 +16,10 @@ def export(
     intended_use: Annotated[
         str | None, typer.Option(help="What the model is for, in your words; it goes into model_card.json.")
     ] = None,
+    encoder: Annotated[
+        bool,
+        typer.Option(help="Without, only OUT-stock is written, which takes what the frozen encoder says of patches."),
+    ] = True,
 ) -> None:
     """Writes two SavedModels: by slide path, and without the op for a stock server.
 
@@ -27,5 +31,5 @@ def export(
     from ats_mag.runs.model_card import model_card
 
     loaded = load_model(model, compile=False)
-    for folder in export_model(loaded, out, model_card(loaded, model, intended_use)):
+    for folder in export_model(loaded, out, model_card(loaded, model, intended_use), encoder):
         console.print(f"wrote {folder}", highlight=False, soft_wrap=True)

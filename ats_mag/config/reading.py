@@ -102,4 +102,7 @@ def resolve_paths(config: RunConfig, folder: Path) -> RunConfig:
             section = section[part]
         if section[key] is not None:
             section[key] = folder / section[key].expanduser()
+    encoder = values["model"]["encoder"]
+    if encoder is not None and (path := folder / Path(encoder).expanduser()).is_dir():  # no name, but a folder
+        values["model"]["encoder"] = str(path)
     return RunConfig.model_validate(values)

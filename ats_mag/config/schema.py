@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
+    NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
     model_validator,
 )
 
+from ats_mag.config.former_keys import FORMER_KEYS, current_model_keys
 from ats_mag.config.spelled_numbers import Text
 from ats_mag.geometry.units import parse_mpp, parse_slide_mpp
 
 DEFAULT_COPIES_GB = 50.0
+DEFAULT_ENCODER = "efficientnet-lite0"
 
 Mpp = Annotated[float, BeforeValidator(parse_mpp)]
 SlideMpp = Annotated[float, BeforeValidator(parse_slide_mpp)]
@@ -107,6 +113,12 @@ class PrepareConfig(Section):
     minutes_per_slide: Annotated[PositiveFloat, _FREE] = 60.0
 
 
+def _part_of_encoder(value: bool | str) -> bool | str:
+    if isinstance(value, str) and not re.fullmatch(r"last-[1-9]\d*-blocks?", value):
+        raise ValueError("must be true, false or last-N-blocks")
+    return value
+
+
 class ModelConfig(Section):
     """The model; see `SlideClassifier`.
 
@@ -119,8 +131,18 @@ class ModelConfig(Section):
         method: how patches are drawn while training; see docs/estimators.md.
         test_method: how they are drawn otherwise; `topk` takes the most probable, `exhaustive` every one.
         explore_steps: first steps, with patches drawn uniformly. None: a quarter of all steps, 200 at most.
-        feature: `small`, or the name of a network of `keras.applications`.
-        feature_weights: file of weights that the feature network starts from.
+        encoder: what turns a patch into features: `efficientnet-lite0` (of ImageNet), `small` (learnt from nothing), a preset
+            that `ats-mag encoders` lists, a folder with `config.json` and weights, `keras:NAME` (a network of
+            `keras.applications` with ImageNet's weights) or `keras:NAME@FILE` and `small@FILE` (weights of the file; of
+            `keras:NAME@random`, none). See docs/encoders.md. None: `efficientnet-lite0`; of a run that an earlier release began,
+            what it has.
+        pool: of the tokens of a vision transformer: `cls`, `mean` or `cls+mean`. None: what its preset says.
+        trainable: what of the encoder learns: false, true, or `last-N-blocks`. `small` always learns.
+        adapter: features that a small network behind the encoder makes of its own. None: there is none. `small` has none.
+        encoder_size: pixels that patches are resized to for the encoder, where it cannot take `patch_size` or sees more when they
+            are enlarged. None: they are not, but for `efficientnet-lite0` to the next multiple of 32.
+        encoder_dtype: what a pretrained encoder computes in, a dtype policy of Keras; `bfloat16` halves its memory, too. None:
+            as the rest.
     """
 
     magnifications: Annotated[list[Mpp], Field(min_length=1, validate_default=True)] = ["20x", "5x"]  # type: ignore[list-item]
@@ -131,8 +153,25 @@ class ModelConfig(Section):
     method: Literal["sequential", "priority", "replacement"] = "sequential"
     test_method: Literal["sequential", "priority", "replacement", "topk", "exhaustive"] = "topk"
     explore_steps: NonNegativeInt | None = None
-    feature: str = "small"
-    feature_weights: str | None = None
+    encoder: Text | None = None
+    pool: Literal["cls", "mean", "cls+mean"] | None = None
+    trainable: Annotated[bool | str, AfterValidator(_part_of_encoder)] = False
+    adapter: PositiveInt | None = 64
+    encoder_size: PositiveInt | None = None
+    encoder_dtype: Literal["float32", "mixed_bfloat16", "mixed_float16", "bfloat16"] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _former_keys(cls, values: object) -> object:
+        """Reads the keys of earlier releases, with a note of the new ones."""
+        if not isinstance(values, dict) or not FORMER_KEYS & values.keys():
+            return values
+        if "encoder" in values:
+            raise ValueError(f"`encoder` has taken the place of {' and '.join(sorted(FORMER_KEYS))}: remove these")
+        now = current_model_keys(values)
+        named = ", ".join(f"{key}: {value}" for key, value in now.items() if key not in values)
+        warnings.warn(f"model.feature and model.feature_weights are called otherwise now: write {named}", stacklevel=2)
+        return now
 
 
 class AugmentConfig(Section):
@@ -159,6 +198,7 @@ class TrainConfig(Section):
         batch_size: slides per batch, of all devices together; a few less where they would not go round several devices.
         accumulate: batches whose mean gradient makes one step of the optimiser.
         learning_rate: the largest.
+        encoder_learning_rate: that of what learns of the encoder; it rises and falls with the other. None: the same.
         schedule: `constant`, or `cosine`: falls to 0 over the run.
         warmup: share of the run over which the learning rate rises first.
         clip_norm: largest norm of the gradient of all weights together. None: as it is.
@@ -177,6 +217,9 @@ class TrainConfig(Section):
         watch: training and validation slides whose attention and patches TensorBoard shows after every epoch.
         local_copies: folder on a local disk that slides are copied to ahead of their use, see `LocalCopies`.
         local_copies_gb: bound of all copies, GB (10^9 bytes).
+        feature_cache_gb: memory for what a frozen encoder said of patches that were seen, GB (10^9 bytes); 0: it is computed
+            again. Not with changes of colour. See docs/encoders.md.
+        feature_cache_file_gb: room on disk, in the run's folder, for what memory does not hold; it also outlasts the command. 0: none.
         seed: of weights, order, augmentation and draws.
         deterministic: whether TensorFlow is held to operations that give the same bits every time, so that an interrupted
             run ends with the weights of an uninterrupted one; on a GPU some of them are slower.
@@ -186,6 +229,7 @@ class TrainConfig(Section):
     batch_size: PositiveInt = 8
     accumulate: PositiveInt = 1
     learning_rate: PositiveFloat = 1e-3
+    encoder_learning_rate: PositiveFloat | None = None
     schedule: Literal["constant", "cosine"] = "constant"
     warmup: Share = 0.0
     clip_norm: PositiveFloat | None = None
@@ -203,6 +247,8 @@ class TrainConfig(Section):
     watch: Annotated[NonNegativeInt, _FREE] = 4
     local_copies: Annotated[Path | None, _FREE] = None
     local_copies_gb: Annotated[PositiveFloat, _FREE] = DEFAULT_COPIES_GB
+    feature_cache_gb: Annotated[NonNegativeFloat, _FREE] = 0.0
+    feature_cache_file_gb: Annotated[NonNegativeFloat, _FREE] = 0.0
     seed: NonNegativeInt = 0
     deterministic: bool = True
 

@@ -17,6 +17,7 @@ from ats_mag.evaluation.sampling_noise import sampling_noise
 from ats_mag.evaluation.scored_table import EvaluationWarning, Scored
 from ats_mag.evaluation.tables import patient_table, score_table, slide_table
 from ats_mag.model.heads import get_head
+from ats_mag.runs.features_seen import cached_features
 from ats_mag.runs.layout import LEVELS, FoldFiles
 from ats_mag.runs.usable_records import usable_records
 from ats_mag.slides.copies.local_copies import LocalCopies
@@ -93,15 +94,17 @@ def evaluate_fold(run: Run, fold: int, progress: Progress | None = None) -> dict
     skip = options.on_bad_slide == "skip"
     records = usable_records(run, wanted["slide_id"], skip) if len(wanted) else {}
     without = [slide for slide in wanted["slide_id"] if slide not in records]
-    predictions = predict_records(
-        model,
-        [records[slide] for slide in wanted["slide_id"] if slide in records],
-        run.config.data.slides,
-        options.draws,
-        run.local_copies(),
-        skip,
-        progress,
-    )
+    copies = run.local_copies()
+    with cached_features(run, model, copies):
+        predictions = predict_records(
+            model,
+            [records[slide] for slide in wanted["slide_id"] if slide in records],
+            run.config.data.slides,
+            options.draws,
+            copies,
+            skip,
+            progress,
+        )
     slides = wanted.set_index("slide_id", drop=False).loc[[r["slide_id"] for r in predictions.records]]
     about = {
         "fold": fold,

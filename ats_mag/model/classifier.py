@@ -174,8 +174,8 @@ class SlideClassifier(SlideNetwork):
             learnt = self._regularized(learnt)
         attention = self._explore(learnt, inputs["mask"], part) if self.explore_steps else learnt
         samples = self.draw(attention, noise, training)
-        patches, valid = self.read(inputs, samples.index, part.turns)
-        features, weight = self.features_of(patches, training), ops.where(valid, samples.weight, 0.0)
+        features, valid = self.features_at(inputs, samples.index, training, part.turns)
+        weight = ops.where(valid, samples.weight, 0.0)
         found = self.observed_samples(learnt, self.classify(features, weight), weight, valid)
         if self.on_error == "fill":
             self._regularized(learnt, found.readable)
@@ -302,11 +302,11 @@ class SlideClassifier(SlideNetwork):
         """What the model looks at and why it decides so, see `inspection.inspect`."""
         return inspect(self, inputs, **options)
 
-    def export(self, path: str | os.PathLike[str], **_: Any) -> tuple[Path, Path]:
+    def export(self, path: str | os.PathLike[str], include_encoder: bool = True, **_: Any) -> tuple[Path, ...]:
         """Writes the two SavedModels, see `export.savedmodel.export_model`, and returns their folders."""
         from ats_mag.model.export.savedmodel import export_model  # needs TensorFlow
 
-        return export_model(self, path)
+        return export_model(self, path, include_encoder=include_encoder)
 
     def get_config(self) -> KerasConfig:
         return {

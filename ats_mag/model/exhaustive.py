@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from keras import ops
 
+from ats_mag.backend import while_loop
 from ats_mag.sampling.draws import sample
 from ats_mag.tensors import Attention, Expected, Index, ReadablePatches, Tensor, Weight
 
@@ -46,4 +47,5 @@ def exhaustive_expectation(
     start = ops.zeros((), dtype="int32")
     phi = ops.zeros((ops.shape(weight)[0], dimension), dtype="float32")
     count = ops.zeros((ops.shape(weight)[0], 2), dtype="float32")
-    return ops.while_loop(lambda start, *_: start < cells, add_chunk, (start, phi, count))[1:]
+    # Two at a time: one is read while the other is computed.
+    return while_loop(lambda start, *_: start < cells, add_chunk, (start, phi, count), ahead=2)[1:]

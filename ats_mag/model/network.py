@@ -19,6 +19,8 @@ from ats_mag.layers.read_slide_patches import ReadSlidePatches
 from ats_mag.layers.regularize_attention import RegularizeAttention
 from ats_mag.model.arguments import as_integer, check_magnifications, choice, dimension_of, positive, stride_of
 from ats_mag.model.built_in_networks import attention_network, feature_network
+from ats_mag.model.encode_cells import EncodedCells, encode_cells
+from ats_mag.model.encoders.adapted_encoder import AdaptedEncoder
 from ats_mag.model.exhaustive import exhaustive_expectation
 from ats_mag.model.forward_pass import WHOLE, ForwardPass, ReadingTurns, StepPart
 from ats_mag.model.heads import get_head
@@ -47,6 +49,7 @@ from ats_mag.tensors import (
 )
 
 Inputs = Mapping[str, Tensor]
+FEW = 8  # patches that are encoded at a time where most are known: chunks are of one size, and padded
 OnUnreadable = Callable[[PathCodes, Index, Geometry, ReadablePatches], ReadablePatches]
 
 
@@ -66,11 +69,13 @@ class SlideNetwork(MendedModel):
         dimension: D.
         regularizers: layers through which the attention passes while it is learnt.
         on_unreadable: told of what is read, see `read`; not saved with the model.
+        feature_cache: of what a frozen encoder said of patches, on TensorFlow; not saved with the model.
     """
 
     test_method = Traced[str]()
     test_n_patches = Traced[int]()
     on_unreadable = Traced[OnUnreadable | None]()
+    feature_cache = Traced[EncodedCells | None]()
 
     def __init__(
         self,
@@ -138,7 +143,7 @@ class SlideNetwork(MendedModel):
         names = [f"auxiliary_head_{m}" for m in range(n_magnifications)] if auxiliary_heads else []
         self.auxiliary_heads = [self._new_head(name) for name in names]
         self.seed_generator = ReplicaSeedGenerator(self.seed)
-        self.on_unreadable = None
+        self.on_unreadable = self.feature_cache = None
         for dense in (self.head, *self.auxiliary_heads):
             dense.build((None, self.dimension))
         self.built = True
@@ -196,7 +201,21 @@ class SlideNetwork(MendedModel):
 
         Where `on_unreadable` is set, `on_unreadable(path, index, geometry, valid)` is told and returns `valid`.
         """
-        path, geometry, index = inputs["path"], inputs["geometry"], self._cells_of(inputs, index)
+        cells = self._cells_of(inputs, index)
+        return self._read_cells(
+            inputs["path"], cells, inputs["geometry"], inputs.get("turn"), inputs.get("colour"), turns
+        )
+
+    def _read_cells(
+        self,
+        path: PathCodes,
+        index: Index,
+        geometry: Geometry,
+        turn: Tensor | None = None,
+        colour: Tensor | None = None,
+        turns: ReadingTurns | None = None,
+    ) -> tuple[Patches, ReadablePatches]:
+        """Patches of cells of the slides as they lie, then turned and recoloured."""
 
         def read() -> tuple[Patches, ReadablePatches]:
             return self.reader.read_cells(self.lattice, path, index, geometry)
@@ -204,17 +223,51 @@ class SlideNetwork(MendedModel):
         patches, valid = read() if turns is None else turns.take(read)
         if self.on_unreadable is not None:
             valid = self.on_unreadable(path, index, geometry, valid)
-        if "turn" in inputs:
-            patches = turn_patches(patches, inputs["turn"])
-        if "colour" in inputs:
-            patches = recolour(patches, inputs["colour"])
+        if turn is not None:
+            patches = turn_patches(patches, turn)
+        if colour is not None:
+            patches = recolour(patches, colour)
         return patches, valid
+
+    def features_at(
+        self, inputs: Inputs, index: Index, training: bool = False, turns: ReadingTurns | None = None
+    ) -> tuple[Features, ReadablePatches]:
+        """Features `(B, N, D)` float32 of the patches of cells `(B, N, 3)`, and which could be read `(B, N)`.
+
+        With a `feature_cache`, what it knows is neither read nor encoded.
+        """
+        cache = self.feature_cache
+        if cache is None or "colour" in inputs:
+            patches, valid = self.read(inputs, index, *(() if turns is None else (turns,)))
+            return self.features_of(patches, training), valid
+
+        feature = cast("AdaptedEncoder", self.feature)
+
+        def encode(path: PathCodes, cells: Index, geometry: Geometry, turn: Tensor) -> tuple[Tensor, ReadablePatches]:
+            patches, valid = self._read_cells(path, cells, geometry, turn if "turn" in inputs else None, turns=turns)
+            return feature.encode(ops.squeeze(patches, axis=1), chunk=FEW), valid
+
+        path, geometry, cells = inputs["path"], ops.convert_to_tensor(inputs["geometry"]), self._cells_of(inputs, index)
+        turn = inputs.get("turn", ops.zeros((ops.shape(cells)[0], 3), dtype="int32"))
+        encoded, valid = encode_cells(cache, path, cells, geometry, turn, encode)
+        return self.features_of_encoded(encoded, training), valid
+
+    def features_of_encoded(self, encoded: Tensor, training: bool = False) -> Features:
+        """Features `(B, N, D)` float32 of what the encoder of an `AdaptedEncoder` said, `(B, N, E)`."""
+        feature = cast("AdaptedEncoder", self.feature)
+        batch, n = ops.shape(encoded)[:2]
+        features = feature.adapt(ops.reshape(encoded, (-1, feature.encoded_dimension)), training)
+        return self._normalized(features, batch, n)
 
     def features_of(self, patches: Patches, training: bool = False) -> Features:
         """`(B, N, P, P, 3)` -> `(B, N, D)` float32."""
         batch, n = ops.shape(patches)[:2]
         flat = ops.reshape(patches, (-1, self.patch_size, self.patch_size, 3))
         features = self.feature(ops.cast(flat, "float32"), training=training)
+        return self._normalized(features, batch, n)
+
+    def _normalized(self, features: Tensor, batch: Tensor, n: Tensor) -> Features:
+        """Features `(B * N, D)` as `(B, N, D)` float32, of unit norm where the model has it so."""
         features = ops.cast(ops.reshape(features, (batch, n, self.dimension)), "float32")
         return features if self.normalization is None else self.normalization(features)
 
@@ -224,8 +277,8 @@ class SlideNetwork(MendedModel):
 
     def classify_samples(self, inputs: Inputs, samples: Samples) -> Probabilities:
         """Reads the drawn patches and returns probabilities `(B, C)`."""
-        patches, valid = self.read(inputs, samples.index)
-        return self.classify(self.features_of(patches), ops.where(valid, samples.weight, 0.0))
+        features, valid = self.features_at(inputs, samples.index)
+        return self.classify(features, ops.where(valid, samples.weight, 0.0))
 
     def classify_exhaustively(self, inputs: Inputs, attention: Attention) -> Probabilities:
         """Reads every cell with a > 0, `chunk` patches at a time, and returns probabilities `(B, C)`."""
@@ -245,9 +298,9 @@ class SlideNetwork(MendedModel):
             probabilities, read, unread = self._read_every_cell(inputs, attention)
             return self.observed(attention, probabilities, read, unread, read > 0)
         samples = self.draw(attention, noise)
-        patches, valid = self.read(inputs, samples.index, part.turns)
+        features, valid = self.features_at(inputs, samples.index, turns=part.turns)
         weight = ops.where(valid, samples.weight, 0.0)
-        return self.observed_samples(attention, self.classify(self.features_of(patches), weight), weight, valid)
+        return self.observed_samples(attention, self.classify(features, weight), weight, valid)
 
     def observed_samples(
         self, attention: Attention, probabilities: Probabilities, weight: Weight, valid: ReadablePatches
@@ -271,8 +324,8 @@ class SlideNetwork(MendedModel):
         """Probabilities `(B, C)`, and how many patches of each slide were read and how many could not be, `(B,)`."""
 
         def over_cells(index: Index, weight: Weight) -> tuple[Expected, ReadablePatches]:
-            patches, valid = self.read(inputs, index)
-            return self.expectation([self.features_of(patches), ops.where(valid, weight, 0.0)]), valid
+            features, valid = self.features_at(inputs, index)
+            return self.expectation([features, ops.where(valid, weight, 0.0)]), valid
 
         phi, count = exhaustive_expectation(attention, over_cells, self.chunk, self.dimension)
         return self.activation(self.head(phi)), count[:, 0], count[:, 1]

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 import keras
 
+from ats_mag.model.adam_of_two_rates import AdamOfTwoRates
 from ats_mag.model.replicas import shared_norm
 from ats_mag.sampling.regularizers import MagnificationEntropy, PlaceEntropy
 from ats_mag.sampling.schedules import ScheduleStrength
@@ -38,6 +39,7 @@ class Recipe:
         place_entropy: strengths of `PlaceEntropy`, one after the other.
         sharpen_at: the shares of the steps after which the next strength comes.
         magnification_entropy: strength of `MagnificationEntropy`.
+        encoder_learning_rate: of an encoder's variables; it rises and falls with the other. None: the same.
     """
 
     learning_rate: float | Schedule = 1e-3
@@ -52,8 +54,11 @@ class Recipe:
     place_entropy: tuple[float, ...] = (0.03, 0.01, 0.0)
     sharpen_at: tuple[float, ...] = (0.6, 0.8)
     magnification_entropy: float = 0.3
+    encoder_learning_rate: float | None = None
 
     def __post_init__(self) -> None:
+        if self.encoder_learning_rate is not None and not isinstance(self.learning_rate, int | float):
+            raise ValueError("encoder_learning_rate needs a learning_rate that is a number, not a schedule")
         if len(self.place_entropy) != len(self.sharpen_at) + 1:
             raise ValueError(
                 "place_entropy needs one strength more than sharpen_at has shares. Received: "
@@ -74,12 +79,14 @@ class Recipe:
 
     def optimizer(self, steps: int) -> keras.optimizers.Optimizer:
         """A new optimiser for so many steps; within the scope of a distribution strategy, of all replicas together."""
-        return keras.optimizers.Adam(
-            self.rate(steps),
-            clipnorm=self.clip_each,
-            global_clipnorm=shared_norm(self.clip_norm),
-            gradient_accumulation_steps=self.accumulate if self.accumulate > 1 else None,
-        )
+        options: dict[str, Any] = {
+            "clipnorm": self.clip_each,
+            "global_clipnorm": shared_norm(self.clip_norm),
+            "gradient_accumulation_steps": self.accumulate if self.accumulate > 1 else None,
+        }
+        if self.encoder_learning_rate is None:
+            return keras.optimizers.Adam(self.rate(steps), **options)
+        return AdamOfTwoRates(self.rate(steps), self.encoder_learning_rate / self.learning_rate, **options)
 
     def rate(self, steps: int) -> float | Schedule:
         """The learning rate over so many steps (Keras counts batches, also while it accumulates): a number or a schedule."""

@@ -16,13 +16,15 @@ from ats_mag.layers import (
     sample_patches,
 )
 
-from ats_mag.model import built_in_networks, classifier, stain_free_network, stand_out_network  # isort: skip
-from ats_mag.model.encoders import pretrained  # isort: skip
+from ats_mag.model import adam_of_two_rates, built_in_networks, classifier, stain_free_network, stand_out_network  # isort: skip
+from ats_mag.model.encoders import adapted_encoder, pretrained  # isort: skip
 from ats_mag.sampling import regularizers  # isort: skip
 
 __all__ = ["load_classifier", "load_model"]
 
 _REGISTERED = (
+    adam_of_two_rates,
+    adapted_encoder,
     built_in_networks,
     classifier,
     expectation,

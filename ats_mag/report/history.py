@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from ats_mag.pictures.colours import magnification_colour
 
 _MASS = "mass_"
-_HIDDEN = ("epoch", "unreadable", "learning_rate", "attention_entropy")
+_HIDDEN = ("epoch", "unreadable", "learning_rate", "attention_entropy", "cache_hits", "cache_saved")
 _TRAINING, _VALIDATION = "#5d666e", "#c2410c"
 
 

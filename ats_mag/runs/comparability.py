@@ -12,6 +12,8 @@ import pandas as pd
 from ats_mag.cohort.fingerprints import Fingerprint, changed_slides, fingerprints, is_damaged
 from ats_mag.cohort.manifest import COLUMNS, class_list
 from ats_mag.config.changes import changed_keys, value_at
+from ats_mag.config.former_keys import current_keys
+from ats_mag.config.schema import DEFAULT_ENCODER
 from ats_mag.model.heads import get_head
 from ats_mag.preparation.state import read_state
 from ats_mag.runs.layout import RunLayout
@@ -39,6 +41,15 @@ class Comparison(NamedTuple):
     broken: list[str]
 
 
+def settled(config: RunConfig, begun: RunFile | None) -> RunConfig:
+    """The configuration with what it leaves to the run: the encoder that the run was begun with, or the default."""
+    if config.model.encoder is not None:
+        return config
+    before = {} if begun is None else current_keys(begun["config"]).get("model", {})
+    encoder = before.get("encoder") or DEFAULT_ENCODER
+    return config.model_copy(update={"model": config.model.model_copy(update={"encoder": encoder})})
+
+
 def compare(config: RunConfig, manifest: pd.DataFrame, division: str | None) -> Comparison:
     """Compares configuration, division, manifest and slides with those that a run was begun with.
 
@@ -54,6 +65,7 @@ def compare(config: RunConfig, manifest: pd.DataFrame, division: str | None) -> 
     """
     layout = RunLayout.of(config)
     begun = read_run_file(layout.run)
+    config = settled(config, begun)
     known = {} if begun is None else begun["slides"]
     slides = fingerprints(manifest, config.data.slides, known)
     if begun is None:
@@ -106,9 +118,9 @@ def _other_division(config: RunConfig, begun: RunFile, division: str | None) -> 
 def _differences(config: RunConfig, begun: RunFile, manifest: pd.DataFrame, division: str | None) -> list[str]:
     """Of the configuration, the division, the manifest and the classes."""
     layout, values = RunLayout.of(config), config.model_dump(mode="json")
+    before = current_keys(begun["config"])
     problems = [
-        f"{key} was {value_at(begun['config'], key)!r} and is {value_at(values, key)!r}"
-        for key in changed_keys(begun["config"], values)
+        f"{key} was {value_at(before, key)!r} and is {value_at(values, key)!r}" for key in changed_keys(before, values)
     ]
     if division != begun["splits_sha256"]:
         problems.append(f"{layout.splits.name} is not the division that was trained on")

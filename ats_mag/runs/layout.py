@@ -97,6 +97,7 @@ class RunLayout(ResultFiles):
         report: the page about the run.
         validation: what `ats-mag validate` found.
         sheets: folder of the quality sheets.
+        features: what a frozen encoder said of patches that were seen.
     """
 
     def __init__(self, folder: Path, records: Path | None = None) -> None:
@@ -110,6 +111,7 @@ class RunLayout(ResultFiles):
         self.evaluation = folder / "evaluation.json"
         self.report = folder / "report.html"
         self.validation = folder / "validation.json"
+        self.features = folder / "features.cache"
 
     @classmethod
     def of(cls, config: RunConfig) -> RunLayout:

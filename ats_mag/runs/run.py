@@ -18,7 +18,7 @@ from ats_mag.cohort.manifest import COLUMNS, load_manifest
 from ats_mag.cohort.splits import fold_names, load_splits, part_of, read_splits, splits_content
 from ats_mag.config.reading import resolve_paths
 from ats_mag.model.heads import get_head
-from ats_mag.runs.comparability import classes_of, compare, refusal, some
+from ats_mag.runs.comparability import classes_of, compare, refusal, settled, some
 from ats_mag.runs.layout import RunLayout
 from ats_mag.runs.run_file import RunError, RunFile, Start, read_run_file, write_run_file
 from ats_mag.slides.copies.local_copies import LocalCopies
@@ -65,6 +65,7 @@ class Run:
         layout = RunLayout.of(config)
         manifest = load_manifest(config)
         splits = load_splits(layout.splits, config.splits, manifest)
+        config = settled(config, read_run_file(layout.run))
         return cls(config, manifest, splits, _begin(config, layout, manifest, splits))
 
     @classmethod
@@ -98,6 +99,7 @@ class Run:
         manifest = pd.read_csv(layout.manifest, dtype=str, keep_default_na=False)
         manifest["mpp"] = pd.to_numeric(manifest["mpp"])
         nothing = pd.DataFrame(columns=["slide_id", "patient_id", "label"], dtype=object)
+        config = settled(config, about)
         return cls(config, manifest, read_splits(layout.splits) if layout.splits.exists() else nothing, about)
 
     @cached_property

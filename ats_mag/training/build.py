@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ats_mag.config.schema import RunConfig
-from ats_mag.geometry.multiples import ceil_div
+from ats_mag.config.schema import DEFAULT_ENCODER, ModelConfig, RunConfig
+from ats_mag.geometry.multiples import ceil_div, round_up
 
 if TYPE_CHECKING:
+    import keras
+
     from ats_mag.model.classifier import SlideClassifier
     from ats_mag.model.recipe import Recipe
 
@@ -20,6 +22,7 @@ def recipe_of(config: RunConfig) -> Recipe:
     settings = config.train
     recipe = Recipe(
         learning_rate=settings.learning_rate,
+        encoder_learning_rate=settings.encoder_learning_rate,
         cosine=settings.schedule == "cosine",
         warmup=settings.warmup,
         clip_norm=settings.clip_norm,
@@ -59,18 +62,13 @@ def build_model(
 def _classifier(
     config: RunConfig, recipe: Recipe, classes: list[str], overview_mpp: float, steps: int, batch_size: int
 ) -> SlideClassifier:
-    from ats_mag.model.built_in_networks import application_network, attention_network, feature_network
+    from ats_mag.model.built_in_networks import attention_network
     from ats_mag.model.classifier import SlideClassifier
     from ats_mag.model.replicas import replicas
     from ats_mag.model.training_step import DEFAULT_PARTS
 
     settings = config.model
-    if settings.feature == "small":
-        feature = feature_network(settings.patch_size)
-        if settings.feature_weights:
-            feature.load_weights(settings.feature_weights)
-    else:
-        feature = application_network(settings.feature, settings.patch_size, settings.feature_weights)
+    feature = feature_network_of(settings)
     return SlideClassifier(
         classes,
         settings.magnifications,
@@ -80,6 +78,8 @@ def _classifier(
         attention=attention_network(len(settings.magnifications), settings.stride),
         feature=feature,
         head=settings.head,
+        # An adapter's features have equal norm already, and a larger one, of which a head learns sooner.
+        normalize_features=getattr(feature, "adapter", None) is None,
         method=settings.method,
         explore_steps=recipe.explore(steps),
         regularizers=recipe.regularizers(),
@@ -90,3 +90,35 @@ def _classifier(
             DEFAULT_PARTS, ceil_div(batch_size, replicas())
         ),  # a part without a slide would read one for nothing
     )
+
+
+def feature_network_of(settings: ModelConfig) -> keras.Model:
+    """The feature network that the configuration of a model asks for.
+
+    Raises:
+        ValueError: the encoder is unknown, its files are missing or damaged, or it cannot have this patch size or pool.
+    """
+    from ats_mag.model.built_in_networks import feature_network
+    from ats_mag.model.encoders.adapted_encoder import AdaptedEncoder
+    from ats_mag.model.encoders.adapter import adapter
+    from ats_mag.model.encoders.build import encoder
+    from ats_mag.model.encoders.names import APPLICATION, LITE0, SMALL
+
+    asked = settings.encoder or DEFAULT_ENCODER
+    name, _, file = asked.partition("@")
+    if name == SMALL:
+        small = feature_network(settings.patch_size)
+        if file:
+            small.load_weights(file)
+        return small
+    size = settings.encoder_size or round_up(settings.patch_size, 32 if name == LITE0 else 1)
+    try:
+        network = encoder(asked, size, settings.trainable, settings.pool, settings.encoder_dtype)
+    except ValueError as error:
+        raise type(error)(
+            f"model.encoder: {error}" + ("; or set model.encoder_size" if "patch_size must" in str(error) else "")
+        ) from error
+    if name.startswith(APPLICATION) and settings.trainable and not settings.adapter and size == settings.patch_size:
+        return network  # as earlier releases built it
+    behind = adapter(network.output_shape[-1], settings.adapter) if settings.adapter else None
+    return AdaptedEncoder(network, behind, settings.patch_size, settings.trainable)

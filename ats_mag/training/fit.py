@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     import keras
 
     from ats_mag.model.classifier import SlideClassifier
+    from ats_mag.model.feature_cache.cache import FeatureCache
     from ats_mag.model.recipe import Recipe
     from ats_mag.records.epoch_order import EpochOrder
     from ats_mag.runs.run import Run
+    from ats_mag.slides.copies.local_copies import LocalCopies
 
 
 def train_fold(run: Run, fold: int, callbacks: Sequence[keras.callbacks.Callback] = ()) -> SlideClassifier:
@@ -56,6 +58,7 @@ def _train(run: Run, fold: int, callbacks: Sequence[keras.callbacks.Callback]) -
     import keras
     import tensorflow as tf
 
+    from ats_mag.runs.features_seen import cached_features
     from ats_mag.slides.errors import plain_errors
     from ats_mag.training.build import build_model, recipe_of
     from ats_mag.training.devices import batch_for, strategy_of
@@ -77,8 +80,9 @@ def _train(run: Run, fold: int, callbacks: Sequence[keras.callbacks.Callback]) -
         overview_mpp = parts["train"][0]["overview_mpp"]
         model = build_model(run.config, recipe, run.classes, overview_mpp, batches * settings.epochs, sizes["train"])
     check_lattices([r for records in parts.values() for r in records], model)
-    with plain_errors():
-        _fit(model, recipe, run, fold, parts, sizes, callbacks)
+    copies = run.local_copies()
+    with plain_errors(), cached_features(run, model, copies) as cache:
+        _fit(model, recipe, run, fold, parts, sizes, copies, cache, callbacks)
     model.on_error = "raise"  # what is skipped while training must not pass in silence when the model is used
     unfinished = files.folder / ".model.tmp.keras"
     model.save(unfinished)
@@ -93,6 +97,8 @@ def _fit(
     fold: int,
     parts: dict[str, list[dict[str, Any]]],
     sizes: dict[str, int],
+    copies: LocalCopies | None,
+    cache: FeatureCache | None,
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> None:
     """Trains from the last checkpoint to the end, in batches of `sizes`, and gives the model its best weights."""
@@ -101,6 +107,7 @@ def _fit(
     from ats_mag.records.dataset import dataset
     from ats_mag.records.epoch_order import EpochOrder, balanced_weights
     from ats_mag.training.bad_slides import BadSlides
+    from ats_mag.training.cache_log import CacheLog
     from ats_mag.training.checkpoints import Checkpoints
     from ats_mag.training.one_training import OneTraining
     from ats_mag.training.resumable import ResumableTraining
@@ -112,7 +119,6 @@ def _fit(
     labels = [r["label"] for r in parts["train"]]
     order = EpochOrder(labels, settings.seed, settings.sampling)
     files.folder.mkdir(parents=True, exist_ok=True)
-    copies = run.local_copies()
     bad = None
     if settings.on_bad_slide == "skip":
         paths = {os.path.join(slides, r["path"]): r["slide_id"] for part in parts.values() for r in part}
@@ -140,7 +146,8 @@ def _fit(
     validation = None
     if parts["validation"]:
         validation = dataset(parts["validation"], slides, run.classes, sizes["validation"], **options)
-    every = [*recipe.callbacks(batches * settings.epochs, done), resumable, *callbacks]
+    seen = [] if cache is None else [CacheLog(cache)]  # before the history is written
+    every = [*recipe.callbacks(batches * settings.epochs, done), *seen, resumable, *callbacks]
     if settings.tensorboard:
         from ats_mag.training.tensorboard import TensorBoardLog, slides_to_show
 

@@ -11,6 +11,8 @@ import keras
 import numpy as np
 import pandas as pd
 
+from ats_mag.model.encoders.adapted_encoder import AdaptedEncoder
+from ats_mag.model.encoders.weights_elsewhere import digests
 from ats_mag.records.epoch_order import EpochOrder
 from ats_mag.system.atomic_files import write_whole
 from ats_mag.tensors import Logs
@@ -88,6 +90,7 @@ class ResumableTraining(keras.callbacks.Callback):
         state, arrays = found.state, found.arrays
         self._refuse_former(found)
         check_settings(state["settings"], self.settings, str(self.checkpoints.folder.parent))
+        self._refuse_other_encoder(found, model)
         variables = _variables(model)
         metrics = {name: value for name, value in arrays.items() if name.startswith(_METRICS)}
         wanted = {name: tuple(variable.shape) for name, variable in variables.items()}
@@ -123,6 +126,7 @@ class ResumableTraining(keras.callbacks.Callback):
             "best": None if self.best is None else self.best.state(),
             "best_weights": len(self.best_weights),
             "settings": self.settings,
+            "encoder": _files_of_encoder(self.model),
         }
         self.checkpoints.write(self.epoch, self.batch, state, arrays)
         self._written = time.monotonic()
@@ -188,6 +192,15 @@ class ResumableTraining(keras.callbacks.Callback):
                 "the fold anew"
             )
 
+    def _refuse_other_encoder(self, found: Checkpoint, model: SlideClassifier) -> None:
+        """Refuses to go on with other frozen weights than those that the checkpoint names instead of holding them."""
+        before, now = found.state.get("encoder", {}), _files_of_encoder(model)
+        if before != now:
+            raise ValueError(
+                f"the checkpoint {str(found.file)!r} was written with the encoder of other files ({_named(before)}; now "
+                f"{_named(now)}): bring them back, or remove {str(self.checkpoints.folder.parent)!r} to train the fold anew"
+            )
+
     def _refuse_other_model(self, found: Checkpoint, wanted: dict[str, tuple[int, ...]], stored: set[str]) -> None:
         """Refuses a checkpoint whose arrays are not those that the model has, by name and shape."""
         shapes = {name: found.arrays[name].shape for name in stored & wanted.keys()}
@@ -211,7 +224,24 @@ class ResumableTraining(keras.callbacks.Callback):
 
 
 def _model_keys(model: SlideClassifier) -> dict[str, keras.Variable]:
-    return model_keys(model.variables, {"attention": model.attention, "feature": model.feature})
+    keys = model_keys(model.variables, {"attention": model.attention, "feature": model.feature})
+    apart = {id(variable) for variable in model.feature.variables_apart()} if _is_apart(model) else set()
+    return {key: variable for key, variable in keys.items() if id(variable) not in apart}
+
+
+def _is_apart(model: SlideClassifier) -> bool:
+    return isinstance(model.feature, AdaptedEncoder) and model.feature.apart
+
+
+def _files_of_encoder(model: SlideClassifier) -> dict[str, str]:
+    """SHA-256 of the files that hold frozen weights in place of the checkpoints, by name; none where these hold them."""
+    if not _is_apart(model):
+        return {}
+    return {Path(path).name: sha256 for path, sha256 in digests(model.feature.encoder).items()}
+
+
+def _named(files: dict[str, str]) -> str:
+    return ", ".join(f"{name} of SHA-256 {sha256[:12]}" for name, sha256 in files.items()) or "none"
 
 
 def _variables(model: SlideClassifier) -> dict[str, keras.Variable]:

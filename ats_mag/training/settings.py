@@ -6,6 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 from ats_mag.config.changes import changed_keys, default_of, is_free, value_at
+from ats_mag.config.former_keys import current_settings
 from ats_mag.training.best_epoch import BestEpoch
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def check_settings(before: dict[str, Any], now: dict[str, Any], folder: str) -> 
     Raises:
         ValueError: a setting differs that changes the result.
     """
+    before = current_settings(before)
     changed = []
     for key, value in sorted(now.items()):
         then = before[key] if key in before else default_of(key)

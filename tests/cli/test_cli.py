@@ -40,7 +40,7 @@ def test_from_slides_to_predictions(cohort, tmp_path):
         "data": {"slides": str(cohort / "slides"), "manifest": str(cohort / "manifest.csv")},
         "splits": {"kind": "manifest", "validation": 0},
         "prepare": {"records": "records", "overview_mpp": 16},
-        "model": {"patch_size": 32, "n_patches": 4, "stride": 4},
+        "model": {"encoder": "small", "patch_size": 32, "n_patches": 4, "stride": 4},
         "train": {"epochs": 2, "batch_size": 1, "local_copies": "near", "local_copies_gb": 0.001},
     }
     (tmp_path / "run.yaml").write_text(yaml.safe_dump(config))

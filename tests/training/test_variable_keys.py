@@ -99,10 +99,12 @@ def test_an_optimizers_variables_go_by_those_that_they_belong_to(kind):
 
 
 def test_every_variable_of_a_classifier_and_its_optimizer_has_a_key_of_its_own():
-    from ats_mag.config.schema import RunConfig, TrainConfig
+    from ats_mag.config.schema import ModelConfig, RunConfig, TrainConfig
     from ats_mag.training.build import build_model, recipe_of
 
-    config = RunConfig(train=TrainConfig(mixed_precision=True, accumulate=2, clip_norm=1.0))
+    config = RunConfig(
+        model=ModelConfig(encoder="small"), train=TrainConfig(mixed_precision=True, accumulate=2, clip_norm=1.0)
+    )
     models = [build_model(config, recipe_of(config), ["a", "b"], 8.0, 10, 2) for _ in range(2)]
     keys = [model_keys(model.variables) for model in models]
     optimizers = [

@@ -7,6 +7,7 @@ import math
 import keras
 from keras import ops
 
+from ats_mag.model.encoders.adapted_encoder import AdaptedEncoder
 from ats_mag.model.network import SlideNetwork
 from ats_mag.tensors import Tensor
 
@@ -53,6 +54,8 @@ def bounded(model: SlideNetwork) -> bool:
 
 def _last_normalization(feature: keras.Model) -> keras.layers.LayerNormalization | None:
     """The layer normalisation of each whole feature vector that a network ends in, else None."""
+    if isinstance(feature, AdaptedEncoder):
+        return None if feature.adapter is None else _last_normalization(feature.adapter)
     last = feature.layers[-1] if feature.layers else None
     if not isinstance(last, keras.layers.LayerNormalization) or getattr(last, "rms_scaling", False):
         return None

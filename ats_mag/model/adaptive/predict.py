@@ -118,8 +118,8 @@ def read_adaptively(
 
     def scores_of(start: Tensor, n: Tensor) -> Tensor:
         here = ops.slice(order.index, (start, 0), (n, 3))[None]
-        patches, valid = model.read(inputs, here)
-        features = ops.where(valid[..., None], model.features_of(patches), 0.0)
+        features, valid = model.features_at(inputs, here)
+        features = ops.where(valid[..., None], features, 0.0)
         return ops.matmul(features[0], kernel)
 
     return verdict(problem, read_until_decided(problem, scores_of, min_patches, max_patches, block))

@@ -12,7 +12,7 @@ import keras
 from ats_mag.model.built_in_networks import application_network, feature_network
 from ats_mag.model.encoders import convolutions, lite0_weights
 from ats_mag.model.encoders.lite0_file import lite0_file
-from ats_mag.model.encoders.names import APPLICATION, LITE0, SMALL
+from ats_mag.model.encoders.names import APPLICATION, LITE0, RANDOM, SMALL
 from ats_mag.model.encoders.presets import Preset, find_folder, preset_named, preset_of_folder, presets, search_folders
 from ats_mag.model.encoders.pretrained import PretrainedEncoder, check_trainable
 from ats_mag.model.encoders.resnet_weights import load_resnet50
@@ -36,7 +36,7 @@ def encoder(
 
     Args:
         name: `efficientnet-lite0`; `small`, which has no weights to read and is always trained; `keras:NAME` with the ImageNet
-            weights that Keras downloads, or `keras:NAME@FILE` with a file of weights without the top; a preset such as `uni`,
+            weights that Keras downloads, or `keras:NAME@FILE` with a file of weights without the top, or `keras:NAME@random`; a preset such as `uni`,
             see `ats-mag encoders`; or a folder with `config.json` and the weights.
         patch_size: P, pixels.
         trainable: False: frozen. True. `last-N-blocks`: the last N blocks and what follows them.
@@ -113,12 +113,12 @@ def _application(name: str, patch_size: int, trainable: bool | str, pool: str | 
     if isinstance(trainable, str):
         raise ValueError(f"trainable must be true or false for {name!r}. Received: trainable={trainable!r}")
     network, _, file = name.removeprefix(APPLICATION).partition("@")
-    if file and not Path(file).is_file():
+    if file and file != RANDOM and not Path(file).is_file():
         raise WeightsError(
             f"{file} of the encoder {name!r} is not there: give a file of weights without the top, .weights.h5 or .h5"
         )
     try:
-        model = application_network(network, patch_size, file or "imagenet")
+        model = application_network(network, patch_size, None if file == RANDOM else file or "imagenet")
     except (OSError, ValueError, KeyError) as error:
         if not file:
             raise

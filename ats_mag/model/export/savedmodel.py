@@ -12,15 +12,18 @@ import keras
 
 from ats_mag.model.export.description import CARD, MODEL_CARD, card_without_run, describe
 from ats_mag.model.export.path_endpoints import path_endpoints
-from ats_mag.model.export.stock_endpoints import stock_endpoints
+from ats_mag.model.export.stock_endpoints import stock_endpoints, without_encoder
 from ats_mag.model.network import SlideNetwork
 
 STOCK_SUFFIX = "-stock"
 
 
 def export_model(
-    model: SlideNetwork, path: str | os.PathLike[str], card: Mapping[str, Any] | None = None
-) -> tuple[Path, Path]:
+    model: SlideNetwork,
+    path: str | os.PathLike[str],
+    card: Mapping[str, Any] | None = None,
+    include_encoder: bool = True,
+) -> tuple[Path, ...]:
     """Writes the two SavedModels.
 
     `path`, for a process that has loaded the op library (`tf.load_op_library(ats_mag.load_op())`, without the package):
@@ -45,34 +48,44 @@ def export_model(
       patches: `centre_um` `(B, N, 2)` (x, y) in um from the origin of the slide's bounds, `mpp` `(B, N)`,
     - `classify(patches (B, N, P, P, 3) uint8, weight (B, N) float32)` -> `probabilities`.
 
+    Without its encoder, only the second is written, in which `classify(encoded (B, N, E) float32, weight)` takes what the encoder
+    says of the patches: who serves it runs the encoder beside it.
+
     Args:
         model: the model.
         path: folder of the first; it must not exist.
         card: for people, written into both as `model_card.json`; of a model of a run see `runs.model_card.model_card`. None:
             `card_without_run`.
+        include_encoder: whether the weights of a frozen encoder are written, also those that the `.keras` file names only.
 
     Returns:
-        The two folders.
+        The folders.
 
     Raises:
         FileExistsError: one of the folders exists.
+        ValueError: the model has no frozen encoder to leave out.
     """
     path = Path(path)
     stock = path.with_name(path.name + STOCK_SUFFIX)
-    for folder in (path, stock):
+    model.feature_cache = None  # of this process
+    if include_encoder:
+        written, tracked = {path: path_endpoints(model), stock: stock_endpoints(model)}, model
+    else:
+        written, tracked = {stock: stock_endpoints(model, include_encoder=False)}, without_encoder(model)
+    for folder in written:
         if folder.exists():
             raise FileExistsError(f"{str(folder)!r} exists already: remove it, or export to another place")
     cards = {CARD: describe(model), MODEL_CARD: card_without_run(model) if card is None else dict(card)}
-    for folder, endpoints in ((path, path_endpoints(model)), (stock, stock_endpoints(model))):
+    for folder, endpoints in written.items():
         unfinished = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
         archive = keras.export.ExportArchive()
-        archive.track(model)
+        archive.track(tracked)
         for endpoint in endpoints:
             archive.add_endpoint(endpoint.name, endpoint.function, input_signature=endpoint.signature)
         archive.write_out(str(unfinished), verbose=False)
         _write_cards(unfinished, cards)
         os.replace(unfinished, folder)
-    return path, stock
+    return tuple(written)
 
 
 def _write_cards(folder: Path, cards: Mapping[str, Mapping[str, Any]]) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import keras
 import tensorflow as tf
 
+from ats_mag.model.encoders.adapted_encoder import AdaptedEncoder
 from ats_mag.model.export.endpoint import Endpoint
 from ats_mag.model.network import SlideNetwork
 from ats_mag.slides.tissue import tissue_mask
 
 
-def stock_endpoints(model: SlideNetwork) -> list[Endpoint]:
-    """`tissue`, `locate` and `classify`, see `savedmodel.export_model`."""
+def stock_endpoints(model: SlideNetwork, include_encoder: bool = True) -> list[Endpoint]:
+    """`tissue`, `locate` and `classify`, see `savedmodel.export_model`; without the encoder, `classify` takes what it says."""
     lattice = model.lattice
 
     def tissue(overview: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -32,7 +34,13 @@ def stock_endpoints(model: SlideNetwork) -> list[Endpoint]:
     def classify(patches: tf.Tensor, weight: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"probabilities": model.classify(model.features_of(patches), weight)}
 
+    def classify_encoded(encoded: tf.Tensor, weight: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"probabilities": model.classify(model.features_of_encoded(encoded), weight)}
+
     side = model.patch_size
+    taken = tf.TensorSpec((None, None, side, side, 3), tf.uint8, name="patches")
+    if not include_encoder:
+        taken = tf.TensorSpec((None, None, model.feature.encoded_dimension), tf.float32, name="encoded")
     return [
         Endpoint("tissue", tissue, [tf.TensorSpec((None, None, 3), tf.uint8, name="overview")]),
         Endpoint(
@@ -45,10 +53,29 @@ def stock_endpoints(model: SlideNetwork) -> list[Endpoint]:
         ),
         Endpoint(
             "classify",
-            classify,
+            classify if include_encoder else classify_encoded,
             [
-                tf.TensorSpec((None, None, side, side, 3), tf.uint8, name="patches"),
+                taken,
                 tf.TensorSpec((None, None), tf.float32, name="weight"),
             ],
         ),
     ]
+
+
+def without_encoder(model: SlideNetwork) -> keras.layers.Layer:
+    """What holds the model's variables but those of its frozen encoder.
+
+    Raises:
+        ValueError: it has none.
+    """
+    if not isinstance(model.feature, AdaptedEncoder) or not model.feature.frozen:
+        raise ValueError(
+            "an export can leave out an encoder only where there is one that was frozen (model.trainable: false); this model "
+            f"has {type(model.feature).__name__}: export it as a whole"
+        )
+    rest = keras.layers.Layer(name="without_encoder")
+    rest.parts = [model.attention, model.joint_softmax, model.head, model.seed_generator]
+    if model.feature.adapter is not None:
+        rest.parts.append(model.feature.adapter)
+    rest.built = True
+    return rest

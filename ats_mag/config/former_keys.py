@@ -1,0 +1,40 @@
+"""Keys of configurations that earlier releases wrote, as they are called now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+FORMER_KEYS = frozenset({"feature", "feature_weights"})
+
+
+def current_model_keys(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A section `model` of an earlier release that says, or leaves open, what the feature network is, in today's keys.
+
+    Networks of `keras.applications` learnt as a whole and had no adapter.
+
+    Args:
+        values: keys of the section.
+    """
+    rest = {key: value for key, value in values.items() if key not in FORMER_KEYS}
+    name, weights = values.get("feature", "small"), values.get("feature_weights")
+    if name == "small":
+        return {**rest, "encoder": f"small@{weights}" if weights else "small"}
+    of = "" if weights == "imagenet" else f"@{weights or 'random'}"
+    return {**rest, "encoder": f"keras:{name}{of}", "trainable": True, "adapter": None}
+
+
+def current_keys(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A whole stored configuration, which had every key of its release, in today's keys."""
+    model = config.get("model")
+    if not isinstance(model, Mapping) or "encoder" in model:
+        return dict(config)
+    return {**config, "model": current_model_keys(model)}
+
+
+def current_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a training that are stored with its checkpoints, such as `model.head`, in today's keys."""
+    model = {key.removeprefix("model."): value for key, value in settings.items() if key.startswith("model.")}
+    rest = {key: value for key, value in settings.items() if not key.startswith("model.")}
+    model = model if "encoder" in model else current_model_keys(model)
+    return {**rest, **{f"model.{key}": value for key, value in model.items()}}
