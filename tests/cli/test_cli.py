@@ -44,7 +44,7 @@ def test_from_slides_to_predictions(cohort, tmp_path):
         "train": {"epochs": 2, "batch_size": 1, "local_copies": "near", "local_copies_gb": 0.001},
     }
     (tmp_path / "run.yaml").write_text(yaml.safe_dump(config))
-    out, _ = ats_mag("prepare", tmp_path / "run.yaml")
+    out, _ = here("prepare", tmp_path / "run.yaml")
     assert "6 slides: 6 written, 0 kept, 0 failed" in out
     assert "kB per slide" in out
     out, _ = ats_mag("train", tmp_path / "run.yaml")
@@ -100,7 +100,7 @@ def _predict_a_cohort(model, cohort, folder):
 def test_info_and_doctor(cohort):
     out, _ = here("info", cohort / "slides" / "s0.tif")
     assert "0.5 um/px (20x), from openslide.mpp-x" in out
-    out, _ = ats_mag("doctor")
+    out, _ = here("doctor")
     assert "openslide" in out
 
 

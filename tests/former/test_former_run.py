@@ -4,6 +4,7 @@ import shutil
 import tarfile
 from pathlib import Path
 
+import keras
 import pytest
 from former.make import small_networks
 
@@ -26,7 +27,7 @@ def former(tmp_path_factory):
     return folder
 
 
-def test_the_interrupted_training_is_refused_until_its_folder_is_removed(former, tmp_path):
+def test_the_interrupted_training_is_refused_until_its_folder_is_removed(former, tmp_path, monkeypatch):
     shutil.copytree(former, tmp_path / "study")
     run = Run.open(read_config(tmp_path / "study" / "interrupted.yaml"))
     fold = run.layout.fold(0)
@@ -40,6 +41,9 @@ def test_the_interrupted_training_is_refused_until_its_folder_is_removed(former,
         train_fold(run, 0)
     assert {path.name: path.read_bytes() for path in fold.checkpoints.iterdir()} == before
     shutil.rmtree(fold.folder)
+    begun = []
+    monkeypatch.setattr(keras.Model, "fit", lambda model, *_, **options: begun.append(options["initial_epoch"]))
     with small_networks():
         train_fold(run, 0)
+    assert begun == [0]
     assert fold.is_trained
