@@ -4,6 +4,8 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 # The share of the examples of each property that are tried; 1 in a long run.
 export ATS_MAG_EXAMPLES ?= 0.2
+# Tests run on every core already: threads of their own would only get into each other's way.
+ONE_THREAD = TF_NUM_INTRAOP_THREADS=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 SOURCES = pyproject.toml setup.py $(wildcard ats_mag/slides/op/*.cc ats_mag/slides/op/*.h)
 
 MATHEMATICS = tests/layers tests/sampling tests/geometry/test_lattice.py tests/model/adaptive/test_betting.py
@@ -14,7 +16,7 @@ demo: $(VENV)/.installed
 	$(BIN)/ats-mag demo --out demo-run
 
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal
+	$(ONE_THREAD) $(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 # What takes long, too: kills, damaged slides, load, all examples of every property, and the mathematics on JAX.
 test-all: $(VENV)/.installed

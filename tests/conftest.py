@@ -31,6 +31,9 @@ def pytest_configure(config):
         # Two devices for the distribution strategies; must precede the first use of a device.
         cpu = tf.config.list_physical_devices("CPU")[0]
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+        if not config.getoption("--long"):
+            # Most graphs of the tests run once or twice: to optimise them takes longer than to run them as they are.
+            tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 
 def pytest_collection_modifyitems(config, items):

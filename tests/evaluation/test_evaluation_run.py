@@ -148,6 +148,7 @@ def test_the_command_from_models_to_figures(run, tmp_path):
     )
 
 
+@pytest.mark.long
 def test_another_process_finds_the_same_to_the_byte(run, tmp_path):
     config = run("figures: false", folds=[["p0", "p1"]])
     out, _ = ats_mag("evaluate", config)

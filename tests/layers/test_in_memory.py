@@ -82,7 +82,14 @@ def test_replace_is_short_for_the_method():
     np.testing.assert_array_equal(drawn(), drawn(method="sequential"))
 
 
-@pytest.mark.parametrize("method", ["replacement", "sequential", "priority"])
+@pytest.mark.parametrize(
+    "method",
+    [
+        pytest.param("replacement", marks=pytest.mark.long),
+        "sequential",
+        pytest.param("priority", marks=pytest.mark.long),
+    ],
+)
 def test_trains(method):
     network = model(n_magnifications=2, method=method, n_patches=6, magnifications=(1, 2))
     network = keras.Model(network.inputs, network.outputs[0])

@@ -192,6 +192,7 @@ def test_networks_that_do_not_fit():
         SlideClassifier(["a", "a"])
 
 
+@pytest.mark.long
 def test_a_network_of_keras_applications_and_weights_from_a_file(batch, tmp_path):
     inputs, _ = batch
     network = application_network("MobileNetV2", 32)

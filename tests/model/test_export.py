@@ -62,6 +62,7 @@ def test_the_stock_savedmodel_locates_and_classifies(build, slides, tmp_path):
     np.testing.assert_allclose(found["probabilities"], looked.probabilities, atol=1e-5)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("test_method", ["exhaustive", "sequential"])
 def test_other_test_methods_export(build, slides, tmp_path, test_method):
     model = build(test_method=test_method)

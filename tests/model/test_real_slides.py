@@ -47,6 +47,7 @@ def test_prepare_and_fit(build, tmp_path):
     assert np.isfinite(history.history["loss"]).all()
 
 
+@pytest.mark.long
 def test_the_savedmodel_predicts_by_path(build, tmp_path):
     folder, _ = build().export(tmp_path / "exported")
     predictor = Predictor(folder)

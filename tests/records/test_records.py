@@ -193,7 +193,7 @@ def test_copies_stay_until_they_were_used(cohort, records, tmp_path):
     assert sum(os.path.exists(path) for path in seen) <= 12
 
 
-@pytest.mark.parametrize("room", [10**8, 300_000])
+@pytest.mark.parametrize("room", [pytest.param(10**8, marks=pytest.mark.long), 300_000])
 def test_training_on_local_copies_is_the_same(cohort, records, build, tmp_path, room):
     def losses(copies):
         keras.utils.set_random_seed(0)

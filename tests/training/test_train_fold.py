@@ -298,6 +298,7 @@ def test_a_model_that_was_trained_past_bad_slides_refuses_them_when_used(configu
         evaluate(saved, records, tmp_path)
 
 
+@pytest.mark.long
 def test_balanced_sampling_and_mixed_precision(configure):
     model = train_fold(configure(sampling="balanced", mixed_precision=True, clip_norm=1.0, accumulate=2), 0)
     assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)

@@ -105,6 +105,7 @@ def test_a_batch_is_its_slides(sure, cohort):
         np.testing.assert_allclose(alone.scores, both[i].scores, atol=1e-5)
 
 
+@pytest.mark.long
 def test_the_exported_model_does_the_same(sure, slide, tmp_path):
     model = sure(["no", "yes"], head="binary")
     model.save(tmp_path / "m.keras")

@@ -58,6 +58,7 @@ def test_losses_are_equal(made, noisy, memory, parts, tmp_path):
     again.close()
 
 
+@pytest.mark.long
 def test_prediction_in_every_way_is_equal(made, noisy):
     inputs = noisy[0]
     plain, model = made(), made()
