@@ -35,9 +35,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "sampling.weights": ["sample_weights"],
         "slides.copies.local_copies": ["LocalCopies"],
         "slides.errors": ["SlideError"],
-        "slides.library": ["load_op"],
         "slides.properties": ["SlideInfo", "slide_info"],
         "slides.reader": ["read_overview", "read_patches"],
+        "slides.shared_library": ["load_op"],
         "slides.writing.pyramid": ["write_pyramid"],
     },
 )

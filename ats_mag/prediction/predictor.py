@@ -123,7 +123,7 @@ def _open_export(path: Path, adaptive: AdaptiveOptions | None) -> tuple[list[str
     from ats_mag.model.export.adaptive_endpoint import NAME, serving_options
     from ats_mag.model.export.description import CARD
     from ats_mag.model.heads import get_head
-    from ats_mag.slides.library import load_op
+    from ats_mag.slides.shared_library import load_op
 
     try:
         card = json.loads((path / CARD).read_text())

@@ -27,7 +27,7 @@ from ats_mag.preparation.state import (
     sheet_stands,
     write_state,
 )
-from ats_mag.slides.library import find_library
+from ats_mag.slides.shared_library import find_library
 from ats_mag.system.atomic_files import whole_file
 from ats_mag.system.processes import run_in_processes
 
@@ -171,7 +171,7 @@ def _locally(
 
 
 def _load_reader() -> None:
-    from ats_mag.slides.library import load_op
+    from ats_mag.slides.shared_library import load_op
 
     load_op()
 

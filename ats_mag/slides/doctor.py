@@ -9,7 +9,7 @@ import platform
 from collections.abc import Iterator
 
 from ats_mag.backend import on_tensorflow
-from ats_mag.slides.library import c_entries, load_op
+from ats_mag.slides.shared_library import c_entries, load_op
 
 
 def findings() -> Iterator[tuple[str, str, bool]]:

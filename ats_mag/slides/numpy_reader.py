@@ -9,8 +9,8 @@ from collections.abc import Callable
 import numpy as np
 
 from ats_mag.slides.errors import exception_of
-from ats_mag.slides.library import c_entries
 from ats_mag.slides.paths import path_bytes
+from ats_mag.slides.shared_library import c_entries
 from ats_mag.tensors import Downsample, Location, PathCodes
 
 _MESSAGE = 4096  # bytes of an error's message that are kept

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from ats_mag.slides.library import raw_ops
+from ats_mag.slides.shared_library import raw_ops
 from ats_mag.tensors import Downsample, Location, PathCodes, Tensor
 
 _FAR_AWAY = 2.0**62  # where a location that is no number goes; the op refuses it

@@ -8,7 +8,6 @@ import sys
 import warnings
 from collections import Counter
 
-import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -25,47 +24,6 @@ from ats_mag.runs.run import Run
 pytestmark = pytest.mark.needs_tensorflow
 
 CLASSES = ["a", "b"]
-SLIDES = 8  # of five patients, in two folds
-
-
-@pytest.fixture(scope="module")
-def slides(tmp_path_factory):
-    """Slides, their records, and a model that looks somewhere."""
-    from skimage import data
-
-    from ats_mag.cohort.manifest import read_manifest
-    from ats_mag.model.built_in_networks import attention_network, feature_network
-    from ats_mag.model.classifier import SlideClassifier
-    from ats_mag.preparation import prepare
-    from ats_mag.slides.writing.pyramid import write_pyramid
-
-    folder = tmp_path_factory.mktemp("evaluation")
-    (folder / "slides").mkdir()
-    stained = data.immunohistochemistry()
-    rows = []
-    for i in range(SLIDES):
-        piece = np.rot90(stained[: 512 - 64 * (i % 2)], i)
-        image = np.pad(piece, ((32, 32), (32, 32), (0, 0)), constant_values=245)
-        write_pyramid(folder / "slides" / f"s{i}.tif", image, 0.5, (1, 4))
-        rows.append((f"s{i}", f"p{i * 5 // 8}", f"s{i}.tif", CLASSES[i * 5 // 8 % 2]))
-    pd.DataFrame(rows, columns=["slide_id", "patient_id", "path", "label"]).to_csv(folder / "manifest.csv", index=False)
-    manifest = read_manifest(folder / "manifest.csv")
-    done = prepare(manifest, folder / "slides", folder / "records", overview_mpp=8.0, workers=1)
-    assert all(one.error is None for one in done)
-    keras.utils.set_random_seed(3)
-    model = SlideClassifier(
-        CLASSES,
-        patch_size=32,
-        n_patches=4,
-        attention=attention_network(2, 4, (8, 8)),
-        feature=feature_network(32, 8, (8, 8)),
-        explore_steps=0,
-        seed=1,
-    )
-    logits = model.attention.get_layer("logits")
-    logits.kernel.assign(np.random.default_rng(3).normal(size=logits.kernel.shape))  # not the uniform start
-    model.save(folder / "model.keras")
-    return folder
 
 
 @pytest.fixture
@@ -207,20 +165,6 @@ def test_a_test_part_of_which_no_slide_can_be_read_is_an_error(run, slides, tmp_
         measure_fold(config)
 
 
-def test_only_what_a_slide_is_to_blame_for_is_skipped(slides, monkeypatch):
-    from ats_mag.evaluation import predict_records as predict
-    from ats_mag.model.saving import load_model
-    from ats_mag.records.record import find_records
-
-    def fail(*_):
-        raise ValueError("a mistake of ours")
-
-    monkeypatch.setattr(predict, "_predict_one", fail)
-    model = load_model(slides / "model.keras", compile=False)
-    with pytest.raises(ValueError, match="a mistake of ours"):
-        predict.predict_records(model, find_records(slides / "records"), slides / "slides", skip_unreadable=True)
-
-
 def test_errors_name_what_to_do(run, tmp_path):
     config = run()
     with pytest.raises(ValueError, match=r"has the folds 0 to 1\. Received: 7"):
@@ -253,7 +197,7 @@ def test_manifest_and_slides_are_looked_at_once_for_all_folds(run, tmp_path, mon
     monkeypatch.setattr(fingerprints, "fingerprint", counted(fingerprints.fingerprint))
     ats_mag("evaluate", run("figures: false", folds=[[f"p{i}"] for i in range(5)]))
     assert (tmp_path / "run" / "evaluation.json").exists()
-    assert calls == {"load_manifest": 1, "fingerprints": 1, "fingerprint": SLIDES}
+    assert calls == {"load_manifest": 1, "fingerprints": 1, "fingerprint": 8}  # slides
 
 
 def test_draws_show_the_noise_of_sampling(run, tmp_path):
@@ -271,47 +215,6 @@ def test_a_method_without_chance_needs_one_draw(run, tmp_path):
     out, _ = ats_mag("evaluate", config, "--fold", 0)
     assert "topk takes the same patches every time, draws would not vary" in out
     assert (read_table(tmp_path / "run" / "fold-0" / "slides.csv")["sd_a"] == 0).all()
-
-
-@pytest.mark.parametrize("method", ["topk", "exhaustive", "sequential", "priority", "replacement"])
-def test_probabilities_do_not_depend_on_the_company(slides, method):
-    from ats_mag.evaluation.predict_records import predict_records
-    from ats_mag.model.saving import load_model
-    from ats_mag.records.record import find_records
-
-    model = load_model(slides / "model.keras", compile=False)
-    model.test_method = method
-    records = find_records(slides / "records")
-    _, together, _ = predict_records(model, records, slides / "slides", draws=2)
-    some = [5, 0]
-    _, apart, _ = predict_records(model, [records[i] for i in some], slides / "slides", draws=2)
-    np.testing.assert_array_equal(apart, together[:, some])
-    assert len(together) == (2 if method in ("sequential", "priority", "replacement") else 1)
-
-
-def test_one_slide_is_predicted_as_a_batch_predicts_it(slides):
-    from ats_mag.evaluation.evaluate import evaluate
-    from ats_mag.model.saving import load_model
-    from ats_mag.records.dataset import dataset
-    from ats_mag.records.record import find_records
-
-    model = load_model(slides / "model.keras", compile=False)
-    records = find_records(slides / "records")
-    table, found = evaluate(model, records, slides / "slides")
-    together = model.predict(dataset(records, slides / "slides", None), verbose=0)
-    np.testing.assert_allclose(table[["p_a", "p_b"]], together, atol=1e-4)
-    assert found["accuracy"] == (table["predicted"] == table["label"]).mean()
-
-
-def test_a_small_slide_alone_has_room_for_all_draws(slides):
-    from ats_mag.evaluation.predict_records import predict_records
-    from ats_mag.model.saving import load_model
-    from ats_mag.records.record import find_records
-
-    model = load_model(slides / "model.keras", compile=False)
-    model.test_n_patches = 600  # more than the lattice of 16 x 16 cells at one magnification
-    _, draws, _ = predict_records(model, find_records(slides / "records")[:1], slides / "slides")
-    assert np.isfinite(draws).all()
 
 
 def test_slides_that_are_left_out_are_named(run, slides, tmp_path):
@@ -360,16 +263,6 @@ def test_other_heads(run, slides, tmp_path, head):
     assert np.shape(found["slides"]["confusion"]["counts"]) == ((2, 2) if head == "binary" else (2, 2, 2))
     if head == "binary":
         np.testing.assert_allclose(table["p_a"], 1 - table["p_b"], atol=1e-6)
-
-
-def test_records_of_another_resolution_are_refused(run, slides):
-    from ats_mag.evaluation.predict_records import predict_records
-    from ats_mag.model.saving import load_model
-    from ats_mag.records.record import find_records
-
-    records = [{**r, "overview_mpp": 4.0} for r in find_records(slides / "records")]
-    with pytest.raises(ValueError, match="'s0' was prepared with an overview of 4 um/px, the model was trained on 8"):
-        predict_records(load_model(slides / "model.keras", compile=False), records, slides / "slides")
 
 
 def test_the_colour_baseline_writes_the_same_files(run, tmp_path):

@@ -21,7 +21,7 @@ from ats_mag.cli.export import export
 from ats_mag.model.export.description import CARD, INTENDED_USE, MODEL_CARD
 from ats_mag.model.export.savedmodel import export_model
 from ats_mag.runs.model_card import model_card
-from ats_mag.slides.library import load_op
+from ats_mag.slides.shared_library import load_op
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 MEASURE = {"value": 0.5, "low": 0.25, "high": None, "undefined_resamples": 0}

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import textwrap
 
-from ats_mag.slides.library import load_op
+from ats_mag.slides.shared_library import load_op
 
 PLAIN = """
 import ctypes, os, sys

@@ -14,7 +14,7 @@ from fuzz.tiff import Walk
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ats_mag.slides.library import load_op
+from ats_mag.slides.shared_library import load_op
 
 SEEDS = made_seeds()
 FILES = SEEDS | refused_seeds()

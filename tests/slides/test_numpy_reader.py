@@ -11,9 +11,9 @@ import pytest
 from ats_mag.slides import numpy_overview as native_view
 from ats_mag.slides import numpy_reader, overview
 from ats_mag.slides.errors import SlideError
-from ats_mag.slides.library import load_op
 from ats_mag.slides.paths import encode_paths
 from ats_mag.slides.reader import read_overview, read_patches, slide_geometry
+from ats_mag.slides.shared_library import load_op
 
 
 def test_same_pixels_and_geometry_as_the_ops(tissue_slide, noise_slide):

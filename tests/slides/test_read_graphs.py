@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ats_mag.slides.library import load_op
 from ats_mag.slides.paths import encode_paths
 from ats_mag.slides.reader import read_overview, read_patches, slide_geometry
+from ats_mag.slides.shared_library import load_op
 
 
 def test_static_shapes(noise_slide):

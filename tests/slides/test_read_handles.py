@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from plain_reader import run_plain
 
-from ats_mag.slides.library import load_op
 from ats_mag.slides.reader import read_overview, read_patches
+from ats_mag.slides.shared_library import load_op
 from ats_mag.slides.writing.pyramid import write_pyramid
 
 
