@@ -258,30 +258,32 @@ class SlideClassifier(SlideNetwork):
     def step_options(self) -> dict[str, Any]:
         return {"part": WHOLE}
 
-    def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> keras.callbacks.History:
+    def fit(
+        self, x: Any = None, y: Any = None, batch_size: int | None = None, epochs: int = 1, *args: Any, **kwargs: Any
+    ) -> keras.callbacks.History:
         """As `keras.Model.fit`, by the default `Recipe`; warns where training ended before any attention was learnt.
 
         The recipe lets the attention sharpen towards the last epoch. Not so where the model was made with `regularizers` of its
         own or loaded, where a callback schedules strengths, or where nobody knows how many batches an epoch has.
         """
         if self.recipe is not None:
-            kwargs["callbacks"] = self._with_recipe(self.recipe, x, kwargs)
-        history = super().fit(x, y, *args, **kwargs)
+            kwargs["callbacks"] = self._with_recipe(self.recipe, x, batch_size, epochs, kwargs)
+        history = super().fit(x, y, batch_size, epochs, *args, **kwargs)
         self.warn_unlearnt()
         return history
 
-    def _with_recipe(self, recipe: Recipe, x: Any, options: dict[str, Any]) -> Any:
+    def _with_recipe(self, recipe: Recipe, x: Any, batch_size: int | None, epochs: int, options: dict[str, Any]) -> Any:
         """The callbacks of `fit`, and those of the recipe."""
         given = options.get("callbacks")
         callbacks = [given] if isinstance(given, keras.callbacks.Callback) else given
-        batches = batches_of(x, options.get("batch_size"), options.get("steps_per_epoch"))
+        batches = batches_of(x, batch_size, options.get("steps_per_epoch"), options.get("validation_split", 0.0))
         own = isinstance(given, keras.callbacks.CallbackList) or any(
             isinstance(callback, ScheduleStrength) for callback in callbacks or ()
         )
         if own or batches is None:
             return given
         done = options.get("initial_epoch", 0) * batches
-        return [*recipe.callbacks(options.get("epochs", 1) * batches, done), *(callbacks or ())]
+        return [*recipe.callbacks(epochs * batches, done), *(callbacks or ())]
 
     @property
     def explored(self) -> bool:

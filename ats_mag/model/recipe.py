@@ -119,12 +119,14 @@ class Recipe:
         return [schedule]
 
 
-def batches_of(x: Any, batch_size: int | None, steps_per_epoch: int | None) -> int | None:
+def batches_of(
+    x: Any, batch_size: int | None, steps_per_epoch: int | None, validation_split: float = 0.0
+) -> int | None:
     """How many batches an epoch of `fit` has; None: that cannot be known before.
 
     Args:
         x: the data that `fit` is given: arrays, or a data set.
-        batch_size, steps_per_epoch: as `fit` is given them.
+        batch_size, steps_per_epoch, validation_split: as `fit` is given them.
     """
     if steps_per_epoch is not None:
         return steps_per_epoch
@@ -134,4 +136,4 @@ def batches_of(x: Any, batch_size: int | None, steps_per_epoch: int | None) -> i
     if isinstance(x, keras.utils.PyDataset):
         return x.num_batches
     lengths = {len(array) for array in keras.tree.flatten(x) if hasattr(array, "shape")}
-    return math.ceil(max(lengths) / (batch_size or 32)) if lengths else None
+    return math.ceil(math.floor(max(lengths) * (1 - validation_split)) / (batch_size or 32)) if lengths else None

@@ -57,6 +57,7 @@ def test_batches_of_an_epoch():
     assert batches_of(x, 3, None) == 3
     assert batches_of(x, None, None) == 1
     assert batches_of(x, 3, 5) == 5
+    assert batches_of(x, 2, None, validation_split=0.5) == 2
     assert batches_of(iter([x]), None, None) is None
 
 
@@ -78,7 +79,7 @@ def test_fit_follows_the_recipe_unless_told_otherwise(build, noisy, monkeypatch)
     inputs, labels = noisy
 
     # Nothing is learnt here: what counts are the callbacks.
-    def fit(model, x, y, epochs=1, initial_epoch=0, callbacks=(), **options):
+    def fit(model, x, y, batch_size=None, epochs=1, initial_epoch=0, callbacks=(), **options):
         every = keras.callbacks.CallbackList(list(callbacks), model=model)
         every.on_train_begin()
         for batch in range((epochs - initial_epoch) * 2):
@@ -89,6 +90,8 @@ def test_fit_follows_the_recipe_unless_told_otherwise(build, noisy, monkeypatch)
     watch = Strengths()
     options = {"batch_size": 3, "callbacks": [watch]}
     build().fit(inputs, labels, epochs=5, **options)
+    np.testing.assert_allclose(watch.seen, [0.03] * 7 + [0.01] * 2 + [0.0])
+    build().fit(inputs, labels, 3, 5, callbacks=[watch])
     np.testing.assert_allclose(watch.seen, [0.03] * 7 + [0.01] * 2 + [0.0])
     build().fit(inputs, labels, epochs=5, initial_epoch=4, **options)
     np.testing.assert_allclose(watch.seen, [0.01, 0.0])
