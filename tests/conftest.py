@@ -24,6 +24,9 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     config.addinivalue_line("markers", "needs_tensorflow: uses TensorFlow itself, not only Keras")
     config.addinivalue_line("markers", "processes: prepares slides in processes, as users do")
+    config.addinivalue_line(
+        "markers", "graphs: is about TensorFlow's graphs; other tests run without tracing, unless long"
+    )
     config.addinivalue_line("markers", "long: takes long; `make test-all` runs it")
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
@@ -70,6 +73,20 @@ def _prepare_here():
 def _prepare_in_processes(request, monkeypatch):
     if request.node.get_closest_marker("processes"):
         monkeypatch.setattr("ats_mag.preparation.run.run_in_processes", run_in_processes)
+
+
+@pytest.fixture(autouse=True)
+def _without_tracing(request):
+    """Most graphs of the tests run once or twice: to trace one takes longer than to run what it holds."""
+    if keras.backend.backend() != "tensorflow":
+        yield
+        return
+    import tensorflow as tf
+
+    traced = request.config.getoption("--long") or request.node.get_closest_marker("graphs")
+    tf.config.run_functions_eagerly(not traced)
+    yield
+    tf.config.run_functions_eagerly(False)
 
 
 @pytest.fixture(autouse=True)

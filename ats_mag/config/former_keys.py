@@ -26,15 +26,27 @@ def current_model_keys(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def current_keys(config: Mapping[str, Any]) -> dict[str, Any]:
     """A whole stored configuration, which had every key of its release, in today's keys."""
-    model = config.get("model")
-    if not isinstance(model, Mapping) or "encoder" in model:
-        return dict(config)
-    return {**config, "model": current_model_keys(model)}
+    model, train = config.get("model"), config.get("train")
+    now = dict(config)
+    if isinstance(model, Mapping) and "encoder" not in model:
+        now["model"] = current_model_keys(model)
+    if isinstance(train, Mapping):
+        now["train"] = _current_train_keys(train)
+    return now
+
+
+def _current_train_keys(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored section `train`: the default of `schedule` was `constant`, and is what the recipe has."""
+    former = "hold_attention" not in values and values.get("schedule") == "constant"
+    return {key: value for key, value in values.items() if not (former and key == "schedule")}
 
 
 def current_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of a training that are stored with its checkpoints, such as `model.head`, in today's keys."""
-    model = {key.removeprefix("model."): value for key, value in settings.items() if key.startswith("model.")}
-    rest = {key: value for key, value in settings.items() if not key.startswith("model.")}
-    model = model if "encoder" in model else current_model_keys(model)
-    return {**rest, **{f"model.{key}": value for key, value in model.items()}}
+    model, train = (
+        {key.removeprefix(f"{section}."): value for key, value in settings.items() if key.startswith(f"{section}.")}
+        for section in ("model", "train")
+    )
+    rest = {key: value for key, value in settings.items() if not key.startswith(("model.", "train."))}
+    now = {"model": model if "encoder" in model else current_model_keys(model), "train": _current_train_keys(train)}
+    return {**rest, **{f"{section}.{key}": value for section, found in now.items() for key, value in found.items()}}

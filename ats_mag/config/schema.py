@@ -130,7 +130,12 @@ class ModelConfig(Section):
         head: one of the classes per slide (`single_label`), any number of them (`multi_label`), or yes and no (`binary`).
         method: how patches are drawn while training; see docs/estimators.md.
         test_method: how they are drawn otherwise; `topk` takes the most probable, `exhaustive` every one.
-        explore_steps: first steps, with patches drawn uniformly. None: a quarter of all steps, 200 at most.
+        saliency: how strongly the attention starts on what is salient on its slide, as logit per deviation from the slide's mean
+            colour; 0: it starts uniform. None: 2 where features are known before the first step (a pretrained encoder), 0 where
+            they are learnt from nothing.
+        explore_steps: first steps, with patches drawn uniformly. None: 0 where features are known, else a quarter of all
+            steps, 200 at most.
+        auxiliary: weight of one loss per magnification, which keeps every magnification learning; 0: none.
         encoder: what turns a patch into features: `efficientnet-lite0` (of ImageNet), `small` (learnt from nothing), a preset
             that `ats-mag encoders` lists, a folder with `config.json` and weights, `keras:NAME` (a network of
             `keras.applications` with ImageNet's weights) or `keras:NAME@FILE` and `small@FILE` (weights of the file; of
@@ -152,7 +157,9 @@ class ModelConfig(Section):
     head: Literal["single_label", "multi_label", "binary"] = "single_label"
     method: Literal["sequential", "priority", "replacement"] = "sequential"
     test_method: Literal["sequential", "priority", "replacement", "topk", "exhaustive"] = "topk"
+    saliency: NonNegativeFloat | None = None
     explore_steps: NonNegativeInt | None = None
+    auxiliary: NonNegativeFloat = 0.5
     encoder: Text | None = None
     pool: Literal["cls", "mean", "cls+mean"] | None = None
     trainable: Annotated[bool | str, AfterValidator(_part_of_encoder)] = False
@@ -199,7 +206,15 @@ class TrainConfig(Section):
         accumulate: batches whose mean gradient makes one step of the optimiser.
         learning_rate: the largest.
         encoder_learning_rate: that of what learns of the encoder; it rises and falls with the other. None: the same.
-        schedule: `constant`, or `cosine`: falls to 0 over the run.
+        schedule: `constant`, or `cosine`: falls over the run. None: `cosine` where features are known before the first step,
+            else `constant`.
+        hold_attention: share of the steps, at the beginning, in which the attention stays as it started and only the rest
+            learns; 1: all of them. None: 0.25 where features are known, else 0.
+        place_entropy: strength of the regulariser that keeps the attention from settling on few places, or several
+            strengths, one after the other. None: 0 where features are known, else 0.03, 0.01 and at last 0.
+        sharpen_at: shares of the steps after which the next strength of `place_entropy` comes.
+        magnification_entropy: strength of the regulariser that keeps all magnifications in play. None: 0 where features are
+            known, else 0.3.
         warmup: share of the run over which the learning rate rises first.
         clip_norm: largest norm of the gradient of all weights together. None: as it is.
         class_weights: `balanced`: slides of rare classes count more in the loss.
@@ -230,7 +245,11 @@ class TrainConfig(Section):
     accumulate: PositiveInt = 1
     learning_rate: PositiveFloat = 1e-3
     encoder_learning_rate: PositiveFloat | None = None
-    schedule: Literal["constant", "cosine"] = "constant"
+    schedule: Literal["constant", "cosine"] | None = None
+    hold_attention: Annotated[float, Field(ge=0, le=1)] | None = None
+    place_entropy: list[NonNegativeFloat] | None = None
+    sharpen_at: list[Share] = [0.6, 0.8]
+    magnification_entropy: NonNegativeFloat | None = None
     warmup: Share = 0.0
     clip_norm: PositiveFloat | None = None
     class_weights: Literal["none", "balanced"] = "none"
@@ -251,6 +270,18 @@ class TrainConfig(Section):
     feature_cache_file_gb: Annotated[NonNegativeFloat, _FREE] = 0.0
     seed: NonNegativeInt = 0
     deterministic: bool = True
+
+    @model_validator(mode="after")
+    def _a_strength_more_than_changes(self) -> TrainConfig:
+        strengths = self.place_entropy
+        if strengths is not None and (not strengths or 1 < len(strengths) != len(self.sharpen_at) + 1):
+            raise ValueError(
+                f"place_entropy needs one strength, or one more than sharpen_at has shares ({len(self.sharpen_at)}). "
+                f"Received: {strengths}"
+            )
+        if list(self.sharpen_at) != sorted(self.sharpen_at):
+            raise ValueError(f"sharpen_at must rise. Received: {self.sharpen_at}")
+        return self
 
     @model_validator(mode="after")
     def _balanced_once(self) -> TrainConfig:

@@ -40,7 +40,7 @@ def positive(name: str, value: int) -> int:
     return whole(name, value, 1)
 
 
-def check_magnifications(magnifications: tuple[float, ...]) -> None:
+def check_magnifications(magnifications: tuple[float | str, ...]) -> None:
     """Refuses none, or the same resolution twice."""
     if not magnifications or len(set(magnifications)) < len(magnifications):
         raise ValueError(f"magnifications must be one or more different resolutions. Received: {magnifications!r}")

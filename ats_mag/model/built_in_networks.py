@@ -12,6 +12,7 @@ from typing import Any
 import keras
 from keras import layers
 
+from ats_mag.model.saliency import Saliency, SlideContrast
 from ats_mag.sampling.regularizers import PACKAGE
 from ats_mag.tensors import KerasConfig, Tensor
 
@@ -27,17 +28,22 @@ class Darkness(layers.Layer):
         return input_shape
 
 
-def attention_network(n_magnifications: int, stride: int = 8, filters: Sequence[int] = (16, 32, 32)) -> keras.Model:
+def attention_network(
+    n_magnifications: int, stride: int = 8, filters: Sequence[int] = (16, 32, 32), saliency: float = 0.0
+) -> keras.Model:
     """A fully convolutional network, overview -> logits.
 
     It has no biases before the last layer and normalises each pixel's channels without an offset, so that white stays
     exactly 0 through all layers and the logits of a slide do not depend on how far its overview is padded. The last
-    layer starts at 0: the attention starts uniform.
+    layer starts at 0: the attention starts uniform, or, with `saliency`, on what is salient on its slide. That is a prior,
+    which knows no labels; it helps where what tells the class differs from the rest in colour or darkness, either way.
 
     Args:
         n_magnifications: M, the channels of the logits.
         stride: overview pixels per cell side; a power of 2.
         filters: of the convolutions; the first ones carry the stride, 2 each.
+        saliency: logit at the start per deviation of a cell from its slide's mean, see `Saliency`. Above 0 the network sees
+            the slide's contrast, without how strongly it is stained.
 
     Returns:
         A model `(B, h, w, 3)` in 0..255 -> `(B, h / stride, w / stride, M)`.
@@ -51,12 +57,16 @@ def attention_network(n_magnifications: int, stride: int = 8, filters: Sequence[
         raise ValueError(f"stride must be a power of 2. Received: stride={stride!r}")
     filters = (*filters, *[filters[-1]] * max(halvings - len(filters), 0))
     x = inputs = keras.Input((None, None, 3), name="overview")
-    x = Darkness()(x)
+    x = contrast = SlideContrast()(x) if saliency else Darkness()(x)
     for i, width in enumerate(filters):
         x = layers.Conv2D(width, 3, strides=2 if i < halvings else 1, padding="same", use_bias=False)(x)
         x = layers.LayerNormalization(center=False, epsilon=1e-2)(x)
         x = layers.ReLU()(x)
     logits = layers.Conv2D(n_magnifications, 1, kernel_initializer="zeros", dtype="float32", name="logits")(x)
+    if saliency:
+        start = {"kernel_initializer": keras.initializers.Constant(saliency), "use_bias": False, "dtype": "float32"}
+        prior = layers.Conv2D(n_magnifications, 1, name="prior", **start)(Saliency(stride, dtype="float32")(contrast))
+        logits = layers.Add(dtype="float32")([logits, prior])
     return keras.Model(inputs, logits, name="attention_network")
 
 

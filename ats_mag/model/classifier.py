@@ -12,10 +12,13 @@ import keras
 from keras import ops
 
 from ats_mag.backend import on_tensorflow
-from ats_mag.model.arguments import positive, whole
+from ats_mag.model.arguments import check_magnifications, positive, whole
 from ats_mag.model.auxiliary import auxiliary_loss, predict_per_magnification
+from ats_mag.model.built_in_networks import attention_network
+from ats_mag.model.encoders.adapted_encoder import AdaptedEncoder
 from ats_mag.model.forward_pass import WHOLE, ForwardPass, StepPart
 from ats_mag.model.inspection import Inspection, inspect
+from ats_mag.model.keras_loops import Traced
 from ats_mag.model.network import Inputs, SlideNetwork
 from ats_mag.model.recipe import Recipe, batches_of
 from ats_mag.model.training_step import mean_loss, parts_of, test_step, training_step
@@ -38,7 +41,7 @@ class SlideClassifier(SlideNetwork):
         overview_mpp: resolution of the overview, um/px.
 
         attention: what looks at the overview: a Keras model `(B, h, w, 3)` in 0..255 -> logits `(B, H, W, M)`. None:
-            `attention_network`.
+            `attention_network`, which with an `AdaptedEncoder` starts on what is salient.
         feature: what looks at a patch: a Keras model `(B, P, P, 3)` in 0..255 -> `(B, D)`. None: `feature_network`.
         head: `single_label` (integer labels), `multi_label` (0/1 vectors) or `binary` (0/1).
         normalize_features: whether features are scaled to unit L2 norm, for which sampling from the attention has the
@@ -53,12 +56,16 @@ class SlideClassifier(SlideNetwork):
         seed: of the draws.
 
         explore_steps: training steps in which patches are drawn uniformly from the tissue and only the features learn.
-            Attention that is free before any cue is known settles where features vary least, away from the cues.
+            Attention that is free before any cue is known settles where features vary least, away from the cues. None: 200; 0
+            with an `AdaptedEncoder`, whose features are known.
+        hold_steps: training steps in which the attention stays as it started, and only the rest learns. None: none; with an
+            `AdaptedEncoder` those of the default `Recipe`, which `fit` sets.
         auxiliary: weight of one loss per magnification, from the expectation within that magnification and a head of its
             own, while training with `stratify`. It keeps a magnification learning whose cue is harder than another's;
             without it the attention collapses onto the magnification whose cue is learnt first.
         regularizers: of the attention, while training. None: those of the default `Recipe`, at strengths that keep the
-            attention from collapsing onto one magnification; `fit` then lets it sharpen at the end.
+            attention from collapsing onto one magnification; `fit` then lets it sharpen at the end. With an `AdaptedEncoder`
+            there are none.
 
         snap: whether patches move onto the tile grid of the slide's file, by less than half a cell, so that fewer tiles have
             to be decoded.
@@ -87,6 +94,8 @@ class SlideClassifier(SlideNetwork):
             the ordinary exceptions of `slides.numpy_reader.read_patches`.
     """
 
+    hold_steps = Traced[int]()
+
     def __init__(
         self,
         classes: int | Sequence[str],
@@ -109,7 +118,8 @@ class SlideClassifier(SlideNetwork):
         test_n_patches: int | None = None,
         seed: int | None = None,
         # what it learns with
-        explore_steps: int = 200,
+        explore_steps: int | None = None,
+        hold_steps: int | None = None,
         auxiliary: float = 0.5,
         regularizers: Sequence[Callable[[Attention], Tensor]] | None = None,
         # how it reads
@@ -120,10 +130,10 @@ class SlideClassifier(SlideNetwork):
         overlap: int | None = None,
         **kwargs: Any,
     ) -> None:
-        recipe = None
-        if regularizers is None:
-            recipe = Recipe()
-            regularizers = recipe.regularizers()
+        recipe = Recipe.known() if isinstance(feature, AdaptedEncoder) else Recipe()
+        if attention is None and recipe.saliency:
+            check_magnifications(tuple(magnifications))
+            attention = attention_network(len(magnifications), saliency=recipe.saliency)
         super().__init__(
             classes,
             magnifications,
@@ -142,14 +152,16 @@ class SlideClassifier(SlideNetwork):
             test_method=test_method,
             test_n_patches=test_n_patches,
             seed=seed,
-            regularizers=regularizers,
+            regularizers=recipe.regularizers() if regularizers is None else regularizers,
             snap=snap,
             on_error=on_error,
             chunk=chunk,
             **kwargs,
         )
-        self.recipe = recipe
-        self.explore_steps = whole("explore_steps", explore_steps, 0)
+        self.recipe = recipe if regularizers is None else None
+        self.explore_steps = whole("explore_steps", recipe.explore_steps if explore_steps is None else explore_steps, 0)
+        self.hold_steps = whole("hold_steps", hold_steps or 0, 0)
+        self._hold_by_recipe = hold_steps is None
         self.auxiliary = auxiliary
         self.overlap = None if overlap is None else positive("overlap", overlap)
         self.entropy_metric = keras.metrics.Mean(name="attention_entropy")
@@ -166,13 +178,17 @@ class SlideClassifier(SlideNetwork):
         super().compile(optimizer, self.head_kind.loss if loss is None else loss, metrics=metrics, **kwargs)
 
     def forward_pass(self, inputs: Inputs, noise: Noise | None, training: bool, part: StepPart) -> ForwardPass:
-        """A pass; while training it explores at first, and adds to the loss what regularises the attention."""
+        """A pass; while training it holds the attention and explores at first, and adds to the loss what regularises it."""
         if not training:
             return super().forward_pass(inputs, noise, training, part)
         learnt = self.attend(inputs, training)
+        if self.hold_steps:
+            learnt = ops.where(self.step < self.hold_steps, ops.stop_gradient(learnt), learnt)
         if self.on_error == "raise":
             learnt = self._regularized(learnt)
-        attention = self._explore(learnt, inputs["mask"], part) if self.explore_steps else learnt
+        attention = self._explore(learnt, inputs["mask"]) if self.explore_steps else learnt
+        if part.last and (self.explore_steps or self.hold_steps):
+            self.step.assign_add(1)
         samples = self.draw(attention, noise, training)
         features, valid = self.features_at(inputs, samples.index, training, part.turns)
         weight = ops.where(valid, samples.weight, 0.0)
@@ -187,11 +203,9 @@ class SlideClassifier(SlideNetwork):
             attention = regularizer(attention, weight)
         return attention
 
-    def _explore(self, attention: Attention, mask: TissueMask, part: StepPart) -> Attention:
+    def _explore(self, attention: Attention, mask: TissueMask) -> Attention:
         """The uniform attention over the valid cells during the first `explore_steps` training steps."""
         exploring = ops.cast(self.step < self.explore_steps, "float32")
-        if part.last:
-            self.step.assign_add(1)
         uniform = self.joint_softmax(ops.zeros_like(attention), self.cells(mask))
         return exploring * uniform + (1 - exploring) * attention
 
@@ -283,6 +297,8 @@ class SlideClassifier(SlideNetwork):
         if own or batches is None:
             return given
         done = options.get("initial_epoch", 0) * batches
+        if self._hold_by_recipe:
+            self.hold_steps = recipe.hold_steps(epochs * batches)
         return [*recipe.callbacks(epochs * batches, done), *(callbacks or ())]
 
     @property
@@ -330,6 +346,7 @@ class SlideClassifier(SlideNetwork):
             "test_n_patches": self.test_n_patches,
             "seed": self.seed,
             "explore_steps": self.explore_steps,
+            "hold_steps": self.hold_steps,
             "auxiliary": self.auxiliary,
             "regularizers": [keras.regularizers.serialize(layer.regularizer) for layer in self.regularizers],
             "snap": self.lattice.snap,

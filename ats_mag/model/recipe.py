@@ -16,6 +16,9 @@ from ats_mag.model.replicas import shared_norm
 from ats_mag.sampling.regularizers import MagnificationEntropy, PlaceEntropy
 from ats_mag.sampling.schedules import ScheduleStrength
 
+SALIENCY = 2.0  # logit per deviation
+HOLD = 0.25  # of the steps
+
 Schedule: TypeAlias = keras.optimizers.schedules.LearningRateSchedule
 
 
@@ -23,8 +26,10 @@ Schedule: TypeAlias = keras.optimizers.schedules.LearningRateSchedule
 class Recipe:
     """The training of a model over a number of steps.
 
-    First patches are drawn uniformly, so that features come before the attention; then the attention learns, kept open by
-    entropies; at last the entropy of places is let go and the attention sharpens.
+    There are two. As it stands, a recipe is for features that are learnt from nothing: first patches are drawn uniformly, so
+    that features come before the attention; then the attention learns, kept open by entropies; at last the entropy of places is
+    let go and the attention sharpens. `Recipe.known` is for features that are known before the first step: the attention starts
+    on what is salient and is held there while the rest learns, then it is free. Entropies that keep it open would be in its way.
 
     Attributes:
         learning_rate: of Adam, at its highest; or a schedule of Keras, which then stands alone.
@@ -36,6 +41,9 @@ class Recipe:
         accumulate: batches whose gradients make one step of Adam.
         explore_steps: for so many steps patches are drawn uniformly,
         explore_share: but for no larger share of all steps. None: whatever their share.
+        saliency: of the attention network that is built in, see `attention_network`; 0: it starts uniform.
+        hold: the share of the steps, at the beginning, in which the attention stays as it started.
+        auxiliary: weight of the loss per magnification, see `SlideClassifier`.
         place_entropy: strengths of `PlaceEntropy`, one after the other.
         sharpen_at: the shares of the steps after which the next strength comes.
         magnification_entropy: strength of `MagnificationEntropy`.
@@ -51,6 +59,9 @@ class Recipe:
     accumulate: int = 1
     explore_steps: int = 200
     explore_share: float | None = 0.25
+    saliency: float = 0.0
+    hold: float = 0.0
+    auxiliary: float = 0.5
     place_entropy: tuple[float, ...] = (0.03, 0.01, 0.0)
     sharpen_at: tuple[float, ...] = (0.6, 0.8)
     magnification_entropy: float = 0.3
@@ -65,6 +76,30 @@ class Recipe:
                 f"place_entropy={self.place_entropy!r}, sharpen_at={self.sharpen_at!r}"
             )
 
+    @classmethod
+    def known(cls, **changes: Any) -> Recipe:
+        """The recipe for features of a pretrained encoder.
+
+        Args:
+            **changes: of its attributes.
+        """
+        values: dict[str, Any] = {
+            "cosine": True,
+            "lowest": 0.02,
+            "clip_each": 1.0,
+            "explore_steps": 0,
+            "saliency": SALIENCY,
+            "hold": HOLD,
+            "place_entropy": (0.0,),
+            "sharpen_at": (),
+            "magnification_entropy": 0.0,
+        }
+        return cls(**values | changes)
+
+    def hold_steps(self, steps: int) -> int:
+        """How many of so many training steps leave the attention as it started; for `SlideClassifier(hold_steps=)`."""
+        return math.ceil(self.hold * steps)
+
     def explore(self, steps: int) -> int:
         """How many of so many training steps draw patches uniformly; for `SlideClassifier(explore_steps=)`."""
         return (
@@ -75,7 +110,9 @@ class Recipe:
 
     def regularizers(self) -> list[keras.regularizers.Regularizer]:
         """What keeps the attention open; for `SlideClassifier(regularizers=)`."""
-        return [PlaceEntropy(self.place_entropy[0]), MagnificationEntropy(self.magnification_entropy)]
+        every = [(PlaceEntropy, self.place_entropy[0]), (MagnificationEntropy, self.magnification_entropy)]
+        scheduled = {PlaceEntropy} if len(set(self.place_entropy)) > 1 else set()
+        return [kind(strength) for kind, strength in every if strength or kind in scheduled]
 
     def optimizer(self, steps: int) -> keras.optimizers.Optimizer:
         """A new optimiser for so many steps; within the scope of a distribution strategy, of all replicas together."""

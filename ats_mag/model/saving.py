@@ -16,7 +16,7 @@ from ats_mag.layers import (
     sample_patches,
 )
 
-from ats_mag.model import adam_of_two_rates, built_in_networks, classifier, stain_free_network, stand_out_network  # isort: skip
+from ats_mag.model import adam_of_two_rates, built_in_networks, classifier, saliency, stain_free_network  # isort: skip
 from ats_mag.model.encoders import adapted_encoder, pretrained  # isort: skip
 from ats_mag.sampling import regularizers  # isort: skip
 
@@ -35,8 +35,8 @@ _REGISTERED = (
     regularize_attention,
     regularizers,
     sample_patches,
+    saliency,
     stain_free_network,
-    stand_out_network,
 )
 
 

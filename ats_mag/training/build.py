@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ats_mag.config.schema import DEFAULT_ENCODER, ModelConfig, RunConfig
 from ats_mag.geometry.multiples import ceil_div, round_up
@@ -19,17 +19,41 @@ def recipe_of(config: RunConfig) -> Recipe:
     """The recipe that a configuration asks for."""
     from ats_mag.model.recipe import Recipe
 
-    settings = config.train
-    recipe = Recipe(
+    model, settings = config.model, config.train
+    asked: dict[str, Any] = {
+        "saliency": model.saliency,
+        "explore_steps": model.explore_steps,
+        "cosine": None if settings.schedule is None else settings.schedule == "cosine",
+        "hold": settings.hold_attention,
+        "magnification_entropy": settings.magnification_entropy,
+        "clip_norm": settings.clip_norm,
+    }
+    given = {name: value for name, value in asked.items() if value is not None}
+    if "explore_steps" in given:
+        given["explore_share"] = None
+    if "clip_norm" in given:
+        given["clip_each"] = None
+    if settings.place_entropy is not None:
+        given["place_entropy"] = tuple(settings.place_entropy)
+        given["sharpen_at"] = tuple(settings.sharpen_at[: len(settings.place_entropy) - 1])
+    recipe = Recipe.known() if knows_features(model) else Recipe()
+    return replace(
+        recipe,
         learning_rate=settings.learning_rate,
         encoder_learning_rate=settings.encoder_learning_rate,
-        cosine=settings.schedule == "cosine",
         warmup=settings.warmup,
-        clip_norm=settings.clip_norm,
         accumulate=settings.accumulate,
+        auxiliary=model.auxiliary,
+        **given,
     )
-    steps = config.model.explore_steps
-    return recipe if steps is None else replace(recipe, explore_steps=steps, explore_share=None)
+
+
+def knows_features(settings: ModelConfig) -> bool:
+    """Whether the configuration's encoder was trained before, and not on the slides at hand."""
+    from ats_mag.model.encoders.names import RANDOM, SMALL
+
+    name, _, file = (settings.encoder or DEFAULT_ENCODER).partition("@")
+    return name != SMALL and file != RANDOM
 
 
 def build_model(
@@ -75,13 +99,15 @@ def _classifier(
         settings.patch_size,
         settings.n_patches,
         overview_mpp,
-        attention=attention_network(len(settings.magnifications), settings.stride),
+        attention=attention_network(len(settings.magnifications), settings.stride, saliency=recipe.saliency),
         feature=feature,
         head=settings.head,
         # An adapter's features have equal norm already, and a larger one, of which a head learns sooner.
         normalize_features=getattr(feature, "adapter", None) is None,
         method=settings.method,
         explore_steps=recipe.explore(steps),
+        hold_steps=recipe.hold_steps(steps),
+        auxiliary=recipe.auxiliary,
         regularizers=recipe.regularizers(),
         test_method=settings.test_method,
         on_error="fill" if config.train.on_bad_slide == "skip" else "raise",

@@ -9,11 +9,11 @@ import sys
 from pathlib import Path
 
 from ats_mag.cli.console import run_app
-from experiments.cohort_runs.results import COLOUR
+from experiments.cohort_runs.results import ALL, COLOUR
 
 
 def run_commands(config: str, *verbs: str) -> None:
-    """Runs verbs of `ats-mag`, and `colour`, the baseline, one after the other.
+    """Runs verbs of `ats-mag`, and the baselines `colour` and `all patches`, one after the other.
 
     Raises:
         SystemExit: one has ended with another status than 0.
@@ -25,6 +25,10 @@ def run_commands(config: str, *verbs: str) -> None:
             from experiments.colour_baseline.folds import main as measure_colour
 
             measure_colour(Path(config))
+        elif verb == ALL:
+            from experiments.cohort_runs.all_patches import main as measure_all_patches
+
+            measure_all_patches(Path(config))
         elif status := app([verb, config], standalone_mode=False):
             sys.exit(status)
 

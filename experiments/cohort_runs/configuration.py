@@ -12,7 +12,7 @@ import yaml
 from ats_mag.cohort.manifest import load_manifest
 from ats_mag.config.changes import is_free
 from ats_mag.config.schema import RunConfig
-from experiments.cohort_runs.results import COLOUR, JOINT, SINGLE
+from experiments.cohort_runs.results import ALL, COLOUR, JOINT, SINGLE, UNIFORM
 
 QUICK: dict[str, Any] = {
     "splits.folds": 2,
@@ -32,7 +32,8 @@ def contestants(magnifications: list[float]) -> dict[str, dict[str, Any]]:
     known: dict[str, dict[str, Any]] = {JOINT: {}}
     if len(magnifications) > 1:
         known |= {f"{SINGLE}, {mpp:g} um/px": {"model.magnifications": [mpp]} for mpp in magnifications}
-    return known | {COLOUR: {}}
+    uniform = {"model.saliency": 0.0, "train.hold_attention": 1.0, "model.test_method": "priority"}
+    return known | {UNIFORM: uniform, ALL: {}, COLOUR: {}}
 
 
 def path_of(contestant: str, seed: int, out: Path) -> Path:

@@ -9,7 +9,8 @@ import numpy as np
 
 from experiments.common.result_files import load
 
-JOINT, SINGLE, COLOUR = "joint", "single", "colour"
+JOINT, SINGLE, UNIFORM, ALL, COLOUR = "joint", "single", "uniform", "all patches", "colour"
+ALL_FOLDER = "all-patches"  # of the measures of `ALL`, in the run's folder
 SHOWN = {"accuracy": "accuracy", "auroc": "AUC"}
 
 Run = dict[str, Any]  # what is measured of a run, and its configuration

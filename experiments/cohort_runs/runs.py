@@ -4,6 +4,8 @@ The contestants, all with the division, the training and the networks of the coh
 
 - `joint`: one attention over the places and all magnifications of the configuration,
 - `single, X um/px`: the same at one of these magnifications, with as many patches,
+- `uniform`: the same with an attention that stays uniform over the tissue, from which patches are drawn at test, too,
+- `all patches`: every patch of every slide, encoded by the same encoder, with gated attention pooling (`all_patches.py`),
 - `colour`: logistic regression on colour histograms of the overviews (`experiments.colour_baseline`). It has no seed: it
   runs once.
 
@@ -21,7 +23,7 @@ from ats_mag.config.reading import read_config
 from experiments.cohort_runs.commands import run_commands
 from experiments.cohort_runs.configuration import QUICK, configure, contestants, description, path_of
 from experiments.cohort_runs.measures import test_measures, validation_measures
-from experiments.cohort_runs.results import COLOUR, SINGLE, Run
+from experiments.cohort_runs.results import ALL, ALL_FOLDER, COLOUR, SINGLE, Run
 from experiments.cohort_runs.table import table
 from experiments.colour_baseline import FOLDER
 from experiments.common.processes import run_module
@@ -79,7 +81,7 @@ def measure(cohort: Path, out: Path, seeds: int, only: Sequence[str] | None = No
 def measure_one(config: Path, contestant: str, quick: bool) -> Run:
     """Runs a contestant whose configuration is written, and reads what it measured."""
     print(config.stem.removeprefix("config-"), flush=True)
-    verbs = ("prepare", COLOUR) if contestant == COLOUR else ("prepare", "train", "evaluate")
+    verbs = ("prepare", contestant) if contestant in (COLOUR, ALL) else ("prepare", "train", "evaluate")
     if quick:  # all in this process and without tracing graphs: these take longer than a few steps
         import tensorflow as tf
 
@@ -90,5 +92,7 @@ def measure_one(config: Path, contestant: str, quick: bool) -> Run:
     settings = read_config(config)
     if contestant == COLOUR:
         return test_measures(settings.run / FOLDER)
+    if contestant == ALL:
+        return test_measures(settings.run / ALL_FOLDER) | {"validation": []}
     found = test_measures(settings.run)
     return found | {"validation": validation_measures(settings, found["folds"])}

@@ -11,12 +11,17 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.cohort_runs.results import COLOUR, JOINT, SHOWN, SINGLE, Run, runs_by_contestant, sweep
+from experiments.cohort_runs.results import ALL, COLOUR, JOINT, SHOWN, SINGLE, UNIFORM, Run, runs_by_contestant, sweep
 from experiments.common.result_files import RESULTS
 from experiments.common.table import markdown
 
 SWEEP = "best single magnification by validation"
-WORDS = {JOINT: "joint attention sampling", COLOUR: "colour histograms"}
+WORDS = {
+    JOINT: "joint attention sampling",
+    UNIFORM: "uniform, as many patches",
+    ALL: "all patches, same encoder, gated attention",
+    COLOUR: "colour histograms",
+}
 UNITS = {"glas": "fields", "bach": "fields", "tcga-prad": "slides"}
 NO_CHOICE = "The division has no validation part, so that the best single magnification cannot be chosen without looking at the test."
 
@@ -39,7 +44,7 @@ def table(cohort: str, folder: Path | None = None) -> str:
     single = [name for name in found if name.startswith(SINGLE)]
     single.sort(key=lambda name: next(iter(found[name].values()))["configuration"]["model"]["magnifications"])
     rows = []
-    for name in (JOINT, SWEEP, *single, COLOUR):
+    for name in (JOINT, SWEEP, *single, UNIFORM, ALL, COLOUR):
         by_seed = choice if name == SWEEP else found.get(name, {})
         if by_seed:
             runs = [by_seed[seed] for seed in sorted(by_seed)]

@@ -1,97 +1,76 @@
-"""Finds cancer on at most 2 % of the tissue, from slide labels alone: the model against three baselines.
+"""Finds cancer on at most 2 % of the tissue, from slide labels alone: what the package does by default, and four baselines.
 
-Reads slides made by `data_prep.synthetic_slides`, prepares their records, trains a `SlideClassifier` end to end from
-the slide files, and compares its test AUC with
+Reads slides made by `data_prep.synthetic_slides`, prepares their records, trains a `SlideClassifier` with the default encoder
+and recipe straight from the slide files, and compares its test AUC with
 
-- `colour`: logistic regression on colour statistics of the slide's tissue at 8 um/px,
+- `start`: the same, its attention held as it starts: on what is salient,
+- `uniform`: the same, its attention held uniform over the tissue; patches are drawn at test, too,
 - `overview`: a small convolutional network on the overview that the attention network sees,
-- `uniform`: the same classifier with the same number of patches, its attention frozen uniform over the tissue,
-- `start`: the same, its attention frozen as it starts: on what stands out of the slide.
+- `colour`: logistic regression on colour statistics of the slide's tissue at 8 um/px.
 
-    python -m experiments.crc_tiles runs/crc-tiles --out experiments/results/crc_tiles.json
+    python -m experiments.crc_tiles runs/crc-tiles
 
-Each part (a baseline, the model) is kept in the run's folder as it is done; an interrupted run takes up from there.
+Each run is one file in `experiments/results/crc-tiles`, and what has one is not run again.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import platform
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
-import keras
-import tensorflow as tf
 import typer
-from rich.console import Console
 
-import ats_mag
-from experiments.common.result_files import RESULTS, write_plain
+from experiments.common.result_files import RESULTS, kept
 from experiments.common.table import show
 from experiments.crc_tiles.baselines import colour_baseline, overview_baseline
 from experiments.crc_tiles.data import Cohort, places_share
 from experiments.crc_tiles.settings import Settings
 from experiments.crc_tiles.train import train
 
-
-def kept(folder: Path, name: str, settings: Settings, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """The result of a part of the run: as it was kept of the same settings, or made now."""
-    file = folder / f"{name}.json"
-    wanted = settings.model_dump(mode="json")
-    if file.exists() and (found := json.loads(file.read_text()))["settings"] == wanted:
-        return found["result"]
-    Console().print(f"[bold]{name}[/bold]")
-    result = make()
-    file.write_text(json.dumps({"settings": wanted, "result": result}, indent=1))
-    return result
+Run = Callable[[Cohort, Path], dict[str, Any]]
+CONTESTANTS: dict[str, Run] = {
+    "joint": train,
+    "start": lambda cohort, model: train(cohort, model, "start"),
+    "uniform": lambda cohort, model: train(cohort, model, "uniform"),
+    "overview": lambda cohort, model: overview_baseline(cohort),
+    "colour": lambda cohort, model: colour_baseline(cohort),
+}
+SEEDLESS = "colour"
 
 
 def main(
     slides: Annotated[Path, typer.Argument(help="Folder made by data_prep.synthetic_slides.")] = Path("runs/crc-tiles"),
-    out: Annotated[Path, typer.Option(help="Where the measures go.")] = RESULTS / "crc_tiles.json",
-    run: Annotated[Path | None, typer.Option(help="Folder of the parts and the model. [default: SLIDES/run]")] = None,
-    n_patches: Annotated[int, typer.Option(help="N, patches per slide.")] = Settings().n_patches,
-    steps: Annotated[int, typer.Option(help="Of training.")] = Settings().steps,
-    seed: Annotated[int, typer.Option(help="Of weights, order and draws.")] = 0,
-    stand_out: Annotated[float, typer.Option(help="Of the attention's start; 0: uniform.")] = Settings().stand_out,
+    out: Annotated[Path, typer.Option(help="Folder of the results.")] = RESULTS / "crc-tiles",
+    models: Annotated[Path | None, typer.Option(help="Folder of the models. [default: SLIDES/models]")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds 0, 1, ... of weights, order and draws.")] = 3,
+    steps: Annotated[int, typer.Option(min=1, help="Of training.")] = Settings().steps,
+    n_patches: Annotated[int, typer.Option(min=2, help="N, patches per slide.")] = Settings().n_patches,
     overview_mpp: Annotated[float, typer.Option(help="um/px of the overview.")] = Settings().overview_mpp,
     snap: Annotated[bool, typer.Option(help="Whether patches move onto the tile grid.")] = Settings().snap,
-    only: Annotated[list[str] | None, typer.Option(help="Parts to make now, without the report.")] = None,
-    quick: Annotated[bool, typer.Option(help="A few steps only, to see that all works.")] = False,
+    only: Annotated[list[str] | None, typer.Option(help="Contestants to run.")] = None,
 ) -> None:
-    """Trains the model and the baselines, and writes what they measure."""
-    settings = Settings(
-        n_patches=n_patches, steps=steps, seed=seed, stand_out=stand_out, overview_mpp=overview_mpp, snap=snap
-    )
-    if quick:
-        settings = settings.model_copy(update={"steps": 20, "overview_steps": 20, "uniform_passes": 2})
-    folder = run or slides / "run"
-    folder.mkdir(parents=True, exist_ok=True)
-    cohort = Cohort(slides, settings)
-    parts: dict[str, Callable[[], dict[str, Any]]] = {
-        "colour": lambda: colour_baseline(cohort),
-        "overview": lambda: overview_baseline(cohort),
-        "model": lambda: train(cohort, folder),
-        "uniform": lambda: train(cohort, folder, "uniform"),
-        "start": lambda: train(cohort, folder, "start"),
-    }
-    results = {name: kept(folder, name, settings, make) for name, make in parts.items() if not only or name in only}
-    if only:
-        return
-    report = {
-        "experiment": "crc_tiles",
-        "settings": settings.model_dump(mode="json"),
-        "slides": json.loads((slides / "cohort.json").read_text()),
-        "places_share_of_tissue": places_share(cohort),
-        "machine": {"processor": platform.machine(), "cpus": os.cpu_count(), "python": platform.python_version()},
-        "versions": {"ats_mag": ats_mag.__version__, "tensorflow": tf.__version__, "keras": keras.__version__},
-        "test_auc": {
-            n: dict(zip(("auc", "low", "high"), (r["auc"], *r["auc_95"]), strict=True)) for n, r in results.items()
-        },
-        "results": results,
-    }
-    write_plain(out, report)
-    rows = [[name, f"{r['auc']:.3f}", "{:.3f} to {:.3f}".format(*r["auc_95"])] for name, r in results.items()]
-    show(f"{len(cohort.labels['test'])} test slides", ["", "test AUC", "95 %"], rows)
+    """Runs what has no result yet, and prints the test AUCs."""
+    if unknown := set(only or ()) - set(CONTESTANTS):
+        raise ValueError(f"--only must be one of {', '.join(CONTESTANTS)}. Received: {unknown.pop()!r}")
+    rows = []
+    for seed in range(seeds):
+        settings = Settings(seed=seed, steps=steps, n_patches=n_patches, overview_mpp=overview_mpp, snap=snap)
+        cohort = Cohort(slides, settings)
+        described = {
+            "settings": settings.model_dump(mode="json"),
+            "slides": json.loads((slides / "cohort.json").read_text()),
+        }
+        for name, run in CONTESTANTS.items():
+            if (only and name not in only) or (name == SEEDLESS and seed):
+                continue
+            model = (models or slides / "models") / f"{name}-seed{seed}.keras"
+            more = {"places_share_of_tissue": places_share(cohort)}
+            found = kept(
+                out / f"{name}-seed{seed}.json",
+                {"contestant": name, **described},
+                lambda run=run, model=model, more=more, cohort=cohort: {**run(cohort, model), **more},  # type: ignore[misc]
+            )
+            rows.append([name, str(seed), f"{found['auc']:.3f}", "{:.3f} to {:.3f}".format(*found["auc_95"])])
+    show(f"{len(cohort.labels['test'])} test slides", ["", "seed", "test AUC", "95 %"], rows)

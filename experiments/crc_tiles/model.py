@@ -1,12 +1,14 @@
-"""The classifier of the crc-tiles slides."""
+"""The classifier of the crc-tiles slides: what the package does by default, with this cohort's sizes."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import keras
 
 import ats_mag
-from ats_mag.model.stand_out_network import stand_out_network
-from ats_mag.tensors import KerasConfig, Tensor
+from ats_mag.geometry.multiples import round_up
+from ats_mag.model.built_in_networks import attention_network
 from experiments.crc_tiles.settings import CLASSES, Attention, Settings
 
 
@@ -18,50 +20,28 @@ def classifier(settings: Settings, attention: Attention = "learnt") -> ats_mag.S
         attention: `learnt`; or fixed: `start` as the learnt one starts, or `uniform` over the tissue.
     """
     keras.utils.set_random_seed(settings.seed)
-    start = 0.0 if attention == "uniform" else settings.stand_out
-    network = stand_out_network(len(settings.magnifications), settings.stride, start)
-    network.trainable = attention == "learnt"
-    third = settings.steps // 3
-    fall = keras.optimizers.schedules.CosineDecay(settings.learning_rate, third, alpha=0.02)
-    rate = _After(fall, settings.steps - third)
+    recipe = ats_mag.Recipe.known()
+    if attention != "learnt":
+        recipe = replace(recipe, hold=1.0)
+    if attention == "uniform":
+        recipe = replace(recipe, saliency=0.0)
+    encoder = ats_mag.encoder(settings.encoder, round_up(settings.patch_size, 32))
     model = ats_mag.SlideClassifier(
         CLASSES,
         magnifications=settings.magnifications,
         patch_size=settings.patch_size,
         n_patches=settings.n_patches,
         overview_mpp=settings.overview_mpp,
-        attention=network,
-        explore_steps=settings.explore_steps,
-        snap=settings.snap,
-        auxiliary=settings.auxiliary,
+        attention=attention_network(len(settings.magnifications), settings.stride, saliency=recipe.saliency),
+        feature=ats_mag.AdaptedEncoder(encoder, ats_mag.adapter(encoder.output_shape[-1]), settings.patch_size),
+        normalize_features=False,  # an adapter's are of equal norm already
         head="binary",
         method="priority",
-        stratify=True,
         test_method="priority" if attention == "uniform" else "topk",
-        regularizers=[
-            ats_mag.MultinomialEntropy(settings.entropy),
-            ats_mag.MagnificationEntropy(settings.magnification_entropy),
-        ],
-        normalize_features=False,  # they are of equal norm already
+        hold_steps=recipe.hold_steps(settings.steps),
+        snap=settings.snap,
         seed=settings.seed,
     )
-    model.compile(ats_mag.Recipe(rate, clip_each=1.0).optimizer(settings.steps))
+    model.compile(recipe.optimizer(settings.steps))
+    model.feature_cache = ats_mag.FeatureCache(model, settings.cache_bytes)
     return model
-
-
-@keras.saving.register_keras_serializable("crc_tiles")
-class _After(keras.optimizers.schedules.LearningRateSchedule):
-    """A schedule that begins after `start` steps; until then its first value."""
-
-    def __init__(self, schedule: keras.optimizers.schedules.LearningRateSchedule, start: int) -> None:
-        self.schedule, self.start = schedule, start
-
-    def __call__(self, step: Tensor) -> Tensor:
-        return self.schedule(keras.ops.maximum(keras.ops.cast(step, "float32") - self.start, 0.0))
-
-    def get_config(self) -> KerasConfig:
-        return {"schedule": keras.optimizers.schedules.serialize(self.schedule), "start": self.start}
-
-    @classmethod
-    def from_config(cls, config: KerasConfig) -> _After:
-        return cls(keras.optimizers.schedules.deserialize(config["schedule"]), config["start"])

@@ -21,10 +21,8 @@ class Settings(BaseModel):
         stride: overview pixels per cell.
         batch_size: slides.
         steps: of training, whatever the attention.
-        learning_rate: of Adam, constant but for a cosine fall over the last third.
-        entropy, magnification_entropy: strengths of the attention's regularisers.
-        stand_out: logit per deviation that a cell stands out of its slide, at the start of training; 0: start uniform.
-        explore_steps, auxiliary: see `SlideClassifier`.
+        encoder: frozen, with an adapter; see `ats_mag.encoder`.
+        cache_bytes: memory for what the encoder said.
         overview_steps: of training of the overview baseline.
         uniform_passes: random draws at test over which the uniform baseline's AUC is averaged.
         snap: whether patches move onto the tile grid, see `SlideClassifier`.
@@ -34,18 +32,14 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     magnifications: tuple[float, ...] = (1.0, 2.0)
-    patch_size: int = 56
+    patch_size: int = 112
     n_patches: int = 16
     overview_mpp: float = 56.0
     stride: int = 2
     batch_size: int = 16
-    steps: int = 500
-    learning_rate: float = 1e-3
-    entropy: float = 0.002
-    magnification_entropy: float = 0.1
-    stand_out: float = 1.0
-    explore_steps: int = 0
-    auxiliary: float = 0.5
+    steps: int = 100
+    encoder: str = "efficientnet-lite0"
+    cache_bytes: int = 3 * 10**9
     overview_steps: int = 500
     uniform_passes: int = 5
     snap: bool = True

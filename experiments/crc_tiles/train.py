@@ -38,15 +38,15 @@ class _Progress(keras.callbacks.Callback):
         console.print(self.history[-1])
 
 
-def train(cohort: Cohort, folder: Path, attention: Attention = "learnt") -> dict[str, Any]:
-    """Trains a classifier from the slide files and measures it on the test slides.
+def train(cohort: Cohort, path: Path, attention: Attention = "learnt") -> dict[str, Any]:
+    """Trains a classifier from the slide files, keeps it in `path`, and measures it on the test slides.
 
     Uniform attention draws at random at test, too: `auc` is then the mean of several passes, `auc_95` the first one's.
     """
     settings = cohort.settings
     model = classifier(settings, attention)
     progress = _Progress(cohort)
-    per_epoch = min(50, settings.steps)
+    per_epoch = min(20, settings.steps)
     model.fit(
         cohort.dataset("train", shuffle=True),
         epochs=settings.steps // per_epoch,
@@ -56,8 +56,8 @@ def train(cohort: Cohort, folder: Path, attention: Attention = "learnt") -> dict
         verbose=0,
     )
     seconds = time.perf_counter() - progress.start
-    if attention == "learnt":
-        model.save(folder / "model.keras")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    model.save(path)
     n_passes = settings.uniform_passes if attention == "uniform" else 1
     passes = [model.predict(cohort.dataset("test"), verbose=0)[:, 0] for _ in range(n_passes)]
     results = [measure(cohort.labels["test"], scores) for scores in passes]
@@ -74,5 +74,6 @@ def train(cohort: Cohort, folder: Path, attention: Attention = "learnt") -> dict
         "magnification_mass": dict(zip(map(str, settings.magnifications), by_magnification, strict=True)),
         "read_per_step": read_share(cohort, "train"),
         "training_seconds": round(seconds),
+        "cache": {"patches": model.feature_cache.counts.asked, "known": model.feature_cache.counts.rate},
         "history": progress.history,
     }

@@ -21,13 +21,13 @@ import typer
 
 import ats_mag
 from ats_mag.tensors import Tensor
+from experiments.common.gated_attention import read_bags
 from experiments.common.quick import check_out
 from experiments.common.result_files import RESULTS, kept
 from experiments.estimators.derivative_02 import METHOD_02
 from experiments.estimators.draws import moments
 from experiments.three_scales.contestants import path_of
 from experiments.three_scales.data import Cohort
-from experiments.three_scales.gated_attention import read_bags
 from experiments.three_scales.model import classifier
 from experiments.three_scales.settings import Settings
 

@@ -12,9 +12,9 @@ import tensorflow as tf
 import ats_mag
 from ats_mag.tensors import Labels, Tensor
 from experiments.common import in_turns
+from experiments.common.gated_attention import Trainer, read_bags
 from experiments.three_scales.all_patches import ALL_PATCHES_BATCH, new_model
 from experiments.three_scales.data import Cohort
-from experiments.three_scales.gated_attention import Trainer, read_bags
 from experiments.three_scales.model import classifier
 from experiments.three_scales.settings import Settings
 

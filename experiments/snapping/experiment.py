@@ -29,12 +29,22 @@ def main(
     """Trains with and without snapping, and writes the test AUC of each run."""
     runs = runs or slides / "snapping"
     found: dict[str, list[dict[str, object]]] = {"snap": [], "no-snap": []}
-    for seed in range(seeds):
-        for kind, results in found.items():
-            folder = runs / f"{kind}-{seed}"
-            options = ["--run", folder, f"--{kind}", "--seed", seed, "--only", "model"]
-            run_module("experiments.crc_tiles", slides, *options)
-            result = json.loads((folder / "model.json").read_text())["result"]
+    for kind, results in found.items():
+        run_module(
+            "experiments.crc_tiles",
+            slides,
+            "--out",
+            runs / kind,
+            "--models",
+            runs / kind,
+            f"--{kind}",
+            "--seeds",
+            seeds,
+            "--only",
+            "joint",
+        )
+        for seed in range(seeds):
+            result = json.loads((runs / kind / f"joint-seed{seed}.json").read_text())
             results.append({"seed": seed, "auc": result["auc"], "auc_95": result["auc_95"]})
     cohort = json.loads((slides / "cohort.json").read_text())
     report = {"experiment": "snapping", "slides": cohort, "cpus": os.cpu_count(), "test_auc": found}

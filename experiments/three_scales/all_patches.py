@@ -14,8 +14,8 @@ import ats_mag
 from ats_mag.geometry.lattice import Lattice
 from ats_mag.model.stain_free_network import stain_free_network
 from data_prep.three_scale_slides.layout import CLASSES
+from experiments.common.gated_attention import Bag, GatedAttention, Trainer, read_bags
 from experiments.three_scales.data import SPLITS, Cohort, on_places
-from experiments.three_scales.gated_attention import Bag, GatedAttention, Trainer, read_bags
 from experiments.three_scales.model import classifier
 from experiments.three_scales.scores import Watch, result
 from experiments.three_scales.settings import Settings

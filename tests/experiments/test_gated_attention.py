@@ -9,7 +9,7 @@ pytestmark = pytest.mark.needs_tensorflow
 
 def test_pooling_is_the_formula():
     from ats_mag.model.stain_free_network import stain_free_network
-    from experiments.three_scales.gated_attention import GatedAttention
+    from experiments.common.gated_attention import GatedAttention
 
     rng = np.random.default_rng(0)
     model = GatedAttention(3, stain_free_network(16))
@@ -31,7 +31,7 @@ def test_pooling_is_the_formula():
 
 def test_a_step_lowers_the_loss():
     from ats_mag.model.stain_free_network import stain_free_network
-    from experiments.three_scales.gated_attention import Bag, GatedAttention, Trainer
+    from experiments.common.gated_attention import Bag, GatedAttention, Trainer
 
     keras.utils.set_random_seed(0)
     rng = np.random.default_rng(0)
@@ -45,7 +45,7 @@ def test_a_step_lowers_the_loss():
 
 
 def test_turns_are_the_symmetries_of_a_square():
-    from experiments.three_scales.gated_attention import Bag
+    from experiments.common.gated_attention import Bag
 
     bag = Bag(np.arange(2 * 9 * 3).reshape(2, 3, 3, 3), np.zeros((2, 3), np.int32))
     turned = [bag.turned(turn).patches for turn in range(8)]

@@ -17,7 +17,7 @@ def ratios():
 def test_all_patches_in_chunks_are_the_whole_bag(ratios, tmp_path, monkeypatch):
     import tensorflow as tf
 
-    from experiments.three_scales.gated_attention import read_bags
+    from experiments.common.gated_attention import read_bags
 
     monkeypatch.setattr(ratios, "CHUNK", 4)
     slide = ratios.write_giant(tmp_path / "slide.tiff", SIDE)
