@@ -51,12 +51,16 @@ def test_stored_configurations_stay_comparable(before, now):
     stored = RunConfig().model_dump(mode="json")
     for key in ("encoder", "pool", "trainable", "adapter", "encoder_size", "encoder_dtype"):
         del stored["model"][key]
+    del stored["train"]["hold_attention"]
+    stored["train"]["schedule"] = "constant"  # which was the default
     stored["model"] |= before
     config = RunConfig(model=ModelConfig(**now)).model_dump(mode="json")
     assert changed_keys(current_keys(stored), config) == []
     other = RunConfig(model=ModelConfig(encoder="uni")).model_dump(mode="json")
     assert "model.encoder" in changed_keys(current_keys(stored), other)
-    flat = {f"model.{key}": value for key, value in stored["model"].items()} | {"train.epochs": 3}
-    found = current_settings(flat)
+    flat = {f"{section}.{key}": value for section in ("model", "train") for key, value in stored[section].items()}
+    found = current_settings(flat | {"train.epochs": 3})
     assert found["train.epochs"] == 3
+    assert "train.schedule" not in found
+    assert current_settings({"train.schedule": "cosine"})["train.schedule"] == "cosine"
     assert {key: found[f"model.{key}"] for key in now} == now

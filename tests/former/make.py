@@ -86,7 +86,9 @@ def small_networks() -> Iterator[None]:
 
     attention, feature = networks.attention_network, networks.feature_network
     with (
-        mock.patch.object(networks, "attention_network", lambda m, stride: attention(m, stride, (8, 8))),
+        mock.patch.object(
+            networks, "attention_network", lambda m, stride, **options: attention(m, stride, (8, 8), **options)
+        ),
         mock.patch.object(networks, "feature_network", lambda size: feature(size, 16, (8, 16))),
     ):
         yield

@@ -82,15 +82,31 @@ def test_prediction_of_a_slide_does_not_depend_on_its_batch(build, batch, cohort
         np.testing.assert_allclose(model.predict(alone, verbose=0)[0], together[b], atol=1e-5)
 
 
-def test_padding_changes_no_logit(batch):
+@pytest.mark.parametrize("saliency", [0.0, 2.0])
+def test_padding_changes_no_logit(saliency):
     """White padding is exactly 0 in every layer, as the zeros that convolutions pad with."""
-    inputs, _ = batch
-    overview = inputs["overview"][:1, :64, :64].astype("float32")
-    network = attention_network(2, 4)
+    overview = np.random.default_rng(0).uniform(60, 220, (1, 32, 32, 3)).astype("float32")  # tissue up to the rim
+    network = attention_network(2, 4, saliency=saliency)
     network.get_layer("logits").kernel.assign(np.random.default_rng(0).normal(size=(1, 1, 32, 2)))
     padded = np.pad(overview, ((0, 0), (0, 32), (0, 64), (0, 0)), constant_values=255)
-    inside = np.asarray(network(padded))[:, :16, :16]
+    inside = np.asarray(network(padded))[:, :8, :8]
     np.testing.assert_allclose(inside, np.asarray(network(overview)), atol=1e-5)
+
+
+def test_the_attention_starts_on_what_is_salient_darker_or_lighter_however_stained():
+    overview = np.full((1, 32, 32, 3), 180, "float32")
+    overview[:, :8] = 255  # glass
+    overview[:, 16:20, 8:12] = 120
+    overview[:, 24:28, 20:24] = 215
+    network = attention_network(2, 4, saliency=2.0)
+    logits = np.asarray(network(overview))
+    np.testing.assert_array_equal(logits[..., 0], logits[..., 1])
+    highest = {tuple(np.argwhere(logits[0, ..., 0] == value)[0]) for value in np.sort(logits[0, ..., 0].ravel())[-2:]}
+    assert highest == {(4, 2), (6, 5)}
+    assert (logits[0, 0] == 0).all()
+    fainter = np.where(overview < 225, 255 - (255 - overview) * 0.8, overview)
+    np.testing.assert_allclose(network(fainter), logits, atol=0.1)
+    assert (np.asarray(attention_network(2, 4)(overview)) == 0).all()  # else it starts uniform
 
 
 def test_inspect_explains_the_prediction(build, batch):

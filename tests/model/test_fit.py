@@ -85,6 +85,19 @@ def test_exploration_draws_uniformly_then_ends(build, noisy):
     assert any((a != b).any() for a, b in zip(before, model.attention.get_weights(), strict=True))
 
 
+def test_a_held_attention_stays_while_the_rest_learns(build, noisy):
+    inputs, labels = noisy
+    model = build(hold_steps=2)
+    before = [network.get_weights() for network in (model.attention, model.feature)]
+    losses(model, inputs, labels, epochs=2)
+    after = [network.get_weights() for network in (model.attention, model.feature)]
+    for a, b in zip(before[0], after[0], strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert any((a != b).any() for a, b in zip(before[1], after[1], strict=True))
+    losses(model, inputs, labels, epochs=1)
+    assert any((a != b).any() for a, b in zip(before[0], model.attention.get_weights(), strict=True))
+
+
 def test_a_training_that_only_explored_is_warned_of(build, noisy):
     inputs, labels = noisy
     with pytest.warns(UserWarning, match="no attention was learnt"):

@@ -45,6 +45,22 @@ def test_the_entropy_of_places_is_let_go_by_and_by():
         Recipe(place_entropy=(0.02,))
 
 
+def test_features_that_are_known_need_no_entropies_but_a_start():
+    recipe = Recipe.known(learning_rate=2e-3)
+    assert (recipe.regularizers(), recipe.callbacks(100), recipe.explore(100)) == ([], [], 0)
+    assert recipe.saliency > 0
+    assert recipe.learning_rate == 2e-3
+    assert [Recipe(hold=share).hold_steps(10) for share in (0.0, 0.21, 1.0)] == [0, 3, 10]
+    assert Recipe().hold_steps(10) == 0
+
+
+def test_a_strength_that_a_schedule_raises_later_has_its_regularizer():
+    (places,) = Recipe.known(place_entropy=(0.0, 0.01), sharpen_at=(0.5,)).regularizers()
+    assert isinstance(places, PlaceEntropy)
+    (magnifications,) = Recipe.known(magnification_entropy=0.1).regularizers()
+    assert isinstance(magnifications, MagnificationEntropy)
+
+
 def test_the_optimizer_clips_and_accumulates():
     optimizer = Recipe(clip_norm=1.0, accumulate=3).optimizer(10)
     assert (optimizer.global_clipnorm, optimizer.clipnorm, optimizer.gradient_accumulation_steps) == (1.0, None, 3)

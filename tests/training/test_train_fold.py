@@ -25,7 +25,9 @@ def _quick(monkeypatch):
     small = networks.feature_network
     monkeypatch.setattr(networks, "feature_network", lambda size: small(size, 16, (8, 16)))
     attention = networks.attention_network
-    monkeypatch.setattr(networks, "attention_network", lambda m, stride: attention(m, stride, (8, 8)))
+    monkeypatch.setattr(
+        networks, "attention_network", lambda m, stride, **options: attention(m, stride, (8, 8), **options)
+    )
 
 
 def open_run(folder, run, model=None, **train):

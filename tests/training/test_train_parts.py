@@ -176,11 +176,28 @@ def test_neither_the_best_epoch_nor_patience_look_at_epochs_that_only_explored(t
 
 
 def test_a_configuration_is_a_recipe():
-    assert recipe_of(RunConfig()) == Recipe()
+    """Which one, the encoder decides; a key that is set stands."""
+    assert recipe_of(RunConfig()) == recipe_of(RunConfig(model=ModelConfig(encoder="uni"))) == Recipe.known()
+    for encoder in ("small", "keras:ResNet50@random"):
+        assert recipe_of(RunConfig(model=ModelConfig(encoder=encoder))) == Recipe()
     train = TrainConfig(learning_rate=2e-3, schedule="cosine", warmup=0.1, clip_norm=1.0, accumulate=3)
-    recipe = recipe_of(RunConfig(train=train, model=ModelConfig(explore_steps=70)))
+    recipe = recipe_of(RunConfig(train=train, model=ModelConfig(encoder="small", explore_steps=70)))
     assert recipe == Recipe(2e-3, True, 0.0, 0.1, 1.0, None, 3, 70, None)
     assert recipe.explore(10) == 70
+    train = TrainConfig(
+        schedule="constant", hold_attention=1, place_entropy=[0.1, 0], sharpen_at=[0.5], magnification_entropy=0.2
+    )
+    recipe = recipe_of(RunConfig(train=train, model=ModelConfig(saliency=0, auxiliary=0)))
+    assert recipe == Recipe.known(
+        cosine=False,
+        hold=1,
+        place_entropy=(0.1, 0),
+        sharpen_at=(0.5,),
+        magnification_entropy=0.2,
+        saliency=0,
+        auxiliary=0,
+    )
+    assert recipe_of(RunConfig(train=TrainConfig(place_entropy=[0.1]))).place_entropy == (0.1,)
 
 
 def test_a_training_goes_on_only_with_the_settings_that_it_began_with():
