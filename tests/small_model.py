@@ -61,9 +61,9 @@ def build():
     from ats_mag.model.built_in_networks import attention_network, feature_network
     from ats_mag.model.classifier import SlideClassifier
 
-    def make(classes=CLASSES, **options):
+    def make(classes=CLASSES, magnifications=("20x", "5x"), **options):
         keras.utils.set_random_seed(7)
-        attention = attention_network(2, 4, (8, 8))
+        attention = attention_network(len(magnifications), 4, (8, 8))
         rng = np.random.default_rng(7)
         logits = attention.get_layer("logits")
         logits.kernel.assign(rng.normal(0, 0.5, logits.kernel.shape))  # not the uniform start
@@ -78,7 +78,7 @@ def build():
             "overlap": 1,  # most of the time goes into tracing, once per part
         }
         compiling = {key: options.pop(key) for key in ("jit_compile", "run_eagerly") if key in options}
-        model = SlideClassifier(classes, ("20x", "5x"), **(settings | options))
+        model = SlideClassifier(classes, magnifications, **(settings | options))
         model.compile(keras.optimizers.SGD(0.1), **({"jit_compile": False} | compiling))
         return model
 

@@ -89,7 +89,14 @@ def _keys(sections: list[str | int]) -> list[str]:
     return list(model.model_fields)
 
 
-_PATHS = ("run", "data.slides", "data.manifest", "prepare.records", "train.local_copies")
+_PATHS = (
+    "run",
+    "data.slides",
+    "data.manifest",
+    "prepare.records",
+    "train.local_copies",
+    "train.feature_cache_file",
+)
 
 
 def resolve_paths(config: RunConfig, folder: Path) -> RunConfig:

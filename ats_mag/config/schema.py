@@ -221,8 +221,10 @@ class TrainConfig(Section):
         sampling: `balanced`: every class is drawn equally often; an epoch stays as long.
         augment: see `AugmentConfig`.
         patience: epochs without a better `monitor` after which training ends. None: never.
-        monitor: a logged metric, e.g. `val_loss`; the best epoch's weights become the model. None: the last epoch's, or,
-            with `patience`, those of the best `val_loss` (`cross_entropy` where there is no validation).
+        monitor: a logged metric, e.g. `val_loss`; the best epoch's weights become the model. None: `val_loss` where
+            features are known before the first step and there is a validation part, since an attention that is free may learn
+            few slides by heart; else the last epoch's, or, with `patience`, those of the best `val_loss` (`cross_entropy`
+            where there is no validation).
         on_bad_slide: a slide that cannot be read while training: `raise`, or `skip` it and count it.
         max_bad_slides: more than so many different ones stop the run, under `skip`.
         mixed_precision: whether the networks compute in float16.
@@ -234,7 +236,9 @@ class TrainConfig(Section):
         local_copies_gb: bound of all copies, GB (10^9 bytes).
         feature_cache_gb: memory for what a frozen encoder said of patches that were seen, GB (10^9 bytes); 0: it is computed
             again. Not with changes of colour. See docs/encoders.md.
-        feature_cache_file_gb: room on disk, in the run's folder, for what memory does not hold; it also outlasts the command. 0: none.
+        feature_cache_file_gb: room on disk for what memory does not hold; it also outlasts the command. 0: none.
+        feature_cache_file: file for that, which runs on the same slides may share, one at a time. None: `features.cache` in the
+            run's folder.
         seed: of weights, order, augmentation and draws.
         deterministic: whether TensorFlow is held to operations that give the same bits every time, so that an interrupted
             run ends with the weights of an uninterrupted one; on a GPU some of them are slower.
@@ -268,6 +272,7 @@ class TrainConfig(Section):
     local_copies_gb: Annotated[PositiveFloat, _FREE] = DEFAULT_COPIES_GB
     feature_cache_gb: Annotated[NonNegativeFloat, _FREE] = 0.0
     feature_cache_file_gb: Annotated[NonNegativeFloat, _FREE] = 0.0
+    feature_cache_file: Annotated[Path | None, _FREE] = None
     seed: NonNegativeInt = 0
     deterministic: bool = True
 

@@ -52,8 +52,9 @@ def cached_features(run: Run, model: SlideNetwork, copies: LocalCopies | None = 
         if "sha256" in known:  # of the ends of a file alone, which white slides have in common
             names[os.path.join(run.config.data.slides, path)] = f"{slide_id}\0{known['size']}\0{known['sha256']}"
     with contextlib.ExitStack() as stack:
-        file = run.layout.features if disk else None
+        file = (settings.feature_cache_file or run.layout.features) if disk else None
         if file is not None:
+            file.parent.mkdir(parents=True, exist_ok=True)
             try:
                 stack.enter_context(held_lock(file.with_name(f".{file.name}.lock"), "in use"))
             except RuntimeError:

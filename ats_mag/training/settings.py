@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ats_mag.config.changes import changed_keys, default_of, is_free, value_at
 from ats_mag.config.former_keys import current_settings
 from ats_mag.training.best_epoch import BestEpoch
+from ats_mag.training.build import knows_features
 
 if TYPE_CHECKING:
     from ats_mag.config.schema import RunConfig
@@ -57,6 +58,21 @@ def check_settings(before: dict[str, Any], now: dict[str, Any], folder: str) -> 
         )
 
 
+def monitored(config: RunConfig, validated: bool) -> str | None:
+    """The metric that chooses the epoch whose weights are kept, see `TrainConfig.monitor`; None: the last epoch's are.
+
+    Args:
+        config: of the run.
+        validated: whether the fold has a validation part.
+    """
+    settings = config.train
+    if settings.monitor is not None:
+        return settings.monitor
+    if validated and (settings.patience is not None or knows_features(config.model)):
+        return "val_loss"
+    return None if settings.patience is None else "cross_entropy"
+
+
 def epoch_to_choose(config: RunConfig, model: SlideClassifier, validated: bool) -> BestEpoch | None:
     """Follows the metric that chooses the epoch whose weights are kept; None: the last epoch's are.
 
@@ -70,14 +86,13 @@ def epoch_to_choose(config: RunConfig, model: SlideClassifier, validated: bool) 
     """
     from ats_mag.model.heads import get_head
 
-    settings = config.train
-    if settings.monitor is None and settings.patience is None:
+    monitor = monitored(config, validated)
+    if monitor is None:
         return None
-    monitor = settings.monitor or ("val_loss" if validated else "cross_entropy")
     names = [m.name for m in get_head(config.model.head).metrics()] + [m.name for m in model.metrics]
     logged = ["loss", *sorted(set(names) - {"loss", "compile_metrics"})]
     logged += [f"val_{name}" for name in logged] if validated else []
     if monitor not in logged:
         hint = "" if validated else " (there is no validation part)"
         raise ValueError(f"train.monitor must be one of {', '.join(logged)}{hint}. Received: {monitor!r}")
-    return BestEpoch(monitor, settings.patience)
+    return BestEpoch(monitor, config.train.patience)

@@ -10,6 +10,7 @@ import pandas as pd
 
 from ats_mag.config.schema import RunConfig
 from ats_mag.training.best_epoch import BestEpoch
+from ats_mag.training.settings import monitored
 
 MEASURES = ("accuracy", "auroc", "balanced_accuracy", "ece")
 
@@ -46,7 +47,7 @@ def validation_measures(config: RunConfig, folds: int) -> list[dict[str, float]]
         history = pd.read_csv(config.run / f"fold-{fold}" / "history.csv")
         if "val_accuracy" not in history:
             return []
-        row = history.iloc[model_epoch(history, config.train.monitor, config.train.patience)]
+        row = history.iloc[model_epoch(history, monitored(config, validated=True))]
         found.append(
             {
                 "epoch": int(row["epoch"]),
@@ -57,11 +58,11 @@ def validation_measures(config: RunConfig, folds: int) -> list[dict[str, float]]
     return found
 
 
-def model_epoch(history: pd.DataFrame, monitor: str | None, patience: int | None) -> int:
+def model_epoch(history: pd.DataFrame, monitor: str | None) -> int:
     """The row of the history whose weights the model has, see `TrainConfig.monitor`."""
-    if monitor is None and patience is None:
+    if monitor is None:
         return len(history) - 1
-    best = BestEpoch(monitor or "val_loss")
+    best = BestEpoch(monitor)
     for i, row in history.iterrows():
         best.better(int(i), row.to_dict())
     return best.epoch

@@ -97,8 +97,12 @@ def test_contestants_have_configurations_of_their_own(tmp_path, monkeypatch):
     runs.measure(cohort, out, 2)
     assert begun == [
         ("joint", 0, [0.5, 2.0], "run-joint-seed0"),
+        ("uniform", 0, [0.5, 2.0], "run-uniform-seed0"),
+        ("all patches", 0, [0.5, 2.0], "run-all-patches-seed0"),
         ("colour", 0, [0.5, 2.0], "run-colour-seed0"),
         ("joint", 1, [0.5, 2.0], "run-joint-seed1"),
+        ("uniform", 1, [0.5, 2.0], "run-uniform-seed1"),
+        ("all patches", 1, [0.5, 2.0], "run-all-patches-seed1"),
     ]
     with pytest.raises(ValueError, match=r"--only must be one of joint; single, 0\.5 um/px; .*Received: 'best'"):
         runs.measure(cohort, out, 1, ["best"])
@@ -177,6 +181,6 @@ def test_without_validation_there_is_no_choice(tmp_path):
 
 def test_the_epoch_that_the_model_is_of():
     history = pd.DataFrame({"epoch": [0, 1, 2], "val_accuracy": [0.5, 0.7, 0.7], "val_loss": [0.9, 0.8, 0.7]})
-    assert measures.model_epoch(history, None, None) == 2
-    assert measures.model_epoch(history, "val_accuracy", 30) == 1
-    assert measures.model_epoch(history, None, 30) == 2
+    assert measures.model_epoch(history, None) == 2
+    assert measures.model_epoch(history, "val_accuracy") == 1
+    assert measures.model_epoch(history, "val_loss") == 2

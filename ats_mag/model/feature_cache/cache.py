@@ -83,6 +83,9 @@ class FeatureCache:
         self._memory = MemoryStore(self.dimension, max_bytes)
         self._file = None if file is None else FileStore(file, self.dimension, file_max_bytes)
         self._identity = identity_of(model)
+        self._mpp = np.array(
+            model.magnifications, np.float64
+        )  # in keys, so that models of other magnifications share what they can
         self._slides, self._sources = slides or {}, {} if sources is None else sources
         self._names: dict[str, bytes] = {}
         self._lock = threading.Lock()  # parts of a batch are looked up side by side
@@ -114,7 +117,7 @@ class FeatureCache:
                 start = hashlib.blake2b(self._identity + slide, digest_size=KEY_BYTES)
                 for i in range(n):
                     of_cell = start.copy()
-                    of_cell.update(cells[b, i].tobytes())
+                    of_cell.update(cells[b, i, :2].tobytes() + self._mpp[cells[b, i, 2]].tobytes())
                     key = of_cell.digest()
                     keys[b, i] = np.frombuffer(key, np.uint8)
                     vector = self._find(key)
@@ -182,14 +185,15 @@ class FeatureCache:
 
 
 def identity_of(model: SlideNetwork) -> bytes:
-    """What else a cell's encoded patch depends on: the encoder with its weights, the lattice, the size of patches, snapping."""
+    """What else a cell's encoded patch depends on: the encoder with its weights, the lattice's cells, the size of patches, snapping."""
     feature = model.feature
     network = {"name": feature.encoder.name, "dtype": feature.encoder.layers[-1].compute_dtype}
     if isinstance(feature.encoder, PretrainedEncoder):
         about = feature.encoder
         policy = about.network.dtype_policy.name
         network = {"mean": about.mean, "std": about.std, "pool": about.pool, "dtype": policy}
-    found = hashlib.sha256(json.dumps([repr(model.lattice), model.patch_size, feature.encoder_size, network]).encode())
+    lattice = [model.lattice.overview_mpp, model.lattice.stride, model.lattice.snap]
+    found = hashlib.sha256(json.dumps([lattice, model.patch_size, feature.encoder_size, network]).encode())
     for variable in feature.encoder.variables:
         value = keras.ops.convert_to_numpy(variable)
         found.update(f"{value.shape} {value.dtype}".encode())

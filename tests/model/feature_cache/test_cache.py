@@ -77,6 +77,17 @@ def test_prediction_in_every_way_is_equal(made, noisy):
     assert since.asked == since.found == found.n_patches  # every cell was seen exhaustively
 
 
+def test_models_of_other_magnifications_share_what_they_can(made, noisy, tmp_path):
+    inputs = noisy[0]
+    for number, magnifications in enumerate([("20x", "5x"), ("5x",), ("10x", "5x")]):
+        model = made(magnifications=magnifications, test_method="exhaustive")
+        expected = model.predict_on_batch(inputs)
+        model.feature_cache = cache = ats_mag.FeatureCache(model, 10**7, tmp_path / "features", 10**7)
+        np.testing.assert_allclose(model.predict_on_batch(inputs), expected, atol=1e-5)
+        assert cache.counts.rate == [0, 1, 0.5][number]
+        cache.close()
+
+
 def test_changed_colours_pass_by(made, noisy):
     inputs, _ = noisy
     model = made()
