@@ -28,11 +28,12 @@ from rich.progress import track
 from scipy.stats import beta
 
 import ats_mag
-from ats_mag.model import stain_free_network, stand_out_network  # noqa: F401 - the layers of the experiments' models
+from ats_mag.model import stain_free_network  # noqa: F401 - a layer of the experiments' models
 from ats_mag.model.adaptive.options import AdaptiveOptions
 from experiments.adaptive.fixed_n import FixedN, smallest, wins
 from experiments.adaptive.simulation import Run, simulator, stop
 from experiments.adaptive.slides import Slides
+from experiments.common import stand_out_network  # noqa: F401 - the same
 from experiments.common.result_files import RESULTS, write_plain
 
 DECIDES = 0.95  # share of the runs that a fixed N must decide

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from statistics import median
 from typing import Any
 
 from experiments.common.result_files import load_one
@@ -82,3 +83,37 @@ def in_memory() -> str:
         for case in cases
     ]
     return markdown(["ms", *names], rows)
+
+
+def feature_cache() -> str:
+    """Seconds of some epochs, beside the first and beside one without the cache, and the share of patches that were known."""
+    found = load_one("feature-cache.json")
+    plain = median(epoch["seconds"] for epoch in found["without"])
+    first = found["with"][0]["seconds"]
+    shown = [i for i in (0, 1, 5, 9, 14, 19) if i < len(found["with"])]
+    rows = [
+        [
+            str(i + 1),
+            f"{e['seconds']:.1f}",
+            f"{e['seconds'] / first:.2f}",
+            f"{e['seconds'] / plain:.2f}",
+            f"{e['hit_rate']:.2f}",
+        ]
+        for i, e in ((i, found["with"][i]) for i in shown)
+    ]
+    return markdown(["epoch", "seconds", "of the first's", "of one's without the cache", "patches known"], rows)
+
+
+def large_encoder() -> str:
+    """Patches and time of a prediction with an encoder of ViT-L's size."""
+    found = load_one("large-encoder.json")
+    every = found["every_patch"]
+    rows = [
+        ["`predict`", str(found["patches"]), f"{found['predict_seconds']:.0f} s"],
+        [
+            "every patch at both magnifications",
+            f"{every['patches']:,}",
+            f"{every['extrapolated_seconds'] / 3600:.1f} h, extrapolated from {every['measured']}",
+        ],
+    ]
+    return markdown([f"{found['parameters'] / 1e6:.0f} million weights, 2 CPUs", "patches read", "time"], rows)

@@ -26,6 +26,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "overlap": of_benchmarks.overlap,
     "step": of_benchmarks.step,
     "in-memory": of_benchmarks.in_memory,
+    "feature-cache": of_benchmarks.feature_cache,
+    "large-encoder": of_benchmarks.large_encoder,
     "scanners": of_experiments.scanners,
     "glas": of_experiments.glas,
     "adaptive": of_experiments.adaptive,

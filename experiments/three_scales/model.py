@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
-from ats_mag.model.stand_out_network import stand_out_network
 
 import ats_mag
 from ats_mag.model.stain_free_network import stain_free_network
 from data_prep.three_scale_slides.layout import CLASSES
 from experiments.common.gradient_02 import SlideClassifier02
+from experiments.common.stand_out_network import stand_out_network
 from experiments.three_scales.settings import GRADIENT, Settings
 
 

@@ -7,7 +7,6 @@ import shutil
 import keras
 import numpy as np
 import pytest
-from model.encoders.made_files import write_safetensors
 from model.encoders.parity import VECTORS
 from model.encoders.test_torch_file import Evil, zipped
 
@@ -16,6 +15,7 @@ from ats_mag.model.encoders import lite0_file
 from ats_mag.model.encoders.safetensors_file import read_safetensors
 from ats_mag.model.encoders.stored_tensor import WeightsError
 from ats_mag.model.encoders.weight_plan import WeightPlan
+from experiments.common.random_encoder import write_safetensors
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ import keras
 import numpy as np
 import pytest
 from model.encoders import parity
-from model.encoders.made_files import write_safetensors
 from model.encoders.made_weights import made_patches, made_tensor, resnet50_shapes
 from model.encoders.parity import VECTORS
 
 import ats_mag
+from experiments.common.random_encoder import write_safetensors
 
 MODELS = parity.tiny_models()
 CASES = [(name, int(size)) for name, sizes in MODELS.items() for size in sizes]

@@ -6,10 +6,10 @@ import struct
 import ml_dtypes
 import numpy as np
 import pytest
-from model.encoders.made_files import write_safetensors
 
 from ats_mag.model.encoders.safetensors_file import read_safetensors
 from ats_mag.model.encoders.stored_tensor import WeightsError
+from experiments.common.random_encoder import write_safetensors
 
 TENSORS = {
     "a": np.arange(6, dtype=np.float32).reshape(2, 3),

@@ -1,0 +1,1 @@
+"""What the cache of features saves, and that it keeps to its bounds."""

@@ -1,0 +1,3 @@
+from experiments.benchmarks.feature_cache.benchmark import main
+
+main()

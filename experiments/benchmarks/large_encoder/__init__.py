@@ -1,0 +1,1 @@
+"""A prediction with an encoder as large as those of pathology."""

@@ -1,0 +1,3 @@
+from experiments.benchmarks.large_encoder.benchmark import main
+
+main()

@@ -1,0 +1,90 @@
+"""An attention network that starts on what stands out of its slide."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import layers
+
+from ats_mag.tensors import KerasConfig, Overview, Tensor
+
+
+@keras.saving.register_keras_serializable("crc_tiles")
+class SlideContrast(layers.Layer):
+    """Standardises how dark a slide's pixels are to mean 0 and deviation 1 per channel over all that is not white.
+
+    White, which also fills all padding, becomes 0, which convolutions pad with, so that the tissue has no bright rim.
+
+    Call arguments:
+        x: overview `(B, h, w, 3)`, 0 to 255.
+
+    Returns:
+        `(B, h, w, 3)` float32, above 0 where a pixel is darker than the slide's mean.
+    """
+
+    def call(self, x: Overview) -> Tensor:
+        ops = keras.ops
+        x = ops.cast(x, "float32")
+        tissue = ops.cast(ops.min(x, axis=-1, keepdims=True) < 225, "float32")
+        count = ops.maximum(ops.sum(tissue, axis=(1, 2), keepdims=True), 1.0)
+        centred = tissue * (ops.sum(tissue * x, axis=(1, 2), keepdims=True) / count - x)
+        deviation = ops.sqrt(ops.sum(ops.square(centred), axis=(1, 2), keepdims=True) / count)
+        return centred / (deviation + 1.0)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return input_shape
+
+
+@keras.saving.register_keras_serializable("crc_tiles")
+class StandOut(layers.Layer):
+    """How far a cell and its rim lie from the slide's mean darkness, in deviations of pixels: `(B, H, W, 1)`.
+
+    Args:
+        stride: overview pixels per cell.
+        any_channel: whether the channel that stands out most decides; else their mean.
+
+    Call arguments:
+        contrast: `(B, h, w, 3)`, of `SlideContrast`; h and w are multiples of the stride.
+    """
+
+    def __init__(self, stride: int, any_channel: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.stride, self.any_channel = stride, any_channel
+
+    def call(self, contrast: Tensor) -> Tensor:
+        ops = keras.ops
+        if not self.any_channel:
+            contrast = ops.mean(contrast, axis=-1, keepdims=True)
+        pooled = ops.abs(ops.average_pool(contrast, 2 * self.stride, self.stride, "same"))
+        return ops.max(pooled, axis=-1, keepdims=True)
+
+    def get_config(self) -> KerasConfig:
+        return {**super().get_config(), "stride": self.stride, "any_channel": self.any_channel}
+
+
+def stand_out_network(n_magnifications: int, stride: int, stand_out: float, any_channel: bool = False) -> keras.Model:
+    """An attention network that starts on what stands out of the slide, darker or lighter.
+
+    The start knows no labels and no places, but it is a prior: where 1.4 % of the patches tell the class, attention that
+    started uniform had not left chance after 900 steps. Where places differ by texture alone, it does not help.
+
+    Args:
+        n_magnifications: M.
+        stride: overview pixels per cell.
+        stand_out: logit per deviation that a cell stands out of its slide, at the start; 0: the attention starts uniform.
+        any_channel: whether the channel that stands out most decides; else the mean of the three.
+
+    Returns:
+        Overview `(B, h, w, 3)` -> logits `(B, h / stride, w / stride, M)`.
+    """
+    x = inputs = keras.Input((None, None, 3), name="overview")
+    contrast = x = SlideContrast()(x)
+    for width, step in ((16, 1), (32, stride), (32, 1)):
+        x = layers.Conv2D(width, 3, strides=step, padding="same", activation="relu")(x)
+    start = keras.initializers.Constant(stand_out)
+    learnt = layers.Conv2D(n_magnifications, 1, kernel_initializer="zeros", name="logits")(x)
+    first = layers.Conv2D(n_magnifications, 1, kernel_initializer=start, use_bias=False, name="start")(
+        StandOut(stride, any_channel)(contrast)
+    )
+    return keras.Model(inputs, layers.Add()([learnt, first]), name="attention")
