@@ -1,6 +1,7 @@
 """Gradients, double precision and the number of examples on whichever backend Keras runs."""
 
 import contextlib
+import functools
 import os
 
 import keras
@@ -44,5 +45,18 @@ def value_and_gradients(function, *arrays):
 
 
 def compiled(function):
-    """The function compiled by XLA."""
-    return jax.jit(function) if keras.backend.backend() == "jax" else tf.function(function, jit_compile=True)
+    """The function compiled by XLA, also in tests that run the rest without tracing."""
+    if keras.backend.backend() == "jax":
+        return jax.jit(function)
+    traced = tf.function(function, jit_compile=True)
+
+    @functools.wraps(function)
+    def call(*arguments):
+        untraced = tf.config.functions_run_eagerly()
+        tf.config.run_functions_eagerly(False)
+        try:
+            return traced(*arguments)
+        finally:
+            tf.config.run_functions_eagerly(untraced)
+
+    return call

@@ -4,11 +4,8 @@ import itertools
 import os
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
-
-from ats_mag.system.processes import run_in_processes
 
 pytest_plugins = ["small_model"]
 
@@ -28,7 +25,8 @@ def pytest_configure(config):
         "markers", "graphs: is about TensorFlow's graphs; other tests run without tracing, unless long"
     )
     config.addinivalue_line("markers", "long: takes long; `make test-all` runs it")
-    if keras.backend.backend() == "tensorflow":
+    hands_out = bool(config.getoption("numprocesses", None)) and not hasattr(config, "workerinput")
+    if not hands_out and _on_tensorflow():  # to import TensorFlow takes seconds, for which the workers would wait
         import tensorflow as tf
 
         # Two devices for the distribution strategies; must precede the first use of a device.
@@ -39,13 +37,19 @@ def pytest_configure(config):
             tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 
+def _on_tensorflow():
+    import keras
+
+    return keras.backend.backend() == "tensorflow"
+
+
 def pytest_collection_modifyitems(config, items):
     if not config.getoption("--long"):
         skip = pytest.mark.skip(reason="takes long: `make test-all` runs it")
         for item in items:
             if item.get_closest_marker("long"):
                 item.add_marker(skip)
-    if keras.backend.backend() == "tensorflow":
+    if _on_tensorflow():
         return
     skip = pytest.mark.skip(reason="needs Keras' TensorFlow backend")
     for item in items:
@@ -64,7 +68,7 @@ def in_this_process(work, jobs, workers, failed, seconds, begin, start):
 def _prepare_here():
     """Slides are prepared without processes but in tests that are marked `processes`."""
     with pytest.MonkeyPatch.context() as patch:
-        if keras.backend.backend() == "tensorflow":
+        if _on_tensorflow():
             patch.setattr("ats_mag.preparation.run.run_in_processes", in_this_process)
         yield
 
@@ -72,13 +76,15 @@ def _prepare_here():
 @pytest.fixture(autouse=True)
 def _prepare_in_processes(request, monkeypatch):
     if request.node.get_closest_marker("processes"):
+        from ats_mag.system.processes import run_in_processes
+
         monkeypatch.setattr("ats_mag.preparation.run.run_in_processes", run_in_processes)
 
 
 @pytest.fixture(autouse=True)
 def _without_tracing(request):
     """Most graphs of the tests run once or twice: to trace one takes longer than to run what it holds."""
-    if keras.backend.backend() != "tensorflow":
+    if not _on_tensorflow():
         yield
         return
     import tensorflow as tf
@@ -92,7 +98,7 @@ def _without_tracing(request):
 @pytest.fixture(autouse=True)
 def _collectives_of_its_own(monkeypatch):
     """TensorFlow keeps what replicas agreed on under numbers that begin anew with every strategy, for the whole process."""
-    if keras.backend.backend() == "tensorflow":
+    if _on_tensorflow():
         import tensorflow as tf
 
         monkeypatch.setattr(tf.distribute.MirroredStrategy, "_collective_key_base", 100 * next(_TESTS))
@@ -100,6 +106,8 @@ def _collectives_of_its_own(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def _seeded():
+    import keras
+
     keras.utils.set_random_seed(0)
 
 

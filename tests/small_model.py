@@ -1,6 +1,5 @@
 """A small cohort of made slides, its records, and small models on them."""
 
-import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -55,9 +54,11 @@ def batch(cohort, records):
     return {name: value.numpy() for name, value in inputs.items()}, labels.numpy()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def build():
     """`build(**options)` -> a small compiled classifier with fixed weights."""
+    import keras
+
     from ats_mag.model.built_in_networks import attention_network, feature_network
     from ats_mag.model.classifier import SlideClassifier
 

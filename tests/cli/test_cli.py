@@ -41,13 +41,19 @@ def test_from_slides_to_predictions(cohort, tmp_path):
         "splits": {"kind": "manifest", "validation": 0},
         "prepare": {"records": "records", "overview_mpp": 16},
         "model": {"encoder": "small", "patch_size": 32, "n_patches": 4, "stride": 4},
-        "train": {"epochs": 2, "batch_size": 1, "local_copies": "near", "local_copies_gb": 0.001},
+        "train": {
+            "epochs": 2,
+            "batch_size": 1,
+            "local_copies": "near",
+            "local_copies_gb": 0.001,
+            "deterministic": False,  # which would hold for all tests to come
+        },
     }
     (tmp_path / "run.yaml").write_text(yaml.safe_dump(config))
     out, _ = here("prepare", tmp_path / "run.yaml")
     assert "6 slides: 6 written, 0 kept, 0 failed" in out
     assert "kB per slide" in out
-    out, _ = ats_mag("train", tmp_path / "run.yaml")
+    out, _ = here("train", tmp_path / "run.yaml")
     assert "fold-0/model.keras" in out
     assert sorted(p.name.partition("-")[2] for p in (tmp_path / "near").glob("*.tif")) == [
         f"s{i}.tif" for i in range(4)
@@ -90,7 +96,7 @@ def _predict_a_cohort(model, cohort, folder):
     assert pd.read_csv(folder / "m.failed.csv")["slide_id"].tolist() == ["torn"]
     written = pd.read_csv(folder / "m.csv", float_precision="round_trip")
     assert sorted(written["slide_id"]) == [f"s{i}" for i in range(6)]
-    out, error = ats_mag(*arguments, status=1)  # to standard output
+    out, error = here(*arguments, status=1)  # to standard output
     assert "torn.tif" in error
     printed = pd.read_csv(io.StringIO(out), float_precision="round_trip").set_index("path")
     assert list(printed) == ["p_a", "p_b", "p_c"]

@@ -157,6 +157,7 @@ def test_folds_are_pooled_only_where_they_were_measured_alike_and_with_the_model
     assert "All 2 folds" in out
 
 
+@pytest.mark.graphs
 def test_a_test_part_of_which_no_slide_can_be_read_is_an_error(run, slides, tmp_path):
     config = run("figures: false, on_bad_slide: skip")
     (tmp_path / "empty").mkdir()
@@ -217,6 +218,7 @@ def test_a_method_without_chance_needs_one_draw(run, tmp_path):
     assert (read_table(tmp_path / "run" / "fold-0" / "slides.csv")["sd_a"] == 0).all()
 
 
+@pytest.mark.graphs
 def test_slides_that_are_left_out_are_named(run, slides, tmp_path):
     config = run("figures: false, on_bad_slide: skip")
     (tmp_path / "run" / "records" / "s0.tfrecord").unlink()

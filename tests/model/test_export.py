@@ -28,9 +28,15 @@ def slides(cohort):
     return [str(cohort / "slides" / f"s{i}.tif") for i in (1, 2, 3)]
 
 
-def test_the_savedmodel_predicts_in_a_process_without_the_package(build, slides, tmp_path):
+@pytest.fixture(scope="module")
+def exported(build, tmp_path_factory):
+    """A model, and its two SavedModels."""
     model = build()
-    folder, stock = model.export(tmp_path / "exported")
+    return model, *model.export(tmp_path_factory.mktemp("exported") / "served")
+
+
+def test_the_savedmodel_predicts_in_a_process_without_the_package(exported, slides, tmp_path):
+    model, folder, stock = exported
     arguments = [load_op(), str(folder), str(stock), "|".join(slides), str(tmp_path / "found.npz")]
     subprocess.run([sys.executable, "-c", FRESH_PROCESS, *arguments], check=True, cwd=tmp_path, capture_output=True)
     found = np.load(tmp_path / "found.npz")
@@ -43,11 +49,10 @@ def test_the_savedmodel_predicts_in_a_process_without_the_package(build, slides,
     np.testing.assert_allclose(found["mpp"], 0.5)
 
 
-def test_the_stock_savedmodel_locates_and_classifies(build, slides, tmp_path):
+def test_the_stock_savedmodel_locates_and_classifies(exported, slides):
     import tensorflow as tf
 
-    model = build()
-    _, stock = model.export(tmp_path / "exported")
+    model, _, stock = exported
     loaded = tf.saved_model.load(str(stock)).signatures
     inputs = slide_inputs(slides[:1], model.lattice.overview_mpp, model.lattice.stride)
     mask = loaded["tissue"](overview=tf.constant(inputs["overview"][0]))["mask"]
@@ -81,9 +86,8 @@ def test_an_existing_folder_is_not_overwritten(build, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["exported"]
 
 
-def test_the_card_says_what_a_server_must_know(build, tmp_path):
-    folder, _ = build().export(tmp_path / "exported")
-    card = json.loads((folder / CARD).read_text())
+def test_the_card_says_what_a_server_must_know(exported):
+    card = json.loads((exported[1] / CARD).read_text())
     assert card["classes"] == ["a", "b", "c"]
     assert card["magnifications_um_per_px"] == [0.5, 2.0]
 

@@ -28,6 +28,7 @@ def test_eager_and_graph_agree_and_learn(build, noisy):
     assert graph[-1] < graph[0]
 
 
+@pytest.mark.graphs
 def test_a_step_is_traced_once(build, noisy, monkeypatch):
     traced = []
     model = build()

@@ -98,6 +98,7 @@ def test_distribution_strategy(build, noisy):
     assert_same(results[1], results[0])
 
 
+@pytest.mark.graphs
 def test_a_read_waits_for_the_read_before_it_and_for_no_computing(build, noisy, monkeypatch):
     """In the traced step, what comes before the last read holds all reads, and nothing of the feature network."""
     model = build(overlap=3)

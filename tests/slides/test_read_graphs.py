@@ -36,6 +36,7 @@ def test_static_shapes(noise_slide):
     }
 
 
+@pytest.mark.graphs
 def test_unknown_ranks(noise_slide, noise):
     @tf.function(input_signature=[tf.TensorSpec(None, tf.string), tf.TensorSpec(None, tf.int64)])
     def traced(path, location):

@@ -318,6 +318,7 @@ def _damaged(folder, prepared):  # noqa: F811
     return folder
 
 
+@pytest.mark.graphs
 def test_bad_slides_are_counted_have_no_weight_and_stop_the_run_past_the_limit(prepared, tmp_path):  # noqa: F811
     folder = _damaged(tmp_path, prepared)
     settings = {"on_bad_slide": "skip", "augment": {"flips": False}}
