@@ -51,6 +51,8 @@ def info(
             f"level {level}",
             f"{size[0]} x {size[1]} px, downsample {downsample:.4g}{at}; reader: {found.level_readers[level]}",
         )
+    for page in found.other_pages:
+        table.add_row("no level", page)
     table.add_row("bounds", "x {}, y {}, {} x {} px".format(*found.bounds))
     table.add_row("background", "#{:02x}{:02x}{:02x}".format(*found.background))
     console.print(table, highlight=False)

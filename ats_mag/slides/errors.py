@@ -16,6 +16,10 @@ class SlideError(OSError):
     """A file that exists but cannot be opened as a slide, or whose pixels cannot be read."""
 
 
+class TooManyOpenFiles(RuntimeError):
+    """The process, or the machine, may open no more files: no fault of the slide that was to be opened."""
+
+
 def exception_of(code: int, message: str) -> Exception:
     """The exception for one of the library's status codes (those of absl, as in `op/error.h`)."""
     match code:
@@ -25,8 +29,8 @@ def exception_of(code: int, message: str) -> Exception:
             return FileNotFoundError(message)
         case 7:  # permission denied
             return PermissionError(message)
-        case 8:  # resource exhausted
-            return MemoryError(message)
+        case 8:  # resource exhausted: open files, or memory
+            return TooManyOpenFiles(message) if message.startswith("cannot open slide") else MemoryError(message)
         case 15:  # data loss
             return SlideError(message)
         case _:
