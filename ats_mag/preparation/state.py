@@ -13,6 +13,7 @@ from typing import Any
 
 from ats_mag.preparation.job import SHEETS, Facts, Job, Outcome
 from ats_mag.system.atomic_files import digest, write_whole
+from ats_mag.system.json_text import json_bytes
 
 STATES = "state"
 ASIDE = "aside"  # outputs of slides that could be prepared once and cannot now: not used, but not lost either
@@ -83,8 +84,7 @@ def read_state(out: Path, slide_id: str) -> State:
 
 def write_state(out: Path, state: State) -> None:
     """Writes the state, whole or not at all."""
-    text = json.dumps(asdict(state), indent=1, sort_keys=True, ensure_ascii=False)
-    write_whole(_file(out, state.slide_id), text.encode() + b"\n")
+    write_whole(_file(out, state.slide_id), json_bytes(asdict(state), indent=1, sort_keys=True))
 
 
 def record_stands(job: Job, state: State) -> bool:
