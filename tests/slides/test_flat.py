@@ -105,6 +105,50 @@ def test_16_bits_need_their_white(tmp_path, picture, name):
     np.testing.assert_array_equal(_convert(tmp_path / name, white=255 * 16), picture)
 
 
+@pytest.mark.parametrize(("bits", "white"), [(10, 1023), (12, 4095), (14, 16383), (16, 65535)])
+def test_the_white_that_fits_is_proposed(tmp_path, picture, bits, white):
+    tifffile.imwrite(tmp_path / "a.tif", picture.astype(np.uint16) * (white // 255), photometric="rgb")
+    with pytest.raises(SlideError, match=rf"`--white {white}` fits its brightest value, {255 * (white // 255)}\b"):
+        _convert(tmp_path / "a.tif")
+
+
+def test_12_bits_that_the_file_states_are_recognised(tmp_path, picture):
+    deep = picture.astype(np.uint16) * 16
+    tifffile.imwrite(tmp_path / "a.tif", deep, photometric="rgb", extratags=[(281, "H", 3, (4080,) * 3, True)])
+    np.testing.assert_array_equal(_convert(tmp_path / "a.tif"), picture)
+    packed = np.zeros((300, 530 * 3 * 12 // 8), np.uint8)  # 530 x 3 values are a whole number of bytes
+    values = deep.reshape(300, -1, 2)
+    packed[:, 0::3] = values[..., 0] >> 4
+    packed[:, 1::3] = (values[..., 0] & 15) << 4 | values[..., 1] >> 8
+    packed[:, 2::3] = values[..., 1] & 255
+    path = tmp_path / "b.tif"
+    tifffile.imwrite(path, deep, photometric="rgb", metadata=None)
+    content = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as file:
+        bits, counts = file.pages.first.tags["BitsPerSample"], file.pages.first.tags["StripByteCounts"]
+        start = file.pages.first.dataoffsets[0]
+        content[bits.valueoffset : bits.valueoffset + 6] = b"\x0c\0" * 3
+        content[counts.valueoffset : counts.valueoffset + 4] = packed.size.to_bytes(4, "little")
+    content[start : start + packed.size] = packed.tobytes()
+    path.write_bytes(content)
+    expected = np.minimum((deep.astype(np.uint32) * 255 + 2047) // 4095, 255)
+    np.testing.assert_array_equal(_convert(path, overwrite=True), expected)
+
+
+@pytest.mark.parametrize("suffix", ["tif", "png"])
+def test_a_white_that_makes_the_picture_black_is_refused(tmp_path, picture, suffix):
+    import imagecodecs
+
+    image, deep = tmp_path / f"a.{suffix}", picture.astype(np.uint16) * 16
+    if suffix == "tif":
+        tifffile.imwrite(image, deep, photometric="rgb", rowsperstrip=20)
+    else:
+        image.write_bytes(imagecodecs.png_encode(deep))
+    with pytest.raises(SlideError, match=r"nearly black with 65535 as white.*`--white 4095`"):
+        _convert(image, white=65535)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [image.name]
+
+
 def test_resolution_comes_from_the_argument_else_from_the_tiff(tmp_path, picture):
     image, slide = tmp_path / "a.tif", tmp_path / "slide.tiff"
     tifffile.imwrite(

@@ -27,6 +27,8 @@ SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", *TIFF_SUFFIXES)
 TILE = 256
 SMALLEST_LEVEL = 64  # pixels of the longer side: smaller levels save nothing
 
+_DARKEST = 32  # of 255: a brightest pixel that only another white explains; 12 bits taken for 16 end at 16
+
 _PNG_DEPTH = 24  # offset of the bit depth in a PNG file
 
 
@@ -73,7 +75,8 @@ def convert_image(
         slide: the `.tiff` to write.
         mpp: um/px. None: what the TIFF file states.
         lossless: deflate instead of JPEG (quality 95, no chroma subsampling): larger and slower to read.
-        white: value of white in images of 16 bits per channel, e.g. 65535 or 4095. Such images are refused without it.
+        white: value of white in images of 16 bits per channel, e.g. 65535 or 4095. Such images are refused without it, unless a
+            TIFF file states it (10, 12 or 14 bits per sample, or `MaxSampleValue`), and with one that makes them black.
         overwrite: write the slide whatever is there.
 
     Raises:
@@ -100,6 +103,8 @@ def convert_image(
             raise OSError(error.errno, f"the folder cannot be made: {error.strerror}", str(slide.parent)) from error
         downsamples = [d for d in (1, 2, 4, 8, 16) if d == 1 or max(shape) >= d * SMALLEST_LEVEL]
         options: dict[str, Any] = {"compression": "deflate"} if lossless else {"quality": 95, "subsampling": (1, 1)}
+        if white is not None:
+            source = _not_black(source, image, shape, white)
         write_pyramid(slide, source, mpp, downsamples, TILE, shape=shape, extra_tags=[stamp.tag()], **options)
     return Converted(image, slide, "written", mpp, mpp_source, (shape[1], shape[0]))
 
@@ -160,6 +165,25 @@ def _read_picture(image: Path, white: int | None) -> np.ndarray:
 
 def _cutter(pixels: np.ndarray) -> TileSource:
     return lambda row, column: pixels[row * TILE : (row + 1) * TILE, column * TILE : (column + 1) * TILE]
+
+
+def _not_black(source: TileSource, image: Path, shape: tuple[int, int], white: int) -> TileSource:
+    """The same tiles; an error at the last one where all were so dark that `white` is that of other data."""
+    last = (shape[0] - 1) // TILE, (shape[1] - 1) // TILE
+    brightest = 0
+
+    def cut(row: int, column: int) -> np.ndarray:
+        nonlocal brightest
+        pixels = source(row, column)
+        brightest = max(brightest, int(pixels.max(initial=0)))
+        if (row, column) == last and brightest < _DARKEST:
+            raise SlideError(
+                f"image {str(image)!r} is nearly black with {white} as white, its brightest value is about "
+                f"{brightest * white // 255}: say its white (`--white 4095` for 12 bits)"
+            )
+        return pixels
+
+    return cut
 
 
 def _resolution(image: Path, mpp: float | None, stated: StatedMpp | None) -> tuple[float, str]:
