@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 
 import typer
 
@@ -19,6 +18,7 @@ from ats_mag.cli.predict import predict
 from ats_mag.cli.prepare import prepare
 from ats_mag.cli.report import report
 from ats_mag.cli.slides import doctor, info
+from ats_mag.cli.streams import hush_libraries, take_any_name
 from ats_mag.cli.train import train
 from ats_mag.cli.validate import validate
 from ats_mag.cli.view import view
@@ -53,16 +53,6 @@ for command in (
 def main() -> None:
     """Runs the command line; what is wrong with the input is one message, not a traceback."""
     if not os.environ.get("ATS_MAG_TRACEBACK"):
-        _hush_libraries()
+        hush_libraries()
+    take_any_name()
     run_app(app)
-
-
-def _hush_libraries() -> None:
-    """Sends what compiled libraries log to standard error nowhere; Python's own messages still get there.
-
-    TensorFlow logs its start and every failed op whatever its log level. `ATS_MAG_TRACEBACK=1` shows it all.
-    """
-    sys.stderr.flush()
-    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
-    with open(os.devnull, "w") as devnull:
-        os.dup2(devnull.fileno(), 2)

@@ -11,8 +11,14 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-console = Console()
-errors = Console(stderr=True)
+# Names may hold what looks like an emoji code; what looks like markup is up to who prints.
+console = Console(emoji=False)
+errors = Console(stderr=True, emoji=False)
+
+
+def say(text: str) -> None:
+    """A line on standard output, to the letter."""
+    console.print(text, soft_wrap=True, highlight=False, markup=False)
 
 
 def show_error(text: str, title: str = "error") -> None:
@@ -39,9 +45,12 @@ def run_app(app: Callable[[], object]) -> None:
 
     `ATS_MAG_TRACEBACK=1` shows where it is from.
     """
+    from ats_mag.slides.errors import plain_errors
+
     try:
-        app()
-    except (ValueError, OSError, RuntimeError, MemoryError, ImportError) as error:
+        with plain_errors():
+            app()
+    except Exception as error:
         if os.environ.get("ATS_MAG_TRACEBACK"):
             raise
         show_error(_message(error))
@@ -55,4 +64,7 @@ def _message(error: BaseException) -> str:
         from ats_mag.config.reading import problem
 
         return "; ".join(problem(e) for e in error.errors())
-    return str(error)
+    text = str(error) or type(error).__name__
+    if isinstance(error, ValueError | OSError | RuntimeError | MemoryError | ImportError):
+        return text
+    return f"{type(error).__name__}: {text} (not foreseen: please report it, with what ATS_MAG_TRACEBACK=1 shows)"

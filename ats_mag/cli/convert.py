@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ats_mag.cli.console import console, errors, show_error
+from ats_mag.cli.console import errors, say, show_error
 
 if TYPE_CHECKING:
     from ats_mag.slides.writing.flat import Converted
@@ -28,7 +28,7 @@ def convert(
         int | None, typer.Option(help="Value of white in images of 16 bits per channel: 65535, 4095, ...")
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Write slides even where they are up to date.")
+        bool, typer.Option("--overwrite", help="Write slides whatever is there under their names.")
     ] = False,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; default: one per CPU.")] = None,
 ) -> None:
@@ -54,8 +54,8 @@ def report_converted(done: Iterable[Converted]) -> bool:
     for converted in failed:
         show_error(converted.error or "", "failed")
     counts = ", ".join(f"{sum(c.status == s for c in results)} {s}" for s in ("written", "kept", "failed"))
-    console.print(f"{len(results)} images: {counts}", highlight=False)
+    say(f"{len(results)} images: {counts}")
     sources = Counter((format_mpp(c.mpp), c.mpp_source) for c in results if c.error is None)
     for (resolution, source), count in sources.most_common(5):
-        console.print(f"{count} at {resolution}, from {source}", highlight=False)
+        say(f"{count} at {resolution}, from {source}")
     return not failed

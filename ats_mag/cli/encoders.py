@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.markup import escape
 from rich.table import Table
 
-from ats_mag.cli.console import console
+from ats_mag.cli.console import console, say
 
 
 def encoders() -> None:
@@ -20,13 +20,15 @@ def encoders() -> None:
     for entry in entries:
         colour = "green" if entry.at_hand else "yellow"
         at_hand = f"[{colour}]{escape(entry.where)}"
-        table.add_row(escape(entry.name), at_hand, entry.features, entry.made_for, escape(entry.licence))
+        table.add_row(
+            escape(entry.name), at_hand, escape(entry.features), escape(entry.made_for), escape(entry.licence)
+        )
     console.print(table, highlight=False)
-    console.print(f"\nfolders are looked for in (set {VARIABLE} to add some before {DEFAULT_FOLDER}):")
+    say(f"\nfolders are looked for in (set {VARIABLE} to add some before {DEFAULT_FOLDER}):")
     for folder in search_folders():
         there = "" if folder.is_dir() else " (not there)"
-        console.print(f"  {folder}{there}", highlight=False, soft_wrap=True, markup=False)
-    console.print("\nput config.json and the weights of one into a folder of its name there; they are to be had from:")
+        say(f"  {folder}{there}")
+    say("\nput config.json and the weights of one into a folder of its name there; they are to be had from:")
     for entry in entries:
         if entry.source:
-            console.print(f"  {entry.name}: {entry.source}", highlight=False, soft_wrap=True, markup=False)
+            say(f"  {entry.name}: {entry.source}")

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import track
 
-from ats_mag.cli.console import console, errors
+from ats_mag.cli.console import errors, say
+from ats_mag.cli.imports import Imports, import_given
 from ats_mag.cli.show_measures import show_fold, show_folds, warnings_shown_once
 
 if TYPE_CHECKING:
@@ -19,12 +20,14 @@ if TYPE_CHECKING:
 def evaluate(
     config: Annotated[Path, typer.Argument(help="The run's configuration, a YAML file.")],
     fold: Annotated[int | None, typer.Option(help="Measure the model of this fold only; default: all folds.")] = None,
+    modules: Imports = None,
 ) -> None:
     """Measures the trained models of a run on their test slides, by slide and by patient.
 
     Writes slides.csv, patients.csv, metrics.json and figures into each fold's folder, and evaluation.json over all folds
     into the run's. Intervals are those of the configuration: bootstrap over patients, and a t interval over folds.
     """
+    import_given(modules)
     from ats_mag.config.reading import read_config
     from ats_mag.evaluation.evaluate import evaluate_fold
     from ats_mag.evaluation.folds import across_folds, unmeasured_folds
@@ -42,12 +45,12 @@ def evaluate(
         waiting = unmeasured_folds(run)
         if waiting:
             names = ", ".join(map(str, waiting))
-            console.print(f"evaluation.json comes when all folds are measured; still to do: {names}", highlight=False)
+            say(f"evaluation.json comes when all folds are measured; still to do: {names}")
             return
         found = across_folds(run)
     if len(found["folds"]) > 1:
         show_folds(found)
-    console.print(f"wrote {run.layout.evaluation}", highlight=False, soft_wrap=True)
+    say(f"wrote {run.layout.evaluation}")
 
 
 def _progress(title: str) -> Progress:

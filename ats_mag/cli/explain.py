@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from ats_mag.cli.console import console
+from ats_mag.cli.console import say
+from ats_mag.cli.imports import Imports, import_given
 
 
 def explain(
@@ -24,11 +25,13 @@ def explain(
     mpp: Annotated[
         str | None, typer.Option(help='Resolution of level 0, um/px or "20x", over the file\'s own.')
     ] = None,
+    modules: Imports = None,
 ) -> None:
     """Draws what a model looked at on a slide, and writes it as arrays and GeoJSON.
 
     OUT gets attention.png, patches.png, maps.npz and slide.geojson.
     """
+    import_given(modules)
     from ats_mag.geometry.units import parse_slide_mpp
     from ats_mag.model.saving import load_classifier
     from ats_mag.pictures.explain import write_explanation
@@ -39,5 +42,5 @@ def explain(
     )
     scores = ", ".join(f"{name} {p:.3f}" for name, p in zip(inspected.classes, inspected.probabilities, strict=True))
     for file in write_explanation(inspected, out):
-        console.print(f"wrote {file}", highlight=False, soft_wrap=True)
-    console.print(scores, highlight=False, soft_wrap=True, markup=False)
+        say(f"wrote {file}")
+    say(scores)

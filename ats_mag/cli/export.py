@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from ats_mag.cli.console import console
+from ats_mag.cli.console import say
+from ats_mag.cli.imports import Imports, import_given
 
 
 def export(
@@ -20,16 +21,18 @@ def export(
         bool,
         typer.Option(help="Without, only OUT-stock is written, which takes what the frozen encoder says of patches."),
     ] = True,
+    modules: Imports = None,
 ) -> None:
     """Writes two SavedModels: by slide path, and without the op for a stock server.
 
     Each holds model_card.json: what the model is, and, of a model in the folder of a run, what it was trained on and how it
     measured.
     """
+    import_given(modules)
     from ats_mag.model.export.savedmodel import export_model
-    from ats_mag.model.saving import load_model
+    from ats_mag.model.saving import load_classifier
     from ats_mag.runs.model_card import model_card
 
-    loaded = load_model(model, compile=False)
+    loaded = load_classifier(model)
     for folder in export_model(loaded, out, model_card(loaded, model, intended_use), encoder):
-        console.print(f"wrote {folder}", highlight=False, soft_wrap=True)
+        say(f"wrote {folder}")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ats_mag.cli.console import console
+from ats_mag.cli.console import say
 
 NAME = "config.yaml"
 
@@ -27,4 +27,4 @@ def init(
             new.write(template())
     except FileExistsError as error:
         raise FileExistsError(f"{str(file)!r} exists already: give another name, or remove it first") from error
-    console.print(f"wrote {file}: fill in `data`, then run `ats-mag validate {file}`", highlight=False, soft_wrap=True)
+    say(f"wrote {file}: fill in `data`, then run `ats-mag validate {file}`")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ats_mag.cli.imports import Imports
 from ats_mag.cli.slide_progress import show_counts, show_failures, show_progress
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def predict(
     min_patches: Annotated[int, typer.Option(help="Read at least, with --adaptive.")] = 1,
     max_patches: Annotated[int | None, typer.Option(help="Read at most, with --adaptive; default: all cells.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the draws of --adaptive; every slide has its own of it.")] = 0,
+    modules: Imports = None,
 ) -> None:
     """Predicts slides: one row of class probabilities per slide, written as the slide is done.
 
@@ -54,6 +56,7 @@ def predict(
     from ats_mag.geometry.units import parse_slide_mpp
     from ats_mag.model.adaptive.options import AdaptiveOptions
     from ats_mag.prediction import find_slides, predict_cohort
+    from ats_mag.prediction.failures import failures_of
 
     # No slide is read twice: decoded tiles of many slides would only fill the memory.
     os.environ.setdefault("ATS_MAG_CACHE_BYTES", str(_CACHE_BYTES))
@@ -61,7 +64,9 @@ def predict(
     options = AdaptiveOptions(confidence, min_patches, max_patches, seed=seed)
     if not adaptive and options != AdaptiveOptions(seed=0):
         raise typer.BadParameter("--confidence, --min-patches, --max-patches and --seed go with --adaptive")
-    done: Iterable[Predicted] = predict_cohort(model, found, out, scheduler, adaptive=options if adaptive else None)
+    done: Iterable[Predicted] = predict_cohort(
+        model, found, out, scheduler, modules or (), adaptive=options if adaptive else None
+    )
     if out is None:
         done = _printed(done)
     elif len(found) > 1:
@@ -71,7 +76,7 @@ def predict(
         statuses.append(one.status)
         if one.error is not None:
             failed.append((os.fspath(one.slide.path), one.error))
-    show_failures(failed, None if out is None else out.with_suffix(".failed.csv"))
+    show_failures(failed, None if out is None else failures_of(out))
     if out is not None:
         show_counts(statuses, ("predicted", "kept", "failed"), f" in {out}")
     if failed:

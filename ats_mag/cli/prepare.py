@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ats_mag.cli.console import console, show_error
+from ats_mag.cli.console import say, show_error
 from ats_mag.cli.slide_progress import SHOWN, show_counts, show_failures, show_progress
 
 if TYPE_CHECKING:
@@ -80,4 +80,4 @@ def _summarise(done: list[Prepared], layout: RunLayout, sheets: bool) -> None:
     mean = f"; {sum(sizes) / len(sizes) / 1000:.1f} kB per slide" if sizes else ""
     show_counts([p.status for p in done], ("written", "kept", "failed"), mean)
     if sheets:
-        console.print(f"look through {layout.sheets / 'index.html'}", highlight=False, soft_wrap=True)
+        say(f"look through {layout.sheets / 'index.html'}")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ats_mag.cli.console import console
+from ats_mag.cli.console import say
 
 
 def report(config: Annotated[Path, typer.Argument(help="The run's configuration, a YAML file.")]) -> None:
@@ -19,4 +19,4 @@ def report(config: Annotated[Path, typer.Argument(help="The run's configuration,
     from ats_mag.report.page import write_report
     from ats_mag.runs.run import Run
 
-    console.print(f"wrote {write_report(Run.stored(read_config(config)))}", highlight=False, soft_wrap=True)
+    say(f"wrote {write_report(Run.stored(read_config(config)))}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 from rich.markup import escape
 
-from ats_mag.cli.console import console, errors, run_app, show_error
+from ats_mag.cli.console import errors, run_app, say, show_error
 from ats_mag.cli.convert import report_converted
 
 if TYPE_CHECKING:
@@ -52,13 +52,11 @@ def make_cohort(cohort: FieldCohort, workers: int | None = None, size: tuple[int
 def report_tables(out: Path, written: list[Path]) -> None:
     """Says which tables of a cohort were written, and what comes next."""
     for file in written:
-        console.print(f"wrote {file}", highlight=False, soft_wrap=True)
+        say(f"wrote {file}")
     config = out / "config.yaml"
     if config not in written:
-        console.print(
-            f"kept {config}, which was there: remove it to have it written anew", highlight=False, soft_wrap=True
-        )
-    console.print(f"next: ats-mag validate {config}", highlight=False, soft_wrap=True)
+        say(f"kept {config}, which was there: remove it to have it written anew")
+    say(f"next: ats-mag validate {config}")
 
 
 def warn(text: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from ats_mag.cli.console import console, show_error
+from ats_mag.cli.console import console, say, show_error
 
 
 @contextlib.contextmanager
@@ -62,7 +62,7 @@ def show_fold(found: dict[str, Any]) -> None:
     elif found["draws"] < found["draws_asked"] and found["method"] in ("topk", "exhaustive"):
         notes.append(f"One draw per slide: {found['method']} takes the same patches every time, draws would not vary.")
     for note in notes:
-        console.print(note, highlight=False)
+        say(note)
 
 
 def show_folds(found: dict[str, Any]) -> None:
@@ -73,10 +73,9 @@ def show_folds(found: dict[str, Any]) -> None:
     measures = [found[level][way] if way == "mean" else found[level][way]["measures"] for level, way in columns]
     _add_rows(table, measures, found["classes"])
     console.print(table)
-    console.print(
+    say(
         f"Mean: over the folds, with {_percent(found)} t intervals. Pooled: all predictions together, with bootstrap "
-        "intervals over patients.",
-        highlight=False,
+        "intervals over patients."
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from ats_mag.cli.console import console, errors, show_error
+from ats_mag.cli.console import errors, say, show_error
 
 SHOWN = 10  # failed slides that are named on the terminal; all are in the table
 
@@ -71,4 +71,4 @@ def show_failures(failed: list[tuple[str, str]], table: Path | None) -> None:
 def show_counts(statuses: list[str], order: tuple[str, ...], more: str = "") -> None:
     """How many slides came to what."""
     counts = ", ".join(f"{statuses.count(status)} {status}" for status in order)
-    console.print(f"{len(statuses)} slides: {counts}{more}", highlight=False, soft_wrap=True)
+    say(f"{len(statuses)} slides: {counts}{more}")

@@ -20,7 +20,7 @@ def doctor() -> None:
     sound = True
     for name, value, good in findings():
         sound = sound and good
-        table.add_row(name, value if good else f"[red]{escape(value)}")
+        table.add_row(name, escape(value) if good else f"[red]{escape(value)}")
     console.print(table)
     if not sound:
         raise typer.Exit(1)
@@ -38,10 +38,10 @@ def info(
 
     found = slide_info(slide, None if mpp is None else parse_slide_mpp(mpp))
     table = Table(show_header=False, box=None)
-    table.add_row("vendor", found.vendor or "unknown")
+    table.add_row("vendor", escape(found.vendor or "unknown"))
     table.add_row("size", "{} x {} px".format(*found.dimensions))
     if found.mpp is not None:
-        table.add_row("resolution", f"{format_mpp(found.mpp)}, from {found.mpp_source}")
+        table.add_row("resolution", escape(f"{format_mpp(found.mpp)}, from {found.mpp_source}"))
     else:
         table.add_row("resolution", f"[yellow]{escape(found.mpp_problem or 'unknown: give it as mpp')}")
     table.add_row("objective power", "not stated" if found.objective_power is None else f"{found.objective_power:g}")
@@ -49,8 +49,10 @@ def info(
         at = "" if found.level_mpp is None else f", {found.level_mpp[level]:.4g} um/px"
         table.add_row(
             f"level {level}",
-            f"{size[0]} x {size[1]} px, downsample {downsample:.4g}{at}; reader: {found.level_readers[level]}",
+            escape(f"{size[0]} x {size[1]} px, downsample {downsample:.4g}{at}; reader: {found.level_readers[level]}"),
         )
+    for page in found.other_pages:
+        table.add_row("no level", escape(page))
     table.add_row("bounds", "x {}, y {}, {} x {} px".format(*found.bounds))
     table.add_row("background", "#{:02x}{:02x}{:02x}".format(*found.background))
     console.print(table, highlight=False)

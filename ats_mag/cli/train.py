@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ats_mag.cli.console import console, errors, show_error
+from ats_mag.cli.console import errors, say, show_error
 
 
 def train(
@@ -34,8 +34,8 @@ def train(
         for k in run.folds if fold is None else [fold]:
             files = run.layout.fold(k)
             if files.is_trained:
-                console.print(f"fold {k} is trained already: {files.model}", highlight=False, soft_wrap=True)
+                say(f"fold {k} is trained already: {files.model}")
                 continue
             train_fold(run, k, [FitProgress(errors)])
-            console.print(f"wrote {files.model}", highlight=False, soft_wrap=True)
+            say(f"wrote {files.model}")
             keras.utils.clear_session()  # the next fold's model has the memory to itself

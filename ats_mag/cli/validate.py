@@ -24,14 +24,13 @@ def validate(
     ] = None,
 ) -> None:
     """Checks configuration, manifest, division and slides; the exit status is 1 where anything would stop the run."""
-    import json
-
     from rich.progress import Progress
 
     from ats_mag.config.reading import read_config
     from ats_mag.runs.layout import RunLayout
     from ats_mag.runs.validate import validate as check
     from ats_mag.system.atomic_files import write_whole
+    from ats_mag.system.json_text import json_bytes
 
     settings = read_config(config)
     with Progress(console=errors, transient=True) as bar:
@@ -39,8 +38,8 @@ def validate(
         found = check(settings, lambda done, total: bar.update(task, completed=done, total=total))
     file = RunLayout.of(settings).validation if report is None else report
     file.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(file, (json.dumps(found, indent=2, ensure_ascii=False) + "\n").encode())
-    out = console if console.is_terminal else Console(width=_WIDE)
+    write_whole(file, json_bytes(found))
+    out = console if console.is_terminal else Console(width=_WIDE, emoji=False)
     if found["slides"]:
         out.print(_slides_table(found["slides"]))
     if found["labels"]:

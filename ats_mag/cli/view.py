@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from ats_mag.cli.console import console
+from ats_mag.cli.console import say
+from ats_mag.cli.imports import Imports, import_given
 
 _HOST = "127.0.0.1"
 _AT_ONCE = 64  # requests; more are refused, a browser makes six
@@ -26,6 +27,7 @@ def view(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Of the page; 0: any that is free.")] = 0,
     lossless: Annotated[bool, typer.Option("--lossless", help="Send the slide's very pixels: larger, slower.")] = False,
     browser: Annotated[bool, typer.Option("--browser", help="Open the page in the browser.")] = False,
+    modules: Imports = None,
 ) -> None:
     """Shows slides in the browser, with what the model looks at.
 
@@ -41,6 +43,7 @@ def view(
     from ats_mag.prediction import find_slides
     from ats_mag.viewer.background_inspection import BackgroundInspection, model_opener
 
+    import_given(modules)
     static_file("openseadragon.min.js")  # what is missing is told at once
     shown = find_slides(slides, slide_root, None if mpp is None else parse_slide_mpp(mpp))
     app = create_app(shown, BackgroundInspection(shown, model_opener(model)), lossless)
@@ -53,7 +56,7 @@ def view(
                 f"port {port} cannot be had ({error.strerror}): choose another with --port, or none"
             ) from error
         address = f"http://{_HOST}:{listening.getsockname()[1]}/"
-        console.print(f"{len(shown)} slide(s) at {address}   (Ctrl-C ends it)", highlight=False, soft_wrap=True)
+        say(f"{len(shown)} slide(s) at {address}   (Ctrl-C ends it)")
         if browser:
             import webbrowser
 

@@ -91,7 +91,7 @@ def run(
     epochs = -(-steps * BATCH_SIZE // n_train)
 
     def timed(name: str, job: Callable[[], Value]) -> Value:
-        console.print(f"Training: {name}", highlight=False)
+        console.print(f"Training: {name}", highlight=False, markup=False)
         before = time.perf_counter()
         value = job()
         seconds[name] = time.perf_counter() - before
@@ -255,8 +255,11 @@ def _report(found: dict[str, Any], out: Path, console: Console) -> None:
             f"{shares['attention']:.2f} of the attention falls on {kind} places, "
             f"{shares['share_on_its_magnification']:.2f} of that at their magnification",
             highlight=False,
+            markup=False,
         )
     console.print(f"SavedModel in a new process: probabilities within {found['largest_difference_after_reload']:.1e}")
     console.print(
-        f"{found['seconds']['all']:.0f} s; wrote {out / 'figure.png'} and {out / 'model.keras'}", highlight=False
+        f"{found['seconds']['all']:.0f} s; wrote {out / 'figure.png'} and {out / 'model.keras'}",
+        highlight=False,
+        markup=False,
     )

@@ -5,13 +5,13 @@ Of each fold slides.csv, patients.csv, metrics.json and figures; of the run eval
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 
 import pandas as pd
 
 from ats_mag.system.atomic_files import whole_file, write_whole
+from ats_mag.system.json_text import json_bytes
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
@@ -31,7 +31,7 @@ def read_table(path: Path) -> pd.DataFrame:
 
 def write_json(values: object, path: Path) -> None:
     """As JSON; NaN, which JSON does not have, becomes null."""
-    write_whole(path, (json.dumps(_plain(values), indent=2, ensure_ascii=False) + "\n").encode())
+    write_whole(path, json_bytes(_plain(values)))
 
 
 def _plain(values: object) -> object:

@@ -15,12 +15,14 @@ from ats_mag.layers import (
     regularize_attention,
     sample_patches,
 )
+from ats_mag.model.unloadable import why_not_loaded
+from ats_mag.system.atomic_files import whole_file
 
 from ats_mag.model import adam_of_two_rates, built_in_networks, classifier, saliency, stain_free_network  # isort: skip
 from ats_mag.model.encoders import adapted_encoder, pretrained  # isort: skip
 from ats_mag.sampling import regularizers  # isort: skip
 
-__all__ = ["load_classifier", "load_model"]
+__all__ = ["load_classifier", "load_model", "save_model"]
 
 _REGISTERED = (
     adam_of_two_rates,
@@ -49,14 +51,33 @@ def load_model(path: str | os.PathLike[str], compile: bool = True) -> keras.Mode
 
     Raises:
         FileNotFoundError: the file does not exist.
-        ValueError: it is not a `.keras` file.
+        ValueError: it is not a `.keras` file, or a damaged one, or holds classes that are not known here.
     """
     if not os.path.exists(path):
         raise FileNotFoundError(f"cannot load the model {os.fspath(path)!r}: the file does not exist")
     try:
         return keras.saving.load_model(path, compile=compile)
-    except (ValueError, OSError) as error:
-        raise ValueError(f"cannot load the model {os.fspath(path)!r}: {error}") from error
+    except Exception as error:  # what a damaged file or another release's brings up is of any kind
+        raise ValueError(f"cannot load the model {os.fspath(path)!r}: {why_not_loaded(path, error)}") from error
+
+
+def save_model(model: keras.Model, path: str | os.PathLike[str]) -> None:
+    """Writes a `.keras` file, whole or not at all.
+
+    Raises:
+        OSError: it cannot be written; nothing is left of it.
+    """
+    with whole_file(path) as unfinished:
+        named = unfinished.with_name(unfinished.name + ".keras")  # Keras goes by the suffix
+        try:
+            model.save(named)
+            os.replace(named, unfinished)
+        except (RuntimeError, ValueError) as error:  # of HDF5, which a full disk brings about
+            raise OSError(
+                f"the model {os.fspath(path)!r} could not be written: {' '.join(str(error).split())}"
+            ) from error
+        finally:
+            named.unlink(missing_ok=True)
 
 
 def load_classifier(path: str | os.PathLike[str]) -> classifier.SlideClassifier:

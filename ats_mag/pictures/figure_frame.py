@@ -23,7 +23,7 @@ def draw_heading(figure: Figure, inspected: InspectedSlide, width: float, height
     order = np.argsort(-inspected.probabilities, kind="stable")[:4]
     scores = ",  ".join(f"{plain(inspected.classes[c], 24)} {inspected.probabilities[c]:.3f}" for c in order)
     more = ", ..." if len(inspected.classes) > len(order) else ""
-    name = os.path.basename(inspected.slide)
+    name = inspected.name
     title = figure.text(GAP / width, 1 - 0.14 / height, plain(name), fontsize=12, weight="bold", va="top")
     with _without_glyph_warnings():
         share = (width - 2 * GAP) * figure.dpi / title.get_window_extent().width

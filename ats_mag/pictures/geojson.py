@@ -16,6 +16,7 @@ from ats_mag.pictures.colours import magnification_colour, rgb
 from ats_mag.pictures.heaviest_patches import heaviest_first, patch_attention, score_names
 from ats_mag.pictures.inspected_slide import InspectedSlide
 from ats_mag.system.atomic_files import write_whole
+from ats_mag.system.json_text import json_bytes
 
 ORIGINS = ("slide", "bounds")
 _DIGITS = 3  # of a pixel
@@ -27,8 +28,7 @@ Feature: TypeAlias = dict[str, Any]  # of GeoJSON
 
 def write_geojson(inspected: InspectedSlide, path: str | os.PathLike[str], origin: str = "slide") -> None:
     """Writes `feature_collection` to a file, whole or not at all."""
-    text = json.dumps(feature_collection(inspected, origin), ensure_ascii=False, allow_nan=False)
-    write_whole(path, (text + "\n").encode(errors="surrogatepass"))
+    write_whole(path, json_bytes(feature_collection(inspected, origin), indent=None, allow_nan=False))
 
 
 def feature_collection(inspected: InspectedSlide, origin: str = "slide") -> dict[str, Any]:
@@ -59,7 +59,7 @@ def feature_collection(inspected: InspectedSlide, origin: str = "slide") -> dict
         "features": [*_bands(inspected, shift), *_patches(inspected, shift)],
         "ats_mag": {
             "version": ats_mag.__version__,
-            "slide": os.path.basename(inspected.slide),
+            "slide": inspected.name,
             "origin": origin,
             "bounds": [x0, y0, width, height],
             "um_per_px": round(inspected.mpp, 7),
@@ -135,7 +135,7 @@ def _feature(
     measurements: Mapping[str, float],
 ) -> Feature:
     # QuPath takes UUIDs only; the same patch or area gets the same one again.
-    number = uuid.uuid5(uuid.NAMESPACE_URL, f"ats_mag:{os.path.basename(inspected.slide)}:{classification}:{name}")
+    number = uuid.uuid5(uuid.NAMESPACE_URL, f"ats_mag:{inspected.name}:{classification}:{name}")
     return {
         "type": "Feature",
         "id": str(number),

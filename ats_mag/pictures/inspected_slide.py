@@ -11,6 +11,7 @@ import numpy as np
 
 from ats_mag.geometry.lattice import Lattice
 from ats_mag.geometry.slide_geometry import slide_mpp
+from ats_mag.slides.paths import printable
 
 if TYPE_CHECKING:
     from ats_mag.model.classifier import SlideClassifier
@@ -51,6 +52,11 @@ class InspectedSlide:
     weight: np.ndarray
     patches: np.ndarray
     contribution: np.ndarray
+
+    @property
+    def name(self) -> str:
+        """The file's name without its folder, as it can be shown: bytes that are no UTF-8 are escapes."""
+        return printable(os.path.basename(self.slide))
 
     @property
     def mpp(self) -> float:

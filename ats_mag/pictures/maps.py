@@ -51,7 +51,7 @@ def slide_maps(inspected: InspectedSlide) -> dict[str, np.ndarray]:
         "patches": inspected.patches[shown],
         "classes": np.array(inspected.classes, dtype=str),
         "probabilities": inspected.probabilities,
-        "slide": np.array(os.path.basename(inspected.slide), dtype=str),
+        "slide": np.array(inspected.name, dtype=str),
         "um_per_px": np.array(inspected.mpp),
         "bounds": inspected.geometry[:4],
     }

@@ -40,6 +40,7 @@ def predict_cohort(
     slides: Sequence[CohortSlide],
     out: str | os.PathLike[str] | None = None,
     scheduler: str | None = None,
+    modules: Sequence[str] = (),
     **options: Any,
 ) -> Iterator[Predicted]:
     """Predicts slides one by one, and yields what became of each as it is done.
@@ -47,8 +48,8 @@ def predict_cohort(
     With `out`, each slide is a row of that CSV, on the disk before the slide is yielded: `path` (absolute), `slide_id`, `mpp`
     (um/px of level 0 that was given; empty: the file's own), and the columns of `SlidePrediction`. A slide that has a row
     is kept as it is, so a run that was interrupted, however roughly, is finished by the same call; slides may be added.
-    Slides that fail cost the others nothing: they stand in `NAME.failed.csv` with the reason, and are tried again by the
-    next call. `NAME.model.json` says which model the rows are of.
+    Slides that fail cost the others nothing: they stand in `NAME.csv.failed.csv` with the reason, and are tried again by the
+    next call. `NAME.csv.model.json` says which model the rows are of.
 
     Memory does not grow with the number of slides.
 
@@ -58,6 +59,7 @@ def predict_cohort(
         out: the CSV; None: nothing is written.
         scheduler: address of a Dask scheduler that the work goes to, instead of this process. Its workers must see slides
             and model under the same paths, and load the model once each.
+        modules: that define layers of the user's own which the model holds; see `import_modules`. Workers must have them, too.
         options: further arguments of `Predictor`; None: its defaults.
 
     Raises:
@@ -67,7 +69,8 @@ def predict_cohort(
         ConnectionError: no Dask scheduler answers, or it was lost.
         ImportError: Dask is not installed.
     """
-    identity = ModelIdentity.of(model, {name: value for name, value in options.items() if value is not None})
+    asked = {name: value for name, value in options.items() if value is not None}
+    identity = ModelIdentity.of(model, asked, tuple(modules))
     return _predict_all(identity, slides, None if out is None else Path(out), scheduler)
 
 

@@ -12,15 +12,20 @@ from ats_mag.system.atomic_files import write_whole
 _COLUMNS = ["path", "slide_id", "error"]
 
 
+def failures_of(path: Path) -> Path:
+    """The name of that table; of its own for every table of predictions."""
+    return path.with_name(path.name + ".failed.csv")
+
+
 class FailureTable:
-    """`NAME.failed.csv` beside the predictions; there is none while nothing has failed.
+    """`NAME.csv.failed.csv` beside the predictions; there is none while nothing has failed.
 
     Args:
         path: of the predictions' CSV.
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path.with_suffix(".failed.csv")
+        self.path = failures_of(path)
         self._rows: dict[str, list[str]] = {}
         if self.path.exists():
             with open(self.path, newline="", encoding="utf-8", errors="surrogateescape") as file:

@@ -24,15 +24,19 @@ class ModelIdentity:
         fingerprint: SHA-256 of its content.
         options: further arguments of `Predictor`.
         version: of the package that asks.
+        modules: to import before it is loaded, see `import_modules`.
     """
 
     model: str
     fingerprint: str
     options: Mapping[str, Any]
     version: str = ats_mag.__version__
+    modules: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, model: str | os.PathLike[str], options: Mapping[str, Any]) -> ModelIdentity:
+    def of(
+        cls, model: str | os.PathLike[str], options: Mapping[str, Any], modules: tuple[str, ...] = ()
+    ) -> ModelIdentity:
         """Of a model on disk.
 
         Raises:
@@ -40,7 +44,7 @@ class ModelIdentity:
         """
         if not os.path.exists(model):
             raise FileNotFoundError(f"model {os.fspath(model)!r} does not exist")
-        return cls(os.path.abspath(model), model_fingerprint(model), dict(options))
+        return cls(os.path.abspath(model), model_fingerprint(model), dict(options), modules=modules)
 
     @property
     def plain_options(self) -> dict[str, Any]:

@@ -63,6 +63,7 @@ def load(identity: ModelIdentity) -> Predictor:
 
     Raises:
         ValueError: it is no model of ours.
+        ImportError: a module that its layers need cannot be imported.
         RuntimeError: the model cannot be read, is another one here, or this is another version of the package.
     """
     for card, predictor in _kept:
@@ -75,6 +76,10 @@ def load(identity: ModelIdentity) -> Predictor:
         )
     from ats_mag.prediction.predictor import Predictor
 
+    if identity.modules:
+        from ats_mag.model.user_modules import import_modules
+
+        import_modules(identity.modules)
     try:
         fingerprint = model_fingerprint(identity.model)
         predictor = Predictor(identity.model, **identity.options)

@@ -11,12 +11,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ats_mag.system.atomic_files import write_whole
+from ats_mag.system.json_text import json_bytes
 
 
 class PredictionTable:
     """The predictions of one model in a file, held by one process at a time.
 
-    Beside `NAME.csv` stands `NAME.model.json`, which says which model, asked in which way, the rows are of; rows of another
+    Beside `NAME.csv` stands `NAME.csv.model.json`, which says which model, asked in which way, the rows are of; rows of another
     are refused.
 
     Args:
@@ -33,7 +34,7 @@ class PredictionTable:
 
     def __init__(self, path: str | os.PathLike[str], card: Mapping[str, object]) -> None:
         self.path = Path(path)
-        self.card_path = self.path.with_suffix(".model.json")
+        self.card_path = self.path.with_name(self.path.name + ".model.json")
         if self.path.is_dir():
             raise IsADirectoryError(f"{str(path)!r} is a folder: give the name of a CSV")
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -43,8 +44,8 @@ class PredictionTable:
         try:
             self._lock()
             self._read(card)
-            if not self.rows:
-                write_whole(self.card_path, (json.dumps(card, indent=2, ensure_ascii=False) + "\n").encode())
+            if not self.rows or not self.card_path.exists():
+                write_whole(self.card_path, json_bytes(card))
         except BaseException:
             self.close()
             raise
@@ -114,8 +115,10 @@ class PredictionTable:
 
     def _check(self, card: Mapping[str, object] | None) -> None:
         """Refuses rows of another model than that of the card, and a file that is none of ours."""
+        former = self.path.with_suffix(".model.json")  # of earlier releases; tables NAME.x and NAME.y shared it
+        card_path = self.card_path if self.card_path.exists() or not former.exists() else former
         try:
-            stated = json.loads(self.card_path.read_text())
+            stated = json.loads(card_path.read_text())
             differing = [name for name in _SAME if card is not None and stated[name] != card[name]]
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise ValueError(

@@ -11,8 +11,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ats_mag.cohort.fingerprints import fingerprint
 from ats_mag.preparation.job import SHEETS, Facts, Job, Outcome
 from ats_mag.system.atomic_files import digest, write_whole
+from ats_mag.system.json_text import json_bytes
 
 STATES = "state"
 ASIDE = "aside"  # outputs of slides that could be prepared once and cannot now: not used, but not lost either
@@ -83,8 +85,7 @@ def read_state(out: Path, slide_id: str) -> State:
 
 def write_state(out: Path, state: State) -> None:
     """Writes the state, whole or not at all."""
-    text = json.dumps(asdict(state), indent=1, sort_keys=True, ensure_ascii=False)
-    write_whole(_file(out, state.slide_id), text.encode() + b"\n")
+    write_whole(_file(out, state.slide_id), json_bytes(asdict(state), indent=1, sort_keys=True))
 
 
 def record_stands(job: Job, state: State) -> bool:
@@ -97,7 +98,7 @@ def record_stands(job: Job, state: State) -> bool:
     if state.facts.mpp_source == "default" and state.default_mpp != job.default_mpp:
         return False
     try:
-        if state.source != job.source():
+        if not _same_source(job, state):
             return False
     except OSError:
         return False
@@ -122,6 +123,17 @@ def set_aside(job: Job) -> None:
 def drop_aside(job: Job) -> None:
     """Removes what was set aside, once there is a new record."""
     _aside(job).unlink(missing_ok=True)
+
+
+def _same_source(job: Job, state: State) -> bool:
+    """Whether the record's source is what it was; a slide that was touched, or copied, has other times only."""
+    now, before = job.source(), state.source
+    if before is None or {**now, "files": None} != {**before, "files": None}:
+        return False
+    if now["files"] == before["files"]:
+        return True
+    sizes = [[[place, size] for place, size, _ in source["files"]] for source in (now, before)]
+    return sizes[0] == sizes[1] and state.content is not None and fingerprint(job.slide).get("sha256") == state.content
 
 
 def _bring_back(job: Job) -> None:

@@ -6,9 +6,12 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ats_mag.geometry.levels import TOLERANCE
+
 if TYPE_CHECKING:
     import numpy as np
 
+LARGEST_CONTRADICTION = 0.02  # between the manifest's um/px and the file's; scanners round theirs
 PROBES = 4  # places at which patches of every magnification are read
 
 
@@ -88,6 +91,8 @@ def check_slide(job: SlideJob) -> SlideCheck:
         found.mpp, found.mpp_source = info.mpp, "manifest" if job.mpp is not None else info.mpp_source
         if info.mpp is None and not _take_default(job, found, info.mpp_problem):
             return found
+        _compare_with_file(job, found, file)
+        _check_overview(job, found)
         _choose_levels(job, found, info.level_downsamples)
         _read(job, found, file)
     except (OSError, ValueError, RuntimeError, MemoryError) as error:
@@ -115,6 +120,31 @@ def _take_default(job: SlideJob, found: SlideCheck, problem: str | None) -> bool
         )
     found.add("no mpp", problem or "its resolution is unknown")
     return False
+
+
+def _compare_with_file(job: SlideJob, found: SlideCheck, file: str) -> None:
+    """Says where the table's um/px is not what the file states: one of them is wrong."""
+    from ats_mag.slides.properties import slide_info
+
+    stated = slide_info(file)
+    if job.mpp is None or stated.mpp is None or abs(job.mpp - stated.mpp) <= LARGEST_CONTRADICTION * stated.mpp:
+        return
+    found.add(
+        "note",
+        f"the manifest says {job.mpp:.4g} um/px, the file {stated.mpp:.4g} ({stated.mpp_source}): the manifest's is taken; "
+        "correct it there, or leave the cell empty",
+    )
+
+
+def _check_overview(job: SlideJob, found: SlideCheck) -> None:
+    assert found.mpp is not None
+    if job.overview_mpp < found.mpp * (1 - TOLERANCE):
+        times = found.mpp / job.overview_mpp
+        found.add(
+            "note",
+            f"the overview ({job.overview_mpp:g} um/px) is finer than the slide ({found.mpp:.4g}): it is enlarged {times:.3g} times "
+            f"along each side, {times**2:.3g} times in memory, and shows no more detail; is the slide a thumbnail, or its um/px wrong?",
+        )
 
 
 def _choose_levels(job: SlideJob, found: SlideCheck, level_downsamples: tuple[float, ...]) -> None:

@@ -8,6 +8,7 @@ from typing import Any, TypedDict
 
 from ats_mag.cohort.fingerprints import Fingerprint
 from ats_mag.system.atomic_files import write_whole
+from ats_mag.system.json_text import json_bytes
 
 _NEEDED = {"classes", "config", "slides", "splits_made_with"}
 
@@ -74,4 +75,4 @@ def read_run_file(file: Path) -> RunFile | None:
 
 def write_run_file(file: Path, run: RunFile) -> None:
     """Writes it, whole or not at all."""
-    write_whole(file, (json.dumps(run, indent=2, ensure_ascii=False) + "\n").encode())
+    write_whole(file, json_bytes(run))

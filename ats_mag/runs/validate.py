@@ -27,6 +27,13 @@ if TYPE_CHECKING:
     from ats_mag.config.schema import RunConfig
 
 
+_SHOWN = 5
+_NOTES_OF_SLIDES = {  # how notes on slides begin that are worth a warning
+    "the manifest says": "have another um/px in the manifest than in their files, by more than 2 %",
+    "the overview (": "are coarser than the overview, which is enlarged for them",
+}
+
+
 def validate(config: RunConfig, progress: Callable[[int, int], None] | None = None) -> dict[str, Any]:
     """Checks everything that a run needs, in parallel processes, and writes nothing.
 
@@ -130,6 +137,11 @@ def _judge(config: RunConfig, report: dict[str, Any]) -> None:
         f"{mpp:g} um/px is finer than {count} slide(s): their pixels are enlarged for it, and show no more detail"
         for mpp, count in sorted(enlarged.items())
     ]
+    for start, words in _NOTES_OF_SLIDES.items():
+        ids = [s["slide_id"] for s in report["slides"] if any(p["text"].startswith(start) for p in s["problems"])]
+        if ids:
+            more = f" and {len(ids) - _SHOWN} more" if len(ids) > _SHOWN else ""
+            report["warnings"].append(f"{len(ids)} slide(s) {words}: {', '.join(ids[:_SHOWN])}{more}")
     same = defaultdict(list)
     for slide in report["slides"]:
         if slide["quickhash"]:

@@ -12,8 +12,17 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 
+_KERAS_CALL = re.compile(
+    r"Exception encountered when calling .*?\.\n\n\x1b\[1m(.*)\x1b\[0m\n\nArguments received by .*", re.DOTALL
+)
+
+
 class SlideError(OSError):
     """A file that exists but cannot be opened as a slide, or whose pixels cannot be read."""
+
+
+class TooManyOpenFiles(RuntimeError):
+    """The process, or the machine, may open no more files: no fault of the slide that was to be opened."""
 
 
 def exception_of(code: int, message: str) -> Exception:
@@ -25,8 +34,8 @@ def exception_of(code: int, message: str) -> Exception:
             return FileNotFoundError(message)
         case 7:  # permission denied
             return PermissionError(message)
-        case 8:  # resource exhausted
-            return MemoryError(message)
+        case 8:  # resource exhausted: open files, or memory
+            return TooManyOpenFiles(message) if message.startswith("cannot open slide") else MemoryError(message)
         case 15:  # data loss
             return SlideError(message)
         case _:
@@ -76,13 +85,27 @@ def _plain(error: Exception) -> Exception | None:
     loaded: Any = sys.modules.get("tensorflow")  # an error of TensorFlow's comes only where it has been imported
     if loaded is not None and isinstance(error, loaded.errors.OpError):
         return translate_op_error(error)
-    return callback_errors.behind(error)
+    kept = callback_errors.behind(error)
+    if kept is not None:
+        return kept
+    text = str(error)
+    message = _without_call(text)
+    if message == text or not isinstance(error, ValueError | RuntimeError | TypeError):
+        return None
+    return type(error)(message)
+
+
+def _without_call(text: str) -> str:
+    """A message without the arguments of the layer's call in which it came up, which Keras wraps around it."""
+    found = _KERAS_CALL.search(text)
+    return text if found is None else found.group(1)
 
 
 def _message(text: str) -> str:
     """An op's own message, without what TensorFlow wraps around it."""
+    text = _without_call(text)
     text = re.sub(r"\{\{\w+ [^}]*\}\}", "", text)  # {{function_node __wrapped__...}}, {{node ...}}
-    text = re.sub(r"\s*\[\[.*?\]\]", "", text, flags=re.DOTALL)
+    text = re.sub(r"\n\s*\[\[.*?\]\]", "", text)  # on lines of their own: a path may hold brackets, too
     text = re.sub(r"\s*\[Op:[^\]]*\]( name:\s*\S*)?\s*$", "", text)
     text = re.sub(r"^\s*Error in user-defined function passed to .*?iterator: \S+: ", "", text)  # from a tf.data.map
     # "Graph execution error:", "Detected at node ... (most recent call last):" and an indented trace come first.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import NamedTuple
 
 from ats_mag.geometry.multiples import round_up
@@ -25,11 +26,13 @@ class Overview(NamedTuple):
     geometry: Tensor
 
 
-def view_slide(path: Tensor | str, overview_mpp: float, slide_mpp: Tensor | float = float("nan")) -> Overview:
+def view_slide(
+    path: Tensor | str | os.PathLike[str], overview_mpp: float, slide_mpp: Tensor | float = float("nan")
+) -> Overview:
     """Reads a slide's overview, tissue mask and geometry with TensorFlow ops.
 
     Args:
-        path: one path, a string.
+        path: one path.
         overview_mpp: um/px of the overview.
         slide_mpp: um/px of level 0; NaN means the file's own.
 
@@ -41,6 +44,7 @@ def view_slide(path: Tensor | str, overview_mpp: float, slide_mpp: Tensor | floa
     from ats_mag.slides.reader import read_overview, slide_geometry
     from ats_mag.slides.tissue import tissue_mask
 
+    path = path if tf.is_tensor(path) else tf.constant(os.fsencode(path))  # the bytes, which need not be UTF-8
     slide_mpp = tf.cast(slide_mpp, tf.float64)
     bounds, mpp = slide_geometry(tf.reshape(path, (1,)), tf.reshape(slide_mpp, (1,)))
     image = read_overview(path, overview_mpp, mpp[0])

@@ -28,4 +28,4 @@ def view_by_backend(path: str | os.PathLike[str], overview_mpp: float, slide_mpp
         return native_view.view_slide(path, overview_mpp, slide_mpp)
     from ats_mag.slides import overview
 
-    return Overview(*map(np.asarray, overview.view_slide(os.fspath(path), overview_mpp, slide_mpp)))
+    return Overview(*map(np.asarray, overview.view_slide(path, overview_mpp, slide_mpp)))

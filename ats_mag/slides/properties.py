@@ -20,12 +20,15 @@ class SlideInfo:
     tile_dimensions: tuple[tuple[int, int] | None, ...]  # None where the file does not say
     level_readers: tuple[str, ...]  # "direct", or "OpenSlide: " and why the level is not read directly
     mpp: float | None  # um/px of level 0; None when unknown or implausible
-    mpp_source: str | None  # "argument", "openslide.mpp-x", "aperio.MPP", "tiff.XResolution"...; None when unknown
+    mpp_source: (
+        str | None
+    )  # "argument", "ome.PhysicalSizeX", "openslide.mpp-x", "aperio.MPP", "tiff.XResolution"...; None when unknown
     mpp_problem: str | None  # why the value found is refused, and what to do
     objective_power: float | None  # for display: never taken as a resolution
     bounds: tuple[int, int, int, int]  # x, y, width, height in level-0 pixels
     background: tuple[int, int, int]  # RGB: the slide's own colour, or white
     quickhash: str | None  # OpenSlide's hash that identifies the slide
+    other_pages: tuple[str, ...] = ()  # pages that OpenSlide takes for levels and that show something else, and why
 
 
 def slide_info(path: str | os.PathLike[str], slide_mpp: float | None = None) -> SlideInfo:
@@ -64,6 +67,7 @@ def slide_info(path: str | os.PathLike[str], slide_mpp: float | None = None) -> 
         bounds=(left, top, width, height),
         background=(red, green, blue),
         quickhash=stated["quickhash"],
+        other_pages=tuple(f"{width} x {height} px: {why}" for width, height, why in stated["other_pages"]),
     )
 
 

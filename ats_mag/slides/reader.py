@@ -38,6 +38,7 @@ def read_patches(
         tf.errors.NotFoundError: a file does not exist.
         tf.errors.InvalidArgumentError: a file is no slide; a location or downsample is NaN, infinite or absurd.
         tf.errors.DataLossError: a slide is damaged.
+        tf.errors.ResourceExhaustedError: no more files can be opened, not even one slide at a time.
     """
     height, width = _patch_size(size)
     if on_error not in ("raise", "fill"):

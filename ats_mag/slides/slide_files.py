@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 ONE_FILE = (".svs", ".tif", ".tiff", ".ndpi", ".scn", ".bif", ".svslide", ".czi")
@@ -31,6 +32,28 @@ class SlideFiles:
         return sum(size for _, _, size, _ in self.files)
 
 
+def walk_folder(folder: str | os.PathLike[str], links: bool = False) -> Iterator[tuple[str, list[str], list[str]]]:
+    """`os.walk` that leaves nothing out without a word: a folder that cannot be listed is an error.
+
+    Args:
+        folder: where to begin.
+        links: whether to follow links to folders, which may lead back.
+
+    Raises:
+        OSError: which names the folder.
+    """
+
+    def refuse(error: OSError) -> None:
+        if isinstance(error, FileNotFoundError):  # there is none, or no more
+            return
+        raise type(error)(
+            f"the folder {os.fspath(error.filename)!r} cannot be listed ({error.strerror}), so what it holds would be left out: "
+            "give the right to read it, or move it away"
+        ) from error
+
+    return os.walk(folder, onerror=refuse, followlinks=links)
+
+
 def can_be_copied(path: str) -> bool:
     """Whether a slide of this kind is one file, or one with its folder; others (DICOM, VMS...) have siblings."""
     suffix = os.path.splitext(path)[1]
@@ -47,7 +70,7 @@ def slide_files(path: str) -> SlideFiles:
     found = [(path, "")]
     folder, suffix = os.path.splitext(path)
     if suffix == WITH_FOLDER:
-        for parent, _, names in os.walk(folder):
+        for parent, _, names in walk_folder(folder):
             found += [(os.path.join(parent, n), os.path.relpath(os.path.join(parent, n), folder)) for n in names]
     states = [(file, place, os.stat(file)) for file, place in sorted(found, key=lambda f: f[1])]
     for file, _, state in states:

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
 
-from ats_mag.slides.slide_files import ONE_FILE, WITH_FOLDER
+from ats_mag.slides.slide_files import ONE_FILE, WITH_FOLDER, walk_folder
 
 DICOM = ".dcm"  # one slide is several files of a folder
 SUFFIXES = (*ONE_FILE, WITH_FOLDER, DICOM, ".vms", ".vmu")
@@ -29,6 +29,7 @@ class SlideFolder:
 
     Raises:
         NotADirectoryError: it is not there.
+        OSError: it, or a folder in it, cannot be looked into.
     """
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
@@ -77,7 +78,7 @@ def _same(name: str) -> str:
 
 def _walk(root: Path) -> Iterator[str]:
     seen = set()
-    for parent, folders, names in os.walk(root, followlinks=True):
+    for parent, folders, names in walk_folder(root, links=True):
         state = os.stat(parent)
         if (state.st_dev, state.st_ino) in seen:  # a link to a folder above
             folders.clear()

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import hashlib
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 _SUFFIX = ".tmp"
+# Which cannot come about in reading what is to be written.
+_OF_WRITING = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.ENAMETOOLONG,
+)
 
 
 @contextmanager
@@ -23,11 +37,43 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     path = Path(path)
     # The name is one that no process of any machine uses at the same time.
     unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_SUFFIX}")
+    with _named(path, unfinished):
+        try:
+            yield unfinished
+            os.replace(unfinished, path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folders(*paths: str | os.PathLike[str]) -> Iterator[list[Path]]:
+    """Gives names of folders to make; they take their places together at the end, unless there was an error.
+
+    Args:
+        paths: the folders, none of which exists.
+    """
+    folders = [Path(path) for path in paths]
+    unfinished = [path.with_name(f".{path.name}.{secrets.token_hex(4)}{_SUFFIX}") for path in folders]
+    with _named(folders[0], *unfinished):
+        try:
+            yield unfinished
+            for made, path in zip(unfinished, folders, strict=True):
+                os.replace(made, path)
+        finally:
+            for made in unfinished:
+                shutil.rmtree(made, ignore_errors=True)
+
+
+@contextmanager
+def _named(path: Path, *unfinished: Path) -> Iterator[None]:
+    """Within it, errors of writing name the file that was to come about: a full disk's name none."""
     try:
-        yield unfinished
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+        yield
+    except OSError as error:
+        inside = error.filename is None or any(str(made) in str(error.filename) for made in unfinished)
+        if error.errno not in _OF_WRITING or not inside:
+            raise
+        raise OSError(error.errno, f"{os.strerror(error.errno or 0)}; it could not be written", str(path)) from error
 
 
 def write_whole(path: str | os.PathLike[str], content: bytes) -> None:

@@ -82,7 +82,9 @@ class BadSlides:
                 row = {"slide_id": self._ids.get(name, Path(name).stem), "path": name, "error": error}
                 self.found.append(row)
                 self._rows[name] = row
-                write_whole(self.file, pd.DataFrame(self._rows.values()).to_csv(index=False).encode())
+                write_whole(
+                    self.file, pd.DataFrame(self._rows.values()).to_csv(index=False).encode(errors="surrogateescape")
+                )
         return valid
 
     def _error(self, codes: np.ndarray, cell: np.ndarray, geometry: np.ndarray) -> str:

@@ -58,6 +58,7 @@ def _train(run: Run, fold: int, callbacks: Sequence[keras.callbacks.Callback]) -
     import keras
     import tensorflow as tf
 
+    from ats_mag.model.saving import save_model
     from ats_mag.runs.features_seen import cached_features
     from ats_mag.slides.errors import plain_errors
     from ats_mag.training.build import build_model, recipe_of
@@ -84,9 +85,7 @@ def _train(run: Run, fold: int, callbacks: Sequence[keras.callbacks.Callback]) -
     with plain_errors(), cached_features(run, model, copies) as cache:
         _fit(model, recipe, run, fold, parts, sizes, copies, cache, callbacks)
     model.on_error = "raise"  # what is skipped while training must not pass in silence when the model is used
-    unfinished = files.folder / ".model.tmp.keras"
-    model.save(unfinished)
-    os.replace(unfinished, files.model)
+    save_model(model, files.model)
     return model
 
 

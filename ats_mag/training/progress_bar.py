@@ -30,13 +30,15 @@ class FitProgress(keras.callbacks.Callback):
         fold = self.params.get("fold")
         title = "Training" if fold is None else f"Training fold {fold}"
         if self.params.get("resumed"):
-            self.console.print(f"{title}: resumed from the checkpoint at {self.params['resumed']}", highlight=False)
+            self.console.print(
+                f"{title}: resumed from the checkpoint at {self.params['resumed']}", highlight=False, markup=False
+            )
         columns = (
             TextColumn(title),
             TextColumn("epoch {task.fields[epoch]}/" + str(self.params["epochs"])),
             BarColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[metrics]}"),
+            TextColumn("{task.fields[metrics]}", markup=False),
         )
         self.progress = Progress(*columns, console=self.console, disable=not self.console.is_terminal)
         self.progress.start()
@@ -62,7 +64,7 @@ class FitProgress(keras.callbacks.Callback):
         self.progress.update(self.task, completed=(epoch + 1) * self.batches, metrics=metrics)
         epochs = self.params["epochs"]
         if not self.console.is_terminal and ((epoch + 1) * 10 // epochs > epoch * 10 // epochs):
-            self.console.print(f"epoch {epoch + 1}/{epochs}: {metrics}", highlight=False, soft_wrap=True)
+            self.console.print(f"epoch {epoch + 1}/{epochs}: {metrics}", highlight=False, soft_wrap=True, markup=False)
 
     def on_train_end(self, logs: Logs = None) -> None:
         self.progress.stop()

@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from ats_mag.prediction import CohortSlide
+from ats_mag.slides.paths import printable
 from ats_mag.viewer.background_inspection import BackgroundInspection
 from ats_mag.viewer.request_guard import Guard
 from ats_mag.viewer.tiles import OVERLAP, TILE, DeepZoom, encode
@@ -68,7 +69,7 @@ def create_app(slides: Sequence[CohortSlide], inspection: BackgroundInspection, 
         return Response(static_file(name), media_type=FILES[name])
 
     def names(request: Request) -> Response:
-        return JSONResponse([slide.slide_id for slide in slides])
+        return JSONResponse([printable(slide.slide_id) for slide in slides])
 
     def slide(request: Request) -> Response:
         return JSONResponse(_slide_values(opened(slide_of(request))))

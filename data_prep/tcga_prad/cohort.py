@@ -24,7 +24,7 @@ from typing import Annotated, Any
 import pandas as pd
 import typer
 
-from ats_mag.cli.console import console, show_error
+from ats_mag.cli.console import say, show_error
 from ats_mag.cli.script import report_tables, warn
 from ats_mag.cohort.field_cohort import write_cohort_tables
 from ats_mag.config.writing import config_text
@@ -158,11 +158,9 @@ def main(
     config = config_text(configuration(slides, out, groups, by_site), _NOTES, _HEAD)
     written = write_cohort_tables(out, result, config)
     counted = Counter(groups.get(label, "no class") for label in result["label"])
-    console.print(
-        f"{len(result)} slides of {result['patient_id'].nunique()} patients: {_listed(counted)}", highlight=False
-    )
+    say(f"{len(result)} slides of {result['patient_id'].nunique()} patients: {_listed(counted)}")
     if +reasons:
-        console.print(f"not taken: {_listed(+reasons)}", highlight=False)
+        say(f"not taken: {_listed(+reasons)}")
     report_tables(out, written)
 
 

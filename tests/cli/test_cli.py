@@ -92,8 +92,8 @@ def _predict_a_cohort(model, cohort, folder):
     assert "7 slides: 5 predicted, 1 kept, 1 failed" in out
     assert "predicted 7/7, 1 failed" in error
     assert "torn.tif: cannot open slide" in error
-    assert str(folder / "m.failed.csv") in error
-    assert pd.read_csv(folder / "m.failed.csv")["slide_id"].tolist() == ["torn"]
+    assert str(folder / "m.csv.failed.csv") in error
+    assert pd.read_csv(folder / "m.csv.failed.csv")["slide_id"].tolist() == ["torn"]
     written = pd.read_csv(folder / "m.csv", float_precision="round_trip")
     assert sorted(written["slide_id"]) == [f"s{i}" for i in range(6)]
     out, error = here(*arguments, status=1)  # to standard output

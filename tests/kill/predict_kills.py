@@ -65,7 +65,7 @@ def kill_and_compare(command, folder, kills, seed, log=print):
         subprocess.run(command(out), check=True, **_SILENT)
         assert rows(out) == expected, "an interrupted run's rows differ"
         names = sorted(path.name for path in folder.iterdir() if path.name.startswith((".", out.stem)))
-        assert names == [out.name, f"{out.stem}.model.json"], f"files were left: {names}"
+        assert names == [out.name, f"{out.name}.model.json"], f"files were left: {names}"
         found["finished"] += 1
     return found
 

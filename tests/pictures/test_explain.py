@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from made_inspected import invent_inspected
 from typer.testing import CliRunner
 
 from ats_mag.cli import app
@@ -62,3 +63,17 @@ def test_the_command(model, slide, tmp_path):
 def test_the_shown_score_is_of_the_most_probable_class(inspected):
     assert shown_score(inspected) == inspected.probabilities.argmax()
     assert (np.diff(inspected.weight[heaviest_first(inspected)]) <= 0).all()
+
+
+def test_a_name_that_is_no_utf_8_is_shown_with_escapes(tmp_path):
+    shown = "M\\xfc:bug:$x^2$.svs"
+    inspected = invent_inspected(120, 90, name="/slides/M\udcfc:bug:$x^2$.svs")
+    for file in write_explanation(inspected, tmp_path / "why"):
+        assert file.stat().st_size > 0
+    with np.load(tmp_path / "why" / "maps.npz") as maps:
+        assert str(maps["slide"]) == shown
+    found = json.loads((tmp_path / "why" / "slide.geojson").read_text(encoding="utf-8"))
+    assert {feature["properties"]["slide"] for feature in found["features"] if "slide" in feature["properties"]} <= {
+        shown
+    }
+    assert json.dumps(shown) in json.dumps(found)

@@ -1,5 +1,6 @@
 """Which slides files, folders and manifests name."""
 
+import errno
 import os
 import shutil
 
@@ -70,3 +71,24 @@ def test_the_files_of_a_dicom_slide_are_one_slide(tmp_path):
         "two/boxes_0.dcm",
         "two/torn.dcm",
     ]
+
+
+def test_a_folder_that_cannot_be_listed_is_an_error(tmp_path, monkeypatch):
+    write_slides(tmp_path / "slides", 1)
+    write_slides(tmp_path / "slides" / "batch2", 1)
+    write_slides(tmp_path / "slides" / ".hidden", 1)
+    usual = os.scandir
+    locked = []
+
+    def scandir(path):  # as the superuser, whom no right keeps out, sees it, too
+        if os.path.basename(path) in locked:
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return usual(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert len(find_slides([tmp_path / "slides"])) == 2
+    locked.append(".hidden")  # which is not looked into anyway
+    assert len(find_slides([tmp_path / "slides"])) == 2
+    locked.append("batch2")
+    with pytest.raises(PermissionError, match=r"batch2' cannot be listed \(Permission denied\).*give the right"):
+        find_slides([tmp_path / "slides"])

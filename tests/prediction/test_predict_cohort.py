@@ -25,12 +25,12 @@ def test_rows_come_as_slides_are_done_and_are_kept(stub, tmp_path):
     assert table["slide_id"].tolist() == ["s000", "s001", "s002", "s003"]
     assert table["p_a"].tolist() == [1 / 2, 1 / 3, 1 / 4, 1 / 5]
     assert StubPredictor.opened == 1
-    assert sorted(path.name for path in out.parent.iterdir()) == ["p.csv", "p.model.json"]
+    assert sorted(path.name for path in out.parent.iterdir()) == ["p.csv", "p.csv.model.json"]
 
 
 def test_a_bad_slide_costs_itself_only_and_is_tried_again(stub, tmp_path):
     files = write_slides(tmp_path / "slides", 3, bad=[1])
-    out, failed = tmp_path / "p.csv", tmp_path / "p.failed.csv"
+    out, failed = tmp_path / "p.csv", tmp_path / "p.csv.failed.csv"
     done = list(predict_cohort(stub, find_slides(files), out))
     assert statuses(done) == ["predicted", "failed", "predicted"]
     assert done[1].error == f"slide {str(files[1])!r} is bad"

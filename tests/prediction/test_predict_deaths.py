@@ -66,7 +66,7 @@ def test_a_cluster_predicts_the_same_and_loads_the_model_once_per_worker(cluster
     )
     assert str(here) == str(there)
     for name in ("here", "there"):
-        assert pd.read_csv(tmp_path / f"{name}.failed.csv")["slide_id"].tolist() == ["s003"]
+        assert pd.read_csv(tmp_path / f"{name}.csv.failed.csv")["slide_id"].tolist() == ["s003"]
 
     def opened():
         import ats_mag.prediction.predictor
@@ -84,4 +84,4 @@ def test_a_model_that_is_another_one_at_the_workers_is_refused(cluster, stub, tm
     monkeypatch.setattr("ats_mag.prediction.model_identity.model_fingerprint", lambda model: "other")
     with pytest.raises(RuntimeError, match=r"cannot predict slides: RuntimeError: .*another model here"):
         list(predict_cohort(stub, slides, tmp_path / "p.csv", scheduler=address))
-    assert not os.path.exists(tmp_path / "p.failed.csv")
+    assert not os.path.exists(tmp_path / "p.csv.failed.csv")

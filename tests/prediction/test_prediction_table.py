@@ -9,6 +9,7 @@ from backends import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ats_mag.prediction.failures import failures_of
 from ats_mag.prediction.table import PredictionTable
 
 CARD = {"model": "/m.keras", "sha256": "0", "options": {}, "ats_mag": "1"}
@@ -59,8 +60,8 @@ def test_rows_of_another_model_are_refused_and_stay(tmp_path):
             PredictionTable(path, CARD | change)
     with PredictionTable(path, CARD | {"model": "/moved.keras", "ats_mag": "2"}) as table:
         assert list(table.rows) == ["/a"]
-    (tmp_path / "p.model.json").unlink()
-    with pytest.raises(ValueError, match=r"p\.model\.json"):
+    (tmp_path / "p.csv.model.json").unlink()
+    with pytest.raises(ValueError, match=r"p\.csv\.model\.json"):
         PredictionTable(path, CARD)
     assert path.read_bytes() == before
 
@@ -92,7 +93,7 @@ def test_one_process_at_a_time_and_one_kind_of_row(tmp_path):
             table.append(row("/b") | {"patches": 3})
     write(path, [row("/b")])
     assert [one["path"] for one in read(path)] == ["/a", "/b"]
-    assert json.loads((tmp_path / "p.model.json").read_text()) == CARD
+    assert json.loads((tmp_path / "p.csv.model.json").read_text()) == CARD
 
 
 def test_an_empty_table_is_of_any_model(tmp_path):
@@ -100,4 +101,29 @@ def test_an_empty_table_is_of_any_model(tmp_path):
     write(path, [])
     with PredictionTable(path, CARD | {"sha256": "1"}):
         pass
-    assert json.loads((tmp_path / "p.model.json").read_text())["sha256"] == "1"
+    assert json.loads((tmp_path / "p.csv.model.json").read_text())["sha256"] == "1"
+
+
+@pytest.mark.parametrize("names", [("p.one", "p.two"), ("p.csv", "p.tsv"), ("p", "p.csv"), ("p.csv", "p.csv.csv")])
+def test_tables_share_no_companion(tmp_path, names):
+    cards = [CARD, CARD | {"sha256": "1"}]
+    for name, card in zip(names, cards, strict=True):
+        with PredictionTable(tmp_path / name, card) as table:
+            table.append(row("/a"))
+    for name, mine, others in zip(names, cards, cards[::-1], strict=True):
+        with pytest.raises(ValueError, match="holds predictions of another model"):
+            PredictionTable(tmp_path / name, others)
+        with PredictionTable(tmp_path / name, mine) as table:
+            assert list(table.rows) == ["/a"]
+    assert len({failures_of(tmp_path / name) for name in names}) == 2
+
+
+def test_a_table_of_an_earlier_release_goes_on_and_gets_a_card_of_its_own(tmp_path):
+    path = tmp_path / "p.csv"
+    write(path, [row("/a")])
+    (tmp_path / "p.csv.model.json").rename(tmp_path / "p.model.json")
+    with pytest.raises(ValueError, match="holds predictions of another model"):
+        PredictionTable(path, CARD | {"sha256": "1"})
+    write(path, [row("/b")])
+    assert [one["path"] for one in read(path)] == ["/a", "/b"]
+    assert json.loads((tmp_path / "p.csv.model.json").read_text()) == CARD

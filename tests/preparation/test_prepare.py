@@ -105,6 +105,25 @@ def test_a_spoilt_sheet_or_another_lattice_is_drawn_from_the_record(cohort, copy
     }
 
 
+def test_a_slide_that_was_touched_costs_nothing(cohort, copy, tmp_path):
+    folder, manifest = cohort
+    slides = tmp_path / "slides"
+    shutil.copytree(folder / "slides", slides)
+    before = fingerprints(copy)
+    for i, time in enumerate((1, 10**18, 4 * 10**18)):
+        os.utime(slides / f"s{i}.tif", ns=(time, time))
+    assert statuses(run(manifest, tmp_path, copy)) == ["kept"] * 4
+    assert fingerprints(copy) == before
+    stat = (slides / "s1.tif").stat()
+    content = bytearray((slides / "s1.tif").read_bytes())
+    content[-1] ^= 1  # of the same size, and as old
+    (slides / "s1.tif").write_bytes(content)
+    os.utime(slides / "s1.tif", ns=(1, stat.st_mtime_ns - 1))
+    now = statuses(run(manifest, tmp_path, copy))
+    assert now[1] != "kept"
+    assert now[:1] + now[2:] == ["kept"] * 3
+
+
 def test_a_slide_that_fails_now_loses_its_record_but_gets_it_back(cohort, copy, tmp_path):
     folder, manifest = cohort
     before = fingerprints(copy)

@@ -227,3 +227,20 @@ def test_the_level_told_is_the_level_read(tmp_path, downsample):
     )
     assert np.unique(patches).tolist() == [10 * (1, 4, 16)[choice.level]]
     assert choice.how == ("interpolate" if downsample < 0.98 else "copy" if choice.factor == 1 else "average")
+
+
+def test_resolutions_that_cannot_be_right_are_told(study):
+    """The manifest's um/px against the file's, and an overview that only enlarges a slide."""
+    table = pd.read_csv(study / "manifest.csv")
+    table["mpp"] = table["slide_id"].map({"s0": 0.23 * 1.015, "s1": 0.25 * 1.03, "s2": 0.92, "s3": 12.0})
+    table.to_csv(study / "manifest.csv", index=False)
+    report = check(study)
+    notes = {s["slide_id"]: " ".join(p["text"] for p in s["problems"] if p["kind"] == "note") for s in report["slides"]}
+    assert "manifest says" not in notes["s0"]
+    assert "the manifest says 0.2575 um/px, the file 0.25 (openslide.mpp-x)" in notes["s1"]
+    assert "the manifest says 0.92 um/px, the file 0.46" in notes["s2"]
+    assert "the overview (8 um/px) is finer than the slide (12): it is enlarged 1.5 times" in notes["s3"]
+    assert [slide_id for slide_id, text in notes.items() if "the overview" in text] == ["s3"]
+    told = "slide(s) have another um/px in the manifest than in their files, by more than 2 %: s1, s2, s3"
+    assert any(told in text for text in report["warnings"])
+    assert any("1 slide(s) are coarser than the overview" in text for text in report["warnings"])

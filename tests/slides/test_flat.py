@@ -12,6 +12,7 @@ from PIL import Image
 from ats_mag.slides.errors import SlideError
 from ats_mag.slides.properties import slide_info
 from ats_mag.slides.writing.flat import convert_image
+from ats_mag.slides.writing.pyramid import write_pyramid
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +105,50 @@ def test_16_bits_need_their_white(tmp_path, picture, name):
     np.testing.assert_array_equal(_convert(tmp_path / name, white=255 * 16), picture)
 
 
+@pytest.mark.parametrize(("bits", "white"), [(10, 1023), (12, 4095), (14, 16383), (16, 65535)])
+def test_the_white_that_fits_is_proposed(tmp_path, picture, bits, white):
+    tifffile.imwrite(tmp_path / "a.tif", picture.astype(np.uint16) * (white // 255), photometric="rgb")
+    with pytest.raises(SlideError, match=rf"`--white {white}` fits its brightest value, {255 * (white // 255)}\b"):
+        _convert(tmp_path / "a.tif")
+
+
+def test_12_bits_that_the_file_states_are_recognised(tmp_path, picture):
+    deep = picture.astype(np.uint16) * 16
+    tifffile.imwrite(tmp_path / "a.tif", deep, photometric="rgb", extratags=[(281, "H", 3, (4080,) * 3, True)])
+    np.testing.assert_array_equal(_convert(tmp_path / "a.tif"), picture)
+    packed = np.zeros((300, 530 * 3 * 12 // 8), np.uint8)  # 530 x 3 values are a whole number of bytes
+    values = deep.reshape(300, -1, 2)
+    packed[:, 0::3] = values[..., 0] >> 4
+    packed[:, 1::3] = (values[..., 0] & 15) << 4 | values[..., 1] >> 8
+    packed[:, 2::3] = values[..., 1] & 255
+    path = tmp_path / "b.tif"
+    tifffile.imwrite(path, deep, photometric="rgb", metadata=None)
+    content = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as file:
+        bits, counts = file.pages.first.tags["BitsPerSample"], file.pages.first.tags["StripByteCounts"]
+        start = file.pages.first.dataoffsets[0]
+        content[bits.valueoffset : bits.valueoffset + 6] = b"\x0c\0" * 3
+        content[counts.valueoffset : counts.valueoffset + 4] = packed.size.to_bytes(4, "little")
+    content[start : start + packed.size] = packed.tobytes()
+    path.write_bytes(content)
+    expected = np.minimum((deep.astype(np.uint32) * 255 + 2047) // 4095, 255)
+    np.testing.assert_array_equal(_convert(path, overwrite=True), expected)
+
+
+@pytest.mark.parametrize("suffix", ["tif", "png"])
+def test_a_white_that_makes_the_picture_black_is_refused(tmp_path, picture, suffix):
+    import imagecodecs
+
+    image, deep = tmp_path / f"a.{suffix}", picture.astype(np.uint16) * 16
+    if suffix == "tif":
+        tifffile.imwrite(image, deep, photometric="rgb", rowsperstrip=20)
+    else:
+        image.write_bytes(imagecodecs.png_encode(deep))
+    with pytest.raises(SlideError, match=r"nearly black with 65535 as white.*`--white 4095`"):
+        _convert(image, white=65535)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [image.name]
+
+
 def test_resolution_comes_from_the_argument_else_from_the_tiff(tmp_path, picture):
     image, slide = tmp_path / "a.tif", tmp_path / "slide.tiff"
     tifffile.imwrite(
@@ -180,13 +225,84 @@ def test_what_is_done_is_kept(tmp_path, picture):
     assert slide.stat().st_mtime_ns == before
     assert convert_image(image, slide, 0.25).status == "written"
     assert not leftover.exists()
-    os.utime(image, ns=(slide.stat().st_mtime_ns + 1,) * 2)
-    assert convert_image(image, slide, 0.25).status == "written"
     slide.write_bytes(slide.read_bytes()[:100])
     assert convert_image(image, slide, 0.25).status == "written"
     assert convert_image(image, slide, 0.25, overwrite=True).status == "written"
     with pytest.raises(ValueError, match="would replace it"):
         convert_image(slide, slide, 0.5)
+
+
+def _plain(path, colour):
+    path.parent.mkdir(exist_ok=True)
+    Image.fromarray(np.full((200, 300, 3), colour, np.uint8)).save(path)
+    return path
+
+
+def test_time_and_place_do_not_tell_whether_a_slide_is_up_to_date(tmp_path):
+    image, slide = _plain(tmp_path / "one" / "a.png", (200, 10, 10)), tmp_path / "out" / "a.tiff"
+    convert_image(image, slide, 0.5)
+    written = slide.stat().st_mtime_ns
+    os.utime(image)
+    assert convert_image(image, slide, 0.5).status == "kept"
+    moved = image.rename(tmp_path / "b.png")
+    assert convert_image(moved, slide, 0.5).status == "kept"
+    moved.rename(image)
+    os.utime(slide, ns=(1, 1))
+    assert convert_image(image, slide, 0.5).status == "kept"
+    os.utime(slide, ns=(written, written))
+    size, replacement = image.stat().st_size, _plain(tmp_path / "new.png", (10, 10, 200))
+    replacement.write_bytes(replacement.read_bytes().ljust(size, b"\0")[: max(size, replacement.stat().st_size)])
+    os.utime(replacement, ns=(1, 1))  # as `cp -p` brings it from an archive
+    replacement.replace(image)
+    assert convert_image(image, slide, 0.5).status == "written"
+    assert _pixels(slide)[0, 0].argmax() == 2
+
+
+@pytest.mark.parametrize("options", [{"lossless": True}, {"white": 4095}, {"mpp": 0.25}])
+def test_a_slide_that_was_converted_in_another_way_is_converted_again(tmp_path, options):
+    image, slide = _plain(tmp_path / "a.png", (200, 10, 10)), tmp_path / "a.tiff"
+    convert_image(image, slide, 0.5)
+    options = {"mpp": 0.5} | options
+    assert convert_image(image, slide, **options).status == "written"
+    assert convert_image(image, slide, **options).status == "kept"
+
+
+def test_a_slide_of_another_image_is_not_replaced(tmp_path):
+    one, other = _plain(tmp_path / "one" / "a.png", (200, 10, 10)), _plain(tmp_path / "other" / "a.png", (10, 10, 200))
+    slide = tmp_path / "out" / "a.tiff"
+    convert_image(one, slide, 0.5)
+    before = slide.read_bytes()
+    with pytest.raises(FileExistsError, match=r"a\.tiff' was made from another image than '.*other/a\.png': convert"):
+        convert_image(other, slide, 0.5)
+    assert slide.read_bytes() == before
+    assert convert_image(other, slide, 0.5, overwrite=True).status == "written"
+    assert _pixels(slide)[0, 0].argmax() == 2
+
+
+def test_a_slide_that_no_conversion_made_is_not_replaced(tmp_path):
+    image, slide = _plain(tmp_path / "a.png", (200, 10, 10)), tmp_path / "a.tiff"
+    tifffile.imwrite(slide, np.zeros((200, 300, 3), np.uint8), photometric="rgb", software="a scanner", metadata=None)
+    before = slide.read_bytes()
+    with pytest.raises(FileExistsError, match="not made by converting an image"):
+        convert_image(image, slide, 0.5)
+    assert slide.read_bytes() == before
+
+
+def test_slides_of_earlier_releases_which_do_not_say_of_what_they_are_are_made_anew(tmp_path):
+    image, slide = _plain(tmp_path / "a.png", (200, 10, 10)), tmp_path / "a.tiff"
+    write_pyramid(slide, np.full((200, 300, 3), (10, 10, 200), np.uint8), 0.5, (1, 2, 4))
+    assert convert_image(image, slide, 0.5).status == "written"
+    assert _pixels(slide)[0, 0].argmax() == 0
+
+
+def test_what_a_slide_was_made_from_does_not_change_its_hash(tmp_path):
+    """By which equal pictures under several names are found."""
+    infos = []
+    for name in ("one", "other"):
+        image = _plain(tmp_path / name / "a.png", (200, 10, 10))
+        infos.append(slide_info(convert_image(image, image.with_suffix(".tiff"), 0.5).slide))
+        assert str(tmp_path).encode() not in image.with_suffix(".tiff").read_bytes()
+    assert infos[0].quickhash == infos[1].quickhash
 
 
 def test_a_large_tiff_does_not_fill_the_memory(tmp_path):
@@ -230,7 +346,7 @@ def test_a_slide_that_cannot_be_written_is_not_the_image_s_fault(tmp_path, pictu
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(tifffile.TiffWriter, "write", full)
-    with pytest.raises(OSError, match=r"No space left on device, while writing: '.*a.tiff'") as found:
+    with pytest.raises(OSError, match=r"No space left on device; it could not be written: '.*a.tiff'") as found:
         convert_image(image, tmp_path / "a.tiff", 0.5)
     assert not isinstance(found.value, SlideError)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "file"]

@@ -1,4 +1,5 @@
 import io
+import os
 import time
 
 import numpy as np
@@ -191,3 +192,12 @@ def test_models_that_cannot_be_viewed_are_refused_at_once(tmp_path):
     (tmp_path / "text.keras").write_text("no model")
     with pytest.raises(ValueError, match=r"no \.keras file"):
         model_opener(tmp_path / "text.keras")
+
+
+def test_names_that_are_no_utf_8_are_listed(slides, inspected, serve, tmp_path):
+    odd = tmp_path / "M\udcfcller.tif"
+    os.link(slides[0], odd)
+    shown = find_slides([odd])
+    get = serve(server.create_app(shown, BackgroundInspection(shown, lambda: inspected), lossless=True))
+    assert get("/slides").json() == ["M\\xfcller"]
+    assert get("/slides/0").json()["width"] == 2400

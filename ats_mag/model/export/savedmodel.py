@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from ats_mag.model.export.description import CARD, MODEL_CARD, card_without_run, describe
 from ats_mag.model.export.path_endpoints import path_endpoints
 from ats_mag.model.export.stock_endpoints import stock_endpoints, without_encoder
 from ats_mag.model.network import SlideNetwork
+from ats_mag.system.atomic_files import whole_folders
+from ats_mag.system.json_text import json_bytes
 
 STOCK_SUFFIX = "-stock"
 
@@ -63,6 +65,7 @@ def export_model(
 
     Raises:
         FileExistsError: one of the folders exists.
+        OSError: they cannot be written; nothing is left of them.
         ValueError: the model has no frozen encoder to leave out.
     """
     path = Path(path)
@@ -76,15 +79,17 @@ def export_model(
         if folder.exists():
             raise FileExistsError(f"{str(folder)!r} exists already: remove it, or export to another place")
     cards = {CARD: describe(model), MODEL_CARD: card_without_run(model) if card is None else dict(card)}
-    for folder, endpoints in written.items():
-        unfinished = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-        archive = keras.export.ExportArchive()
-        archive.track(tracked)
-        for endpoint in endpoints:
-            archive.add_endpoint(endpoint.name, endpoint.function, input_signature=endpoint.signature)
-        archive.write_out(str(unfinished), verbose=False)
-        _write_cards(unfinished, cards)
-        os.replace(unfinished, folder)
+    with whole_folders(*written) as unfinished:
+        for folder, endpoints in zip(unfinished, written.values(), strict=True):
+            archive = keras.export.ExportArchive()
+            archive.track(tracked)
+            for endpoint in endpoints:
+                archive.add_endpoint(endpoint.name, endpoint.function, input_signature=endpoint.signature)
+            try:
+                archive.write_out(str(folder), verbose=False)
+            except tf.errors.OpError as error:  # of TensorFlow's own file system
+                raise OSError(f"the SavedModel {str(path)!r} could not be written: {error.message}") from error
+            _write_cards(folder, cards)
     return tuple(written)
 
 
@@ -93,4 +98,4 @@ def _write_cards(folder: Path, cards: Mapping[str, Mapping[str, Any]]) -> None:
     for place, card in cards.items():
         file = folder / place
         file.parent.mkdir(exist_ok=True)
-        file.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        file.write_bytes(json_bytes(card))

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <string>
 
 namespace ats_mag {
 
@@ -15,6 +16,13 @@ struct Level {
   int64_t width, height;            // pixels of this level
   double downsample;                // level-0 pixels per pixel of this level
   int64_t tile_width, tile_height;  // 0 when the file does not say
+  int number;                       // by which OpenSlide knows it
+};
+
+// A page that OpenSlide counts among the levels and that is none, as it shows something else than the slide.
+struct OtherPage {
+  int64_t width, height;
+  std::string why;
 };
 
 // What two rectangles share, which may be empty: of a side of 0.

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "error.h"
+#include "ome.h"
 
 namespace ats_mag {
 namespace {
@@ -39,9 +40,14 @@ double PhysicalMpp(const Slide& slide, const char* name, int64_t pixels) {
 
 std::vector<Candidate> Candidates(const Slide& slide) {
   const Level& base = slide.levels()[0];
+  const std::string text = slide.property("openslide.comment");
+  const OmeMpp ome = text.find("OME") == std::string::npos ? OmeMpp{kNotGiven, kNotGiven}
+                                                           : ReadOmeMpp(text, base.width, base.height);
   const double aperio = Number(slide, "aperio.MPP");
   const double ventana = Number(slide, "ventana.ScanRes");
   return {
+      // Of such a file OpenSlide knows the TIFF resolution only, which often is a placeholder.
+      {"ome.PhysicalSizeX", ome.x, ome.y},
       {"openslide.mpp-x", Number(slide, "openslide.mpp-x"), Number(slide, "openslide.mpp-y")},
       {"aperio.MPP", aperio, aperio},
       {"ventana.ScanRes", ventana, ventana},

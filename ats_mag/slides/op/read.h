@@ -32,7 +32,8 @@ void CheckPatches(const PatchRequest& request);
 // Patches that are not a level's pixels as they stand, and slides that cannot be opened, stay as they are.
 void SnapPatches(const PatchRequest& request, const double* reach, int64_t* snapped);
 
-// Reads B x N patches, spread over the thread pool. When several fail, the error is that of the first of them.
+// Reads B x N patches, spread over the thread pool; no more slides are open together than are kept open anyway. When
+// several patches of those fail, the error is that of the first of them.
 void ReadPatches(const PatchRequest& request);
 
 // Reads the slide's bounds at `mpp` um/px. `allocate(height, width)` returns the memory for height x width x 3 bytes

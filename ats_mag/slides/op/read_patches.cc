@@ -116,49 +116,9 @@ std::vector<int64_t> LocalOrder(const PatchRequest& request) {
   return order;
 }
 
-}  // namespace
-
-void CheckPatches(const PatchRequest& request) {
-  const auto batch = static_cast<int64_t>(request.paths.size());
-  for (int64_t i = 0; i < batch * request.per_slide; ++i) {
-    const int64_t slide = i / request.per_slide, patch = i % request.per_slide;
-    const int64_t x = request.location[2 * i], y = request.location[2 * i + 1];
-    const double downsample = request.downsample[i];
-    if (!(downsample >= kFinest && downsample <= kCoarsest)) {
-      throw Error(Code::kInvalidArgument,
-                  Cat("downsample[", slide, ", ", patch, "] of slide ", Quote(request.paths[slide]),
-                      " must be between ", kFinest, " and ", kCoarsest, " level-0 pixels per pixel. Received: ",
-                      downsample));
-    }
-    if (x < -kFarthest || x > kFarthest || y < -kFarthest || y > kFarthest) {
-      throw Error(Code::kInvalidArgument,
-                  Cat("location[", slide, ", ", patch, "] of slide ", Quote(request.paths[slide]),
-                      " is too far from the slide (it came from a NaN or infinite number?). Received: (", x, ", ", y,
-                      ")"));
-    }
-  }
-}
-
-void CheckPatchSize(int64_t batch, int64_t per_slide, int64_t height, int64_t width) {
-  if (height < 1 || width < 1 || height > kLargestSide || width > kLargestSide) {
-    throw Error(Code::kInvalidArgument, Cat("the patch size must be between 1 and ", kLargestSide,
-                                            " pixels a side. Received: ", height, " x ", width));
-  }
-  int64_t bytes = height * width * 3;
-  for (const int64_t factor : {batch, per_slide}) {
-    if (factor < 0 || __builtin_mul_overflow(bytes, factor, &bytes) || bytes > kMostBytes) {
-      throw Error(Code::kInvalidArgument, Cat("too many pixels in one request: ", batch, " slides x ", per_slide,
-                                              " patches of ", height, " x ", width, "; read fewer at a time"));
-    }
-  }
-}
-
-void ReadPatches(const PatchRequest& request) {
-  const auto batch = static_cast<int64_t>(request.paths.size());
-  CheckPatchSize(batch, request.per_slide, request.height, request.width);
-  CheckPatches(request);
-  const int64_t total = batch * request.per_slide;
-  if (total == 0) return;
+// All slides of the request are open together.
+void ReadTogether(const PatchRequest& request) {
+  const int64_t total = static_cast<int64_t>(request.paths.size()) * request.per_slide;
   Engine& engine = GetEngine();
 
   std::map<std::string, std::unique_ptr<Source>> by_path;
@@ -220,6 +180,81 @@ void ReadPatches(const PatchRequest& request) {
     ++engine.patches_filled;
   });
   if (failure != nullptr) throw Error(*failure);
+}
+
+// The slides [begin, end) of a request.
+PatchRequest Part(const PatchRequest& request, int64_t begin, int64_t end) {
+  const int64_t first = begin * request.per_slide;
+  PatchRequest part = request;
+  part.paths.assign(request.paths.begin() + begin, request.paths.begin() + end);
+  part.location += 2 * first;
+  part.downsample += first;
+  part.patches += first * request.height * request.width * 3;
+  part.valid += first;
+  return part;
+}
+
+// In halves, where not all of its slides can be open together.
+void ReadPart(const PatchRequest& request) {
+  const auto slides = static_cast<int64_t>(request.paths.size());
+  try {
+    ReadTogether(request);
+    return;
+  } catch (const Error& error) {
+    if (error.code() != Code::kResourceExhausted || slides == 1) throw;
+  }
+  GetEngine().slides.CloseIdle();
+  ReadPart(Part(request, 0, slides / 2));
+  ReadPart(Part(request, slides / 2, slides));
+}
+
+}  // namespace
+
+void CheckPatches(const PatchRequest& request) {
+  const auto batch = static_cast<int64_t>(request.paths.size());
+  for (int64_t i = 0; i < batch * request.per_slide; ++i) {
+    const int64_t slide = i / request.per_slide, patch = i % request.per_slide;
+    const int64_t x = request.location[2 * i], y = request.location[2 * i + 1];
+    const double downsample = request.downsample[i];
+    if (!(downsample >= kFinest && downsample <= kCoarsest)) {
+      throw Error(Code::kInvalidArgument,
+                  Cat("downsample[", slide, ", ", patch, "] of slide ", Quote(request.paths[slide]),
+                      " must be between ", kFinest, " and ", kCoarsest, " level-0 pixels per pixel. Received: ",
+                      downsample));
+    }
+    if (x < -kFarthest || x > kFarthest || y < -kFarthest || y > kFarthest) {
+      throw Error(Code::kInvalidArgument,
+                  Cat("location[", slide, ", ", patch, "] of slide ", Quote(request.paths[slide]),
+                      " is too far from the slide (it came from a NaN or infinite number?). Received: (", x, ", ", y,
+                      ")"));
+    }
+  }
+}
+
+void CheckPatchSize(int64_t batch, int64_t per_slide, int64_t height, int64_t width) {
+  if (height < 1 || width < 1 || height > kLargestSide || width > kLargestSide) {
+    throw Error(Code::kInvalidArgument, Cat("the patch size must be between 1 and ", kLargestSide,
+                                            " pixels a side. Received: ", height, " x ", width));
+  }
+  int64_t bytes = height * width * 3;
+  for (const int64_t factor : {batch, per_slide}) {
+    if (factor < 0 || __builtin_mul_overflow(bytes, factor, &bytes) || bytes > kMostBytes) {
+      throw Error(Code::kInvalidArgument, Cat("too many pixels in one request: ", batch, " slides x ", per_slide,
+                                              " patches of ", height, " x ", width, "; read fewer at a time"));
+    }
+  }
+}
+
+void ReadPatches(const PatchRequest& request) {
+  const auto batch = static_cast<int64_t>(request.paths.size());
+  CheckPatchSize(batch, request.per_slide, request.height, request.width);
+  CheckPatches(request);
+  if (batch * request.per_slide == 0) return;
+  const auto at_once = static_cast<int64_t>(GetEngine().slides.max_open());
+  if (batch <= at_once) return ReadPart(request);
+  for (int64_t begin = 0; begin < batch; begin += at_once) {
+    ReadPart(Part(request, begin, std::min(batch, begin + at_once)));
+  }
 }
 
 }  // namespace ats_mag

@@ -8,8 +8,10 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 
 #include "error.h"
+#include "open_errors.h"
 
 namespace ats_mag {
 namespace {
@@ -17,6 +19,8 @@ namespace {
 // OpenSlide cuts reads beyond 4096 pixels into pieces and truncates the places of the later ones; staying below keeps
 // every place ours, and bounds the scratch memory of a thread.
 constexpr int64_t kBlock = 1024;
+
+constexpr double kSameRatio = 0.02;  // as the tolerance within which a level is taken as it stands
 
 void CheckFile(const std::string& path) {
   struct stat info;
@@ -52,6 +56,26 @@ int64_t ParseInt(const std::string& text, int64_t otherwise) {
   return text.empty() || *end != '\0' ? otherwise : value;
 }
 
+// Why a page that OpenSlide takes for a level shows something else (a tiled picture of the label, say), or "". Sides are
+// rounded to whole pixels, up or down; beyond that and 2 % a level has the proportions of level 0, or its pixels would
+// be taken for other places than they are of.
+std::string WhyNoLevel(const Level& base, const Level& level, const Tiff& tiff, bool aperio) {
+  const auto ratio = [](int64_t whole, int64_t side) {
+    return side > 0 ? static_cast<double>(whole) / static_cast<double>(side) : std::numeric_limits<double>::infinity();
+  };
+  const double x = ratio(base.width, level.width), y = ratio(base.height, level.height);
+  const double most = std::min(ratio(base.width, level.width - 1), ratio(base.height, level.height - 1));
+  const double least = std::max(ratio(base.width, level.width + 1), ratio(base.height, level.height + 1));
+  if (std::abs(x - y) > kSameRatio * std::min(x, y) && least > most) return "its proportions are not the slide's";
+  if (!aperio) return "";
+  for (const TiffImage& image : tiff.images) {
+    const bool same = image.width == static_cast<uint64_t>(level.width) &&
+                      image.height == static_cast<uint64_t>(level.height);
+    if (same && image.associated) return "its description says that it is the label or the macro image";
+  }
+  return "";
+}
+
 // Premultiplied ARGB over the background. Translucent pixels are rounded as openslide-python and Pillow do it together
 // (colours divided by alpha and cut, then blended and rounded), so that the results are the same to the last bit.
 void Composite(const uint32_t* argb, int64_t count, const Colour& background, uint8_t* rgb) {
@@ -76,6 +100,7 @@ Slide::Slide(const std::string& path, OpenSlideCache* cache) : path_(path), stam
   const OpenSlideApi& api = OpenSlide();
   CheckFile(path);
   auto file = std::make_unique<const File>(path);
+  if (!file->is_open() && IsOpenFileLimit("")) throw Error(Code::kResourceExhausted, OpenFileLimit(path));
   Tiff tiff;
   const std::string damage = file->is_open() ? ReadTiff(*file, &tiff) : "the file cannot be opened twice";
   for (const TiffImage& image : tiff.images) {
@@ -85,18 +110,19 @@ Slide::Slide(const std::string& path, OpenSlideCache* cache) : path_(path), stam
   }
   handle_ = api.open(path.c_str());
   if (handle_ == nullptr) {
-    throw Error(Code::kInvalidArgument,
-                Cat("cannot open slide ", Quote(path), ": not a whole-slide image that OpenSlide ", api.get_version(),
-                    " knows; convert it to a tiled pyramidal TIFF"));
+    if (IsOpenFileLimit("")) throw Error(Code::kResourceExhausted, OpenFileLimit(path));
+    throw Error(Code::kInvalidArgument, Cat("cannot open slide ", Quote(path), ": ", WhyUnknown(*file, tiff)));
   }
   try {
     if (const char* error = api.get_error(handle_)) {
+      if (IsOpenFileLimit(error)) throw Error(Code::kResourceExhausted, OpenFileLimit(path));
+      const std::string cut = WhyCutOff(*file, tiff);
       throw Error(Code::kInvalidArgument,
-                  Cat("cannot open slide ", Quote(path), ": ", error,
-                      "; the file is damaged or of an unsupported kind"));
+                  Cat("cannot open slide ", Quote(path), ": ", cut.empty() ? error : cut,
+                      cut.empty() ? "; the file is damaged or of an unsupported kind" : ""));
     }
     if (cache != nullptr) api.set_cache(handle_, cache);
-    ReadMetadata();
+    ReadMetadata(tiff);
     direct_ = std::make_unique<const Direct>(std::move(file), tiff, damage, property("openslide.vendor"), levels_);
   } catch (...) {
     api.close(handle_);
@@ -111,11 +137,13 @@ std::string Slide::property(const char* name) const {
   return value != nullptr ? value : "";
 }
 
-void Slide::ReadMetadata() {
+void Slide::ReadMetadata(const Tiff& tiff) {
   const OpenSlideApi& api = OpenSlide();
+  const bool aperio = property("openslide.vendor") == "aperio";
   const int count = api.get_level_count(handle_);
   for (int i = 0; i < count; ++i) {
     Level level{};
+    level.number = i;
     api.get_level_dimensions(handle_, i, &level.width, &level.height);
     level.downsample = api.get_level_downsample(handle_, i);
     const std::string prefix = Cat("openslide.level[", i, "].tile-");
@@ -124,7 +152,12 @@ void Slide::ReadMetadata() {
     if (level.width <= 0 || level.height <= 0 || !(level.downsample > 0)) {
       throw Error(Code::kInvalidArgument, Cat("cannot open slide ", Quote(path_), ": its level ", i, " is empty"));
     }
-    levels_.push_back(level);
+    const std::string why = levels_.empty() ? "" : WhyNoLevel(levels_.front(), level, tiff, aperio);
+    if (why.empty()) {
+      levels_.push_back(level);
+    } else {
+      other_pages_.push_back({level.width, level.height, why});
+    }
   }
   if (levels_.empty()) {
     throw Error(Code::kInvalidArgument, Cat("cannot open slide ", Quote(path_), ": it has no levels"));
@@ -153,8 +186,11 @@ void Slide::ReadBlock(int level, const Rect& block, uint8_t* rgb, int64_t stride
   const double downsample = levels_[level].downsample;
   const int64_t x = std::llround(block.x * downsample);
   const int64_t y = std::llround(block.y * downsample);
-  api.read_region(handle_, argb.data(), x, y, level, block.width, block.height);
-  if (const char* error = api.get_error(handle_)) throw Error(Code::kDataLoss, error);
+  api.read_region(handle_, argb.data(), x, y, levels_[level].number, block.width, block.height);
+  if (const char* error = api.get_error(handle_)) {
+    if (IsOpenFileLimit(error)) throw Error(Code::kResourceExhausted, OpenFileLimit(path_));
+    throw Error(Code::kDataLoss, error);
+  }
   for (int64_t row = 0; row < block.height; ++row) {
     Composite(argb.data() + row * block.width, block.width, background_, rgb + row * stride);
   }

@@ -27,6 +27,7 @@ class Slide {
   bool IsCurrent() const { return stamp_ == StampOf(path_); }
 
   const std::vector<Level>& levels() const { return levels_; }
+  const std::vector<OtherPage>& other_pages() const { return other_pages_; }
   const Rect& bounds() const { return bounds_; }  // level-0 pixels; the whole of level 0 when the file states none
   const Colour& background() const { return background_; }
   bool states_background() const { return states_background_; }
@@ -45,13 +46,14 @@ class Slide {
   void ReadRgb(int level, const Rect& window, const Rect& clip, uint8_t* rgb, int64_t stride) const;
 
  private:
-  void ReadMetadata();
+  void ReadMetadata(const Tiff& tiff);
   void ReadBlock(int level, const Rect& block, uint8_t* rgb, int64_t stride) const;
 
   const std::string path_;
   const Stamp stamp_;
   OpenSlideHandle* handle_ = nullptr;
   std::vector<Level> levels_;
+  std::vector<OtherPage> other_pages_;
   Rect bounds_{};
   Colour background_{255, 255, 255};
   bool states_background_ = false;

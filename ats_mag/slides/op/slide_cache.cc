@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "error.h"
+
 namespace ats_mag {
 
 SlideCache::SlideCache(size_t max_open, size_t cache_bytes)
@@ -14,7 +16,36 @@ OpenSlideCache* SlideCache::tile_cache() {
   return tile_cache_;
 }
 
-SlidePtr SlideCache::OpenPrivate(const std::string& path) { return std::make_shared<const Slide>(path, tile_cache()); }
+SlidePtr SlideCache::OpenPrivate(const std::string& path) {
+  for (;;) {
+    try {
+      return std::make_shared<const Slide>(path, tile_cache());
+    } catch (const Error& error) {
+      if (error.code() != Code::kResourceExhausted || !CloseIdle()) throw;
+    }
+  }
+}
+
+bool SlideCache::CloseIdle() {
+  std::vector<SlidePtr> closing;
+  std::lock_guard<std::mutex> lock(mutex_);
+  max_open_ = std::max<size_t>(1, std::min(max_open_, entries_.size() / 2));  // else the limit is met again and again
+  for (auto entry = entries_.begin(); entry != entries_.end();) {
+    if (entry->slide.use_count() > 1) {
+      ++entry;
+      continue;
+    }
+    by_path_.erase(entry->path);
+    closing.push_back(std::move(entry->slide));
+    entry = entries_.erase(entry);
+  }
+  return !closing.empty();
+}
+
+size_t SlideCache::max_open() const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return max_open_;
+}
 
 SlidePtr SlideCache::Get(const std::string& path) {
   const Stamp stamp = StampOf(path);

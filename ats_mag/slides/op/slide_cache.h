@@ -22,8 +22,14 @@ class SlideCache {
   // The open slide, reopened when the file has been replaced since. A slide in use outlives its eviction.
   SlidePtr Get(const std::string& path);
 
-  // A handle of one's own, neither taken from the set nor put into it.
+  // A handle of one's own, neither taken from the set nor put into it. Where no more files can be opened, handles that
+  // nobody uses are closed first; throws Error(kResourceExhausted) where that does not help.
   SlidePtr OpenPrivate(const std::string& path);
+
+  // Closes the handles that nobody uses and keeps fewer from now on; returns whether there were any.
+  bool CloseIdle();
+
+  size_t max_open() const;
 
   // Removes this very handle (not a newer one of the same path): OpenSlide's errors stick to a handle.
   void Evict(const SlidePtr& slide);
@@ -38,7 +44,7 @@ class SlideCache {
   void Forget(const std::string& path, const SlidePtr& only);  // whichever handle, where `only` is nullptr
   OpenSlideCache* tile_cache();
 
-  const size_t max_open_;
+  size_t max_open_;
   const size_t cache_bytes_;
   mutable std::mutex mutex_;
   OpenSlideCache* tile_cache_ = nullptr;

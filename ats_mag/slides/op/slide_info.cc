@@ -46,6 +46,15 @@ std::string JsonWhyNotDirect(const Slide& slide) {
   return json + "]";
 }
 
+// [width, height, why it is no level] each.
+std::string JsonOtherPages(const Slide& slide) {
+  std::string json = "[";
+  for (const OtherPage& page : slide.other_pages()) {
+    json += Cat(json.size() > 1 ? ", [" : "[", page.width, ", ", page.height, ", ", JsonString(page.why), "]");
+  }
+  return json + "]";
+}
+
 std::string Pair(int64_t first, int64_t second) { return Cat("[", first, ", ", second, "]"); }
 
 }  // namespace
@@ -63,7 +72,7 @@ std::string SlideInfo(const std::string& path, double slide_mpp) {
       ", \"tile_dimensions\": ", JsonLevels(*slide, [](const Level& l) {
         return l.tile_width > 0 && l.tile_height > 0 ? Pair(l.tile_width, l.tile_height) : std::string("null");
       }),
-      ", \"not_direct\": ", JsonWhyNotDirect(*slide),
+      ", \"not_direct\": ", JsonWhyNotDirect(*slide), ", \"other_pages\": ", JsonOtherPages(*slide),
       ", \"mpp\": ", JsonNumber(mpp.value), ", \"mpp_source\": ", JsonStringOrNull(mpp.source),
       ", \"mpp_problem\": ", JsonStringOrNull(mpp.problem), ", \"objective_power\": ", JsonStringOrNull(power),
       ", \"bounds\": [", box.x, ", ", box.y, ", ", box.width, ", ", box.height, "]",

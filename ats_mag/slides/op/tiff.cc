@@ -14,6 +14,7 @@ namespace {
 constexpr size_t kMostImages = 1000;
 constexpr uint64_t kMostTilePixels = uint64_t{1} << 26, kLeastSide = 16, kFarthest = uint64_t{1} << 56;
 constexpr uint64_t kMostTags = 4096, kMostTableBytes = 1 << 16, kMostSamples = 64;
+constexpr uint64_t kMostDescription = 1024;
 
 // Text and whole numbers: readers of TIFF take any of them for a size.
 enum Type : uint16_t {
@@ -85,6 +86,7 @@ class Walk {
     while (next != 0) {
       if (!seen.insert(next).second) return "its TIFF directories form a loop";
       if (seen.size() > kMostImages) return "it has too many TIFF directories";
+      if (next >= file_.size()) tiff_->beyond = next;
       TiffImage image;
       if (!ReadDirectory(next, &image, &next)) return "its TIFF directories are damaged";
       tiff_->images.push_back(std::move(image));
@@ -159,7 +161,7 @@ class Walk {
       case kBitsPerSample:
         return AllEight(values, &image->eight_bits);
       case kDescription:
-        image->aperio = BeginsWith("Aperio", values);
+        ReadDescription(values, image);
         return true;
       case kTileOffsets:
         image->offsets = values;
@@ -214,10 +216,14 @@ class Walk {
     }
   }
 
-  bool BeginsWith(const std::string& start, const TiffArray& text) {
-    std::string begin(start.size(), '\0');
-    return text.bytes_each == 1 && text.count >= start.size() &&
-           file_.Read(text.position, begin.size(), begin.data()) && begin == start;
+  // Aperio's have a line about the file, then one that begins with what the image is, if it is no level.
+  void ReadDescription(const TiffArray& text, TiffImage* image) {
+    std::string start(std::min(text.count, kMostDescription), '\0');
+    if (text.bytes_each != 1 || !file_.Read(text.position, start.size(), start.data())) return;
+    image->aperio = start.rfind("Aperio", 0) == 0;
+    const size_t line = start.find('\n');
+    if (!image->aperio || line == std::string::npos) return;
+    image->associated = start.compare(line + 1, 6, "label ") == 0 || start.compare(line + 1, 6, "macro ") == 0;
   }
 
   bool AllEight(const TiffArray& values, bool* all) {

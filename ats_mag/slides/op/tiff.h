@@ -25,6 +25,7 @@ struct TiffImage {
   bool odd = false;            // some of the tags above cannot be read, or stands there twice
   bool lacks_tiles = false;    // some of them have no bytes
   bool aperio = false;         // its description is one of Aperio's
+  bool associated = false;     // and says that it shows the label or the whole glass
   TiffArray offsets, lengths;  // of the tiles: TileOffsets and TileByteCounts
   std::vector<uint8_t> jpeg_tables;
   std::string lethal;  // what of it would make OpenSlide abort the process, or ""
@@ -33,6 +34,7 @@ struct TiffImage {
 struct Tiff {
   ByteOrder order = ByteOrder::kLittle;
   std::vector<TiffImage> images;
+  uint64_t beyond = 0;  // where a directory is said to be that lies beyond the file's end; 0: none
 };
 
 // Reads the chain of directories, as far as it can be followed. Returns why not to its end, or "".

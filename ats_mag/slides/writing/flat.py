@@ -19,12 +19,15 @@ from ats_mag.slides.errors import SlideError
 from ats_mag.slides.writing.flat_tiff import StatedMpp, open_tiff, stated_mpp
 from ats_mag.slides.writing.pixels import to_rgb
 from ats_mag.slides.writing.pyramid import TileSource, write_pyramid
+from ats_mag.slides.writing.source_stamp import SourceStamp, may_be_converted, read_stamp
 from ats_mag.system.atomic_files import remove_unfinished
 
 TIFF_SUFFIXES = (".tif", ".tiff")
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", *TIFF_SUFFIXES)
 TILE = 256
 SMALLEST_LEVEL = 64  # pixels of the longer side: smaller levels save nothing
+
+_DARKEST = 32  # of 255: a brightest pixel that only another white explains; 12 bits taken for 16 end at 16
 
 _PNG_DEPTH = 24  # offset of the bit depth in a PNG file
 
@@ -36,7 +39,7 @@ class Converted:
     Attributes:
         image: the flat file.
         slide: the tiled file.
-        status: `written`, `kept` where it was there and up to date, or `failed`.
+        status: `written`, `kept` where it was there, of the same image, or `failed`.
         mpp: um/px of level 0.
         mpp_source: `argument`, `TIFF XResolution`, `OME PhysicalSizeX` or `ImageJ unit`.
         size: (width, height) of level 0.
@@ -62,9 +65,9 @@ def convert_image(
 ) -> Converted:
     """Writes a flat image as a slide of levels 1, 2, 4, 8 and 16, as far as these are of use.
 
-    The slide appears under its name when it is complete. One that is newer than the image and has its size and
-    resolution is kept, so that an interrupted conversion of many images can be taken up again. TIFF files are read in
-    bands of rows; of other formats the whole picture is in memory. Alpha is laid on white, palettes are resolved, grey
+    The slide appears under its name when it is complete. It states what it was made from (`SourceStamp`): one of the
+    same bytes, options and resolution is kept, wherever and whenever they were made, so that an interrupted conversion of many
+    images can be taken up again. One of another image, or that is none of ours, is not replaced. TIFF files are read in bands of rows; of other formats the whole picture is in memory. Alpha is laid on white, palettes are resolved, grey
     becomes three equal channels.
 
     Args:
@@ -72,11 +75,13 @@ def convert_image(
         slide: the `.tiff` to write.
         mpp: um/px. None: what the TIFF file states.
         lossless: deflate instead of JPEG (quality 95, no chroma subsampling): larger and slower to read.
-        white: value of white in images of 16 bits per channel, e.g. 65535 or 4095. Such images are refused without it.
-        overwrite: write the slide even where it is up to date.
+        white: value of white in images of 16 bits per channel, e.g. 65535 or 4095. Such images are refused without it, unless a
+            TIFF file states it (10, 12 or 14 bits per sample, or `MaxSampleValue`), and with one that makes them black.
+        overwrite: write the slide whatever is there.
 
     Raises:
         FileNotFoundError: no such image.
+        FileExistsError: a slide of another image, or another file, is there.
         OSError: the slide cannot be written.
         SlideError: a damaged image, or one of a kind that is not handled; the message says which.
         ValueError: the resolution is neither given nor stated, or not plausible.
@@ -88,7 +93,8 @@ def convert_image(
         raise ValueError(f"the slide of image {str(image)!r} would replace it: write to another folder")
     with _opened(image, white) as (source, shape, stated):
         mpp, mpp_source = _resolution(image, mpp, stated)
-        if not overwrite and _is_done(image, slide, shape, mpp):
+        stamp = SourceStamp.of(image, lossless, white)
+        if not overwrite and _is_done(image, slide, stamp, shape, mpp):
             return Converted(image, slide, "kept", mpp, mpp_source, (shape[1], shape[0]))
         remove_unfinished(slide.parent, slide.name)
         try:
@@ -97,12 +103,9 @@ def convert_image(
             raise OSError(error.errno, f"the folder cannot be made: {error.strerror}", str(slide.parent)) from error
         downsamples = [d for d in (1, 2, 4, 8, 16) if d == 1 or max(shape) >= d * SMALLEST_LEVEL]
         options: dict[str, Any] = {"compression": "deflate"} if lossless else {"quality": 95, "subsampling": (1, 1)}
-        try:
-            write_pyramid(slide, source, mpp, downsamples, TILE, shape=shape, **options)
-        except OSError as error:
-            if error.errno in (None, errno.EIO) or error.filename is not None:
-                raise
-            raise OSError(error.errno, f"{error.strerror}, while writing", str(slide)) from error  # e.g. a full disk
+        if white is not None:
+            source = _not_black(source, image, shape, white)
+        write_pyramid(slide, source, mpp, downsamples, TILE, shape=shape, extra_tags=[stamp.tag()], **options)
     return Converted(image, slide, "written", mpp, mpp_source, (shape[1], shape[0]))
 
 
@@ -119,7 +122,7 @@ def _opened(image: Path, white: int | None) -> Iterator[tuple[TileSource, tuple[
         else:
             pixels = _read_picture(image, white)
             yield _cutter(pixels), pixels.shape[:2], None
-    except SlideError:
+    except (SlideError, FileExistsError):
         raise
     except OSError as error:
         if error.errno in (None, errno.EIO):  # else it is not the image that is to blame
@@ -164,6 +167,25 @@ def _cutter(pixels: np.ndarray) -> TileSource:
     return lambda row, column: pixels[row * TILE : (row + 1) * TILE, column * TILE : (column + 1) * TILE]
 
 
+def _not_black(source: TileSource, image: Path, shape: tuple[int, int], white: int) -> TileSource:
+    """The same tiles; an error at the last one where all were so dark that `white` is that of other data."""
+    last = (shape[0] - 1) // TILE, (shape[1] - 1) // TILE
+    brightest = 0
+
+    def cut(row: int, column: int) -> np.ndarray:
+        nonlocal brightest
+        pixels = source(row, column)
+        brightest = max(brightest, int(pixels.max(initial=0)))
+        if (row, column) == last and brightest < _DARKEST:
+            raise SlideError(
+                f"image {str(image)!r} is nearly black with {white} as white, its brightest value is about "
+                f"{brightest * white // 255}: say its white (`--white 4095` for 12 bits)"
+            )
+        return pixels
+
+    return cut
+
+
 def _resolution(image: Path, mpp: float | None, stated: StatedMpp | None) -> tuple[float, str]:
     """um/px and where it is from."""
     mend = "give its true resolution (`--mpp`, um/px)"
@@ -181,12 +203,22 @@ def _resolution(image: Path, mpp: float | None, stated: StatedMpp | None) -> tup
     return (x + y) / 2, source
 
 
-def _is_done(image: Path, slide: Path, shape: tuple[int, int], mpp: float) -> bool:
-    if not slide.exists() or slide.stat().st_mtime_ns < image.stat().st_mtime_ns:
+def _is_done(image: Path, slide: Path, stamp: SourceStamp, shape: tuple[int, int], mpp: float) -> bool:
+    if not slide.exists():
         return False
     try:
         with tifffile.TiffFile(slide) as file:
-            page, found = file.pages.first, stated_mpp(file)
-            return page.shape == (*shape, 3) and found is not None and abs(found[0] - mpp) <= 1e-3 * mpp
+            page, found = file.pages.first.aspage(), stated_mpp(file)
+            made, ours = read_stamp(page), may_be_converted(page)
+            same_size = page.shape == (*shape, 3)
     except (tifffile.TiffFileError, OSError, ValueError):
-        return False
+        return False  # damaged, and so of no use to anybody
+    mend = f"convert {str(image)!r} into another folder, or give `--overwrite`"
+    if made is None and not ours:
+        raise FileExistsError(f"{str(slide)!r} is there and was not made by converting an image: {mend}")
+    if made is not None and not made.same_image(stamp) and made.place != stamp.place:
+        raise FileExistsError(f"{str(slide)!r} was made from another image than {str(image)!r}: {mend}")
+    asked_alike = (
+        made is not None and made.same_image(stamp) and (made.lossless, made.white) == (stamp.lossless, stamp.white)
+    )
+    return asked_alike and same_size and found is not None and abs(found[0] - mpp) <= 1e-3 * mpp

@@ -35,7 +35,7 @@ class FlatTiff:
         file: the open file.
         page: the picture.
         shape: its (height, width).
-        white: value of white in pictures of 16 bits.
+        white: value of white in pictures of more than 8 bits.
     """
 
     file: tifffile.TiffFile
@@ -138,7 +138,18 @@ def open_tiff(path: Path, white: int | None) -> Iterator[FlatTiff]:
             raise SlideError(
                 f"image {str(path)!r} is stored turned or mirrored (Orientation {orientation.value}): turn it"
             )
-        yield FlatTiff(file, page, size, white)
+        yield FlatTiff(file, page, size, _stated_white(page) if white is None else white)
+
+
+def _stated_white(page: tifffile.TiffPage) -> int | None:
+    """Value of white where the file tells it: of 10, 12 or 14 bits stored as such, or with their largest value."""
+    bits = page.bitspersample
+    if isinstance(bits, int) and 8 < bits < 16:
+        return 2**bits - 1
+    stated = page.tags.valueof("MaxSampleValue")
+    values = stated if isinstance(stated, tuple) else (stated,)
+    known = [value for value in values if isinstance(value, int) and 255 < value < 2**16 - 1]  # 65535 is the default
+    return max(known) if bits == 16 and len(known) == len(values) else None
 
 
 def stated_mpp(file: tifffile.TiffFile, page: tifffile.TiffPage | None = None) -> StatedMpp | None:

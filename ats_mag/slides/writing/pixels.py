@@ -50,9 +50,11 @@ def to_rgb(
 
 def _to_8_bits(pixels: np.ndarray, name: str, white: int | None) -> np.ndarray:
     if white is None:
+        brightest = int(pixels.max(initial=0))
+        fitting = next(2**bits - 1 for bits in (8, 10, 12, 14, 16) if brightest < 2**bits)
         raise SlideError(
             f"image {name!r} has 16 bits per channel, and which of their values is white is known to its camera only: "
-            "say it (`--white 65535`, `--white 4095`), or save it with 8 bits"
+            f"say it (`--white {fitting}` fits its brightest value, {brightest}), or save it with 8 bits"
         )
     if not 0 < white < 2**16:
         raise ValueError(f"`white` must lie in 1..65535. Received: {white=}")

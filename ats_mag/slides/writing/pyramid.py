@@ -27,6 +27,7 @@ def write_pyramid(
     subsampling: tuple[int, int] = (2, 2),
     shape: tuple[int, int] | None = None,
     edit_level: Callable[[int, np.ndarray], None] | None = None,
+    extra_tags: Sequence[tuple[int, str, int, Any, bool]] = (),
 ) -> Path:
     """Writes an image as a slide, which OpenSlide opens as "generic-tiff" with its resolution.
 
@@ -48,6 +49,7 @@ def write_pyramid(
         shape: (H, W), needed with a function.
         edit_level: called with the downsample and the pixels of each lower level before it is written; may change them
             in place. For made slides whose levels differ in what they show.
+        extra_tags: further TIFF tags of level 0, as of `tifffile.TiffWriter.write`.
 
     Returns:
         The path.
@@ -86,6 +88,7 @@ def write_pyramid(
                 subfiletype=min(level, 1),  # lower levels are marked as reduced images, or OpenSlide skips them
                 resolution=(1e4 / (mpp * downsample),) * 2,
                 resolutionunit="CENTIMETER",
+                extratags=extra_tags if level == 0 else (),
                 **options,
             )
     return path
