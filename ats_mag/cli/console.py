@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -35,12 +36,22 @@ def resumable(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def run_app(app: Callable[[], object]) -> None:
-    """Runs a typer application; what is wrong with the input is one message and exit status 1.
+    """Runs a typer application; what is wrong with the input is one message and exit status 1, what is doubtful one line each.
 
     `ATS_MAG_TRACEBACK=1` shows where it is from.
     """
+    usual = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+        if os.environ.get("ATS_MAG_TRACEBACK") or not issubclass(category, UserWarning):
+            usual(message, category, *where, **more)
+        else:
+            show_error(str(message), "note")
+
     try:
-        app()
+        with warnings.catch_warnings():
+            warnings.showwarning = show
+            app()
     except (ValueError, OSError, RuntimeError, MemoryError, ImportError) as error:
         if os.environ.get("ATS_MAG_TRACEBACK"):
             raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from ats_mag.cohort.manifest import label_parts
+from ats_mag.cohort.label_sets import label_parts
 from ats_mag.evaluation.scored_table import Scored, decide
 
 
