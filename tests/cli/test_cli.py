@@ -94,7 +94,7 @@ def _predict_a_cohort(model, cohort, folder):
     out, error = ats_mag(*arguments, status=1)  # to standard output
     assert "torn.tif" in error
     printed = pd.read_csv(io.StringIO(out), float_precision="round_trip").set_index("path")
-    assert list(printed) == ["p_a", "p_b", "p_c"]
+    assert list(printed) == ["p_a", "p_b", "p_c", "predicted"]
     assert printed["p_a"].to_dict() == written.set_index("path")["p_a"].to_dict()
 
 
