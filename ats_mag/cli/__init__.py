@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Annotated
 
 import typer
 
@@ -25,7 +26,6 @@ from ats_mag.cli.view import view
 
 app = typer.Typer(
     name="ats-mag",
-    help="Whole-slide classification by joint spatial and magnification attention sampling.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -48,6 +48,23 @@ for command in (
     export,
 ):
     app.command()(command)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        import ats_mag
+
+        typer.echo(f"ats-mag {ats_mag.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Whole-slide classification by joint spatial and magnification attention sampling."""
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -41,14 +42,23 @@ def resumable(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def run_app(app: Callable[[], object]) -> None:
-    """Runs a typer application; what is wrong with the input is one message and exit status 1.
+    """Runs a typer application; what is wrong with the input is one message and exit status 1, what is doubtful one line each.
 
     `ATS_MAG_TRACEBACK=1` shows where it is from.
     """
     from ats_mag.slides.errors import plain_errors
 
+    usual = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+        if os.environ.get("ATS_MAG_TRACEBACK") or not issubclass(category, UserWarning):
+            usual(message, category, *where, **more)
+        else:
+            show_error(str(message), "note")
+
     try:
-        with plain_errors():
+        with warnings.catch_warnings(), plain_errors():
+            warnings.showwarning = show
             app()
     except Exception as error:
         if os.environ.get("ATS_MAG_TRACEBACK"):

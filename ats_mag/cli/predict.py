@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -85,13 +84,14 @@ def predict(
 
 def _printed(done: Iterable[Predicted]) -> Iterator[Predicted]:
     """Prints the rows on standard output as they come."""
-    writer = csv.writer(sys.stdout, lineterminator="\n")
+    from ats_mag.system.csv_cells import csv_line
+
     first = True
     for one in done:
         if one.columns is not None:
             if first:
-                writer.writerow(["path", *one.columns])
+                sys.stdout.write(csv_line(["path", *one.columns]))
                 first = False
-            writer.writerow([one.slide.path, *one.columns.values()])
+            sys.stdout.write(csv_line([one.slide.path, *one.columns.values()]))
             sys.stdout.flush()
         yield one

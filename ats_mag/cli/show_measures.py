@@ -37,11 +37,16 @@ def warnings_shown_once() -> Iterator[None]:
 
 def show_fold(found: dict[str, Any]) -> None:
     """A fold's measures, as `evaluate_fold` gives them."""
+    from ats_mag.model.heads import get_head
+
     levels = ("slides", "patients")
     counts = ", ".join(f"{found[level]['count']} {level}" for level in levels)
     table = Table("", *levels, title=f"Fold {found['fold']}: {counts}", title_justify="left", box=None)
     _add_rows(table, [found[level]["measures"] for level in levels], found["classes"])
     console.print(table)
+    positive = get_head(found["head"]).positive_class(found["classes"])
+    if positive is not None:
+        console.print(f"Positive class: {positive}.", highlight=False, soft_wrap=True, markup=False)
     notes = [f"In brackets: {_percent(found)} bootstrap intervals over patients."] if found["resamples"] else []
     undefined = max(m["undefined_resamples"] for level in levels for m in found[level]["measures"].values())
     if undefined:

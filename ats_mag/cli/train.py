@@ -28,6 +28,8 @@ def train(
     from ats_mag.training.progress_bar import FitProgress
 
     run = Run.open(settings)  # also where every fold is trained: with other settings it was not
+    if run.positive is not None:
+        say(f"positive class: {run.positive}")
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = lambda message, *_: show_error(str(message), "note")

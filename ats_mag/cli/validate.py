@@ -85,7 +85,7 @@ def _level_text(level: dict[str, Any]) -> str:
 
 def _labels_table(rows: list[dict[str, Any]]) -> Table:
     """Slides and patients of every label, a line per part of a fold."""
-    labels = sorted({row["label"] for row in rows})
+    labels = list(dict.fromkeys(row["label"] for row in rows))
     table = Table("fold", "part", *(escape(label) for label in labels), caption="slides (patients)")
     cells: dict[tuple[int, str], dict[str, str]] = {}
     for row in rows:
@@ -121,6 +121,10 @@ def _sentences(found: dict[str, Any]) -> Iterator[str]:
         names = found["folder"][key]
         if names:
             yield f"[yellow]{len(names)} slide(s) {title}: {escape(', '.join(names[:_SHOWN]))}{_more(names)}"
+    if found["classes"]:
+        yield f"classes, in the order of the outputs: {escape(', '.join(found['classes']))}"
+    if found["positive"] is not None:
+        yield f"positive class: [bold]{escape(found['positive'])}[/] (`data.positive` names another)"
     if found["left_out"]:
         listed = ", ".join(f"{count} of {label!r}" for label, count in found["left_out"].items())
         yield f"[yellow]slides left out by their label: {escape(listed)}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 # Names as `plain_name` gives them. Ours come first, then those of CLAM (case_id, slide_id, label), STAMP (PATIENT, SLIDE,
 # FILENAME), slideflow (patient, slide, site), TRIDENT (wsi, mpp), slide2vec (sample_id, image_path, spacing_at_level_0),
@@ -67,6 +67,23 @@ def find_columns(rows: Mapping[str, list[str]], chosen: Mapping[str, str] | None
         if known:
             found[ours] = known[0]
     return found
+
+
+def names_columns(cells: Iterable[str], chosen: Mapping[str, str] | None, labelled: bool) -> bool:
+    """Whether these cells of a line name the columns of a manifest: that of the slides, and that of the labels if need be.
+
+    Args:
+        cells: of the line.
+        chosen: our names to the table's, over the known ones.
+        labelled: whether labels are needed.
+    """
+    plain = {plain_name(cell) for cell in cells}
+
+    def has(ours: str) -> bool:
+        theirs = (chosen or {}).get(ours)
+        return not plain.isdisjoint(ALIASES[ours] if theirs is None else {plain_name(theirs)})
+
+    return (has("slide_id") or has("path")) and (has("label") or not labelled)
 
 
 def _chosen(ours: str, theirs: str, names: list[str]) -> str:

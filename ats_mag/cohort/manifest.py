@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
-from ats_mag.cohort.columns import ALIASES, PART_OF, find_columns
+from ats_mag.cohort.columns import ALIASES, PART_OF, find_columns, names_columns
+from ats_mag.cohort.doubtful_values import doubts, is_missing, wrong_value
+from ats_mag.cohort.label_sets import MULTI_LABEL, label_parts
+from ats_mag.cohort.locate import locate
+from ats_mag.cohort.spellings import people_order
 from ats_mag.geometry.units import parse_slide_mpp
-from ats_mag.slides.paths import printable
 from ats_mag.slides.slide_folder import SlideFolder, stem_of
-from ats_mag.system.tables import TableError, read_table
+from ats_mag.system.tables import TableError, find_table
 
 if TYPE_CHECKING:
     from ats_mag.config.schema import RunConfig
@@ -22,8 +25,6 @@ if TYPE_CHECKING:
 COLUMNS = ("slide_id", "patient_id", "path", "label", "mpp", "split", "site")
 NEEDED = ("slide_id", "patient_id", "path", "label")
 _LONGEST_ID = 200  # bytes: ids become names of files
-_NO_LABELS = ("na", "n/a", "nan", "none", "null", "unknown", "?", "-")
-MULTI_LABEL = ";"  # between the labels of one slide
 
 
 class ManifestError(ValueError):
@@ -49,7 +50,7 @@ def read_manifest(
     slides: str | os.PathLike[str] | None = None,
     labelled: bool = True,
 ) -> pd.DataFrame:
-    """Reads and checks a manifest, CSV (commas, semicolons or tabs) or XLSX (its first sheet).
+    """Reads and checks a manifest, CSV (commas, semicolons or tabs) or XLSX (the first sheet that names its columns).
 
     A slide has an id, a patient, a path (relative to the slide root, or absolute), a label; optionally `mpp` (um/px or
     "20x"; empty: the file's own), `split` and `site`. Columns may have the names of `columns.ALIASES`, in any
@@ -62,27 +63,30 @@ def read_manifest(
         labels: the table's labels to classes; slides of others are left out and counted. A set of labels, "a;b", is
             mapped part by part. None: labels are the classes.
         slides: folder of the slides. Paths of which there is no file are then looked up in it, in its subfolders too, by
-            their file name, with or without its suffix. One that is not found stays as it is, see `compare_folder`.
+            their file name, with or without its suffix; such of another machine or another case are found, too, and noted. One
+            that is not found stays as it is, see `compare_folder`.
         labelled: whether every slide must have a label; slides that are only predicted need none.
 
     Returns:
         A table with a row per slide, its columns text, but `mpp` float (NaN: the file's own). Its `attrs` hold `notes`, a
-        list of what had to be assumed, and `left_out`, the counts of slides left out by label.
+        list of what had to be assumed or looks wrong, and `left_out`, the counts of slides left out by label.
 
     Raises:
-        ManifestError: an unreadable file, a missing or ambiguous column, an empty value, an id or a stem that stands
-            twice, an absurd mpp, a patient in two splits, or a path that several files of the folder answer to.
+        ManifestError: an unreadable file, a missing or ambiguous column, an empty value or an error of a spreadsheet, dates
+            among labels, an id or a stem that stands twice, an absurd mpp, a patient in two splits, or a path that several
+            files of the folder answer to.
         NotADirectoryError: `slides` is not there.
     """
     try:
-        names, rows = read_table(Path(path))
+        names, rows, notes = find_table(Path(path), lambda cells: names_columns(cells, columns, labelled))
         found = find_columns({name: [row[i] for _, row in rows] for i, name in enumerate(names)}, columns)
     except TableError as error:
         raise ManifestError(f"manifest {error}") from error
     except ValueError as error:
         raise ManifestError(f"manifest {str(path)!r}: {error}") from error
     table = pd.DataFrame([row for _, row in rows], columns=names, index=[line for line, _ in rows], dtype=object)
-    table, notes = _with_our_names(table, found)
+    table, assumed = _with_our_names(table, found)
+    notes += assumed if labelled else []
     where = f"manifest {str(path)!r}"
     needed = tuple(name for name in NEEDED if labelled or name != "label")
     if not labelled and "label" not in table:
@@ -91,13 +95,18 @@ def read_manifest(
     left_out: dict[str, int] = {}
     if labels is not None:
         table, left_out = _map_labels(where, table, labels)
-    _check_empty(where, table, needed)
+    _check_empty(where, table, needed, Path(path).suffix.lower() != ".csv")
+    _check_values(where, table, found, labelled)
     _check_ids(where, table["slide_id"])
     table["mpp"] = _resolutions(where, table)
     _check_splits(where, table)
-    notes += _odd_labels(table["label"])
-    if slides is not None:
-        table["path"] = _locate(where, table, SlideFolder(slides))
+    try:
+        notes += doubts(table, labels is not None) if labelled else []
+        if slides is not None:
+            located = locate(table["path"], SlideFolder(slides))
+            table["path"], notes = located.paths, notes + located.notes
+    except ValueError as error:
+        raise ManifestError(f"{where}, {error}") from error
     _check_files(where, table, "slide_id" in found, slides)
     table = table[[*COLUMNS, *(name for name in table if name not in COLUMNS)]].reset_index(drop=True)
     table.attrs.update(notes=notes, left_out=left_out)
@@ -125,21 +134,36 @@ def compare_folder(manifest: pd.DataFrame, slides: str | os.PathLike[str]) -> Be
     return Beside(SlideFolder(slides).beside(manifest["path"]), missing)
 
 
-def label_parts(label: str) -> list[str]:
-    """The labels of a set such as "a;b"; one alone where it is none."""
-    return [part.strip() for part in label.split(MULTI_LABEL) if part.strip()]
-
-
-def class_list(manifest: pd.DataFrame, multi_label: bool = False, labels: Mapping[str, str] | None = None) -> list[str]:
-    """The classes in the order of a model's outputs: as `labels` names them first, else in alphabetical order.
+def class_list(
+    manifest: pd.DataFrame,
+    multi_label: bool = False,
+    labels: Mapping[str, str] | None = None,
+    positive: str | None = None,
+) -> list[str]:
+    """The classes in the order of a model's outputs: as `labels` names them first, else as people sort them.
 
     Args:
         manifest: with a column `label`.
         multi_label: whether labels are sets such as "a;b".
         labels: the table's labels to classes.
+        positive: of two classes, the one that comes second. None: the order decides.
+
+    Raises:
+        ManifestError: `positive` is not one of two classes.
     """
     present = {part for label in manifest["label"] for part in (label_parts(label) if multi_label else [label])}
-    return [name for name in dict.fromkeys(labels.values()) if name in present] if labels else sorted(present)
+    classes = sorted(present, key=people_order)
+    if labels:
+        classes = [name for name in dict.fromkeys(labels.values()) if name in present]
+    if positive is None:
+        return classes
+    if multi_label or len(classes) != 2 or positive not in classes:
+        listed = ", ".join(map(repr, classes[:10])) + (", ..." if len(classes) > 10 else "")
+        what = "slides have any number of classes" if multi_label else f"the classes are {listed}"
+        raise ManifestError(
+            f"`data.positive: {positive}` must be one of two classes; {what}: correct it, or leave it out"
+        )
+    return sorted(classes, key=lambda name: name == positive)
 
 
 def _with_our_names(table: pd.DataFrame, found: Mapping[str, str]) -> tuple[pd.DataFrame, list[str]]:
@@ -195,14 +219,25 @@ def _map_labels(where: str, table: pd.DataFrame, labels: Mapping[str, str]) -> t
     return table.assign(label=mapped)[mapped != ""], dict(sorted(counts.items()))
 
 
-def _check_empty(where: str, table: pd.DataFrame, needed: tuple[str, ...]) -> None:
+def _check_empty(where: str, table: pd.DataFrame, needed: tuple[str, ...], may_have_formulas: bool) -> None:
     for name in needed:
         empty = table.index[table[name] == ""]
         if len(empty):
             more = ", or leave the row's label out by `data.labels`" if name == "label" else ""
-            raise ManifestError(
-                f"{where}, line {empty[0]}: the column {name!r} is empty: fill it, or remove the row{more}"
+            formula = (
+                "; a formula has a value only after the spreadsheet's program has saved it" if may_have_formulas else ""
             )
+            raise ManifestError(
+                f"{where}, line {empty[0]}: the column {name!r} is empty: fill it, or remove the row{more}{formula}"
+            )
+
+
+def _check_values(where: str, table: pd.DataFrame, found: Mapping[str, str], labelled: bool) -> None:
+    """No errors of spreadsheets; ids and patients that name something, where the table has such columns."""
+    ids = [name for name in ("slide_id", "patient_id")[: 1 + labelled] if name in found]
+    wrong = wrong_value(table, COLUMNS if labelled else ("slide_id", "path", "mpp"), ids)
+    if wrong is not None:
+        raise ManifestError(f"{where}, {wrong}")
 
 
 def _check_ids(where: str, ids: pd.Series) -> None:
@@ -221,24 +256,12 @@ def _check_ids(where: str, ids: pd.Series) -> None:
         )
 
 
-def _odd_labels(labels: pd.Series) -> list[str]:
-    odd = sorted({label for label in labels if label.lower() in _NO_LABELS})
-    if not odd:
-        return []
-    return [
-        f"the label {', '.join(map(repr, odd))} is taken for a class: if it stands for none, remove these slides, or leave them "
-        "out by `data.labels`"
-    ]
-
-
 def _resolutions(where: str, table: pd.DataFrame) -> list[float]:
     found = []
     for line, slide_id, text in zip(table.index, table["slide_id"], table["mpp"], strict=True):
         text = re.sub(r"^(\d+),(\d+)", r"\1.\2", text)  # decimal commas of German or French spreadsheets
         try:
-            found.append(
-                parse_slide_mpp(text) if text.lower() not in ("", "nan", "na", "none", "n/a") else float("nan")
-            )
+            found.append(float("nan") if is_missing(text) else parse_slide_mpp(text))
         except ValueError as error:
             raise ManifestError(
                 f"{where}, line {line}: slide {slide_id!r} has a bad mpp: {error}; leave it empty to take the file's own"
@@ -255,24 +278,6 @@ def _check_splits(where: str, table: pd.DataFrame) -> None:
                 f"{where}: patient {patient!r} stands in several splits ({', '.join(map(repr, names))}); "
                 "slides of one patient belong into one split"
             )
-
-
-def _locate(where: str, table: pd.DataFrame, folder: SlideFolder) -> list[str]:
-    located = []
-    for line, path in zip(table.index, table["path"], strict=True):
-        found = folder.find(path)
-        if len(found) > 1:
-            raise ManifestError(
-                f"{where}, line {line}: {path!r} may be {', '.join(map(repr, found[:5]))} of {str(folder.root)!r}: write the "
-                "path of one of them into the table"
-            )
-        if found and printable(found[0]) != found[0]:
-            raise ManifestError(
-                f"{where}, line {line}: the path of the slide is '{printable(found[0])}', which is no UTF-8: rename the file or "
-                "folder"
-            )
-        located.append(found[0] if found else path)
-    return located
 
 
 def _check_files(where: str, table: pd.DataFrame, own_ids: bool, slides: str | os.PathLike[str] | None) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ats_mag.cohort.columns import PART_OF
-from ats_mag.cohort.manifest import label_parts
+from ats_mag.cohort.label_sets import label_parts
 
 if TYPE_CHECKING:
     from ats_mag.config.schema import SplitConfig

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from ats_mag.cohort.manifest import label_parts
+from ats_mag.cohort.label_sets import label_parts
 from ats_mag.cohort.patient_division import SplitError, divide, manifest_parts
 from ats_mag.system.tables import TableError, read_frame
 

@@ -57,8 +57,10 @@ class DataConfig(Section):
         columns: our names of columns (`slide_id`, `patient_id`, `path`, `label`, `mpp`, `site`, `split`) to the table's,
             where they are none that are known, or several are: `{label: diagnosis}`.
         labels: the table's labels to classes, several to one if need be: `{G1: low, G2: low, G3: high}`; slides of other labels are left out and counted.
-            Classes are in the order in which they appear here; of a binary model, the second is the positive one.
-            None: labels are the classes, in alphabetical order.
+            Classes are in the order in which they appear here. None: labels are the classes, in the order in which people sort
+            them: `2` before `10`.
+        positive: of two classes, the one that "positive" means, and that a binary model gives the probability of. None: the second
+            one.
         default_mpp: um/px of slides of which neither the manifest nor the file states it.
     """
 
@@ -66,6 +68,7 @@ class DataConfig(Section):
     manifest: Annotated[Path, _FREE] = Path("manifest.csv")
     columns: Annotated[dict[str, Text], _FREE] = {}
     labels: Annotated[dict[Text, Text] | None, _FREE] = None
+    positive: Annotated[Text | None, _FREE] = None
     default_mpp: SlideMpp | None = None
 
 

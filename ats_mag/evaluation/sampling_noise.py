@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from ats_mag.evaluation.measures import measures
-from ats_mag.evaluation.scored_table import Scored, decide
+from ats_mag.evaluation.scored_table import Scored
+from ats_mag.model.decide import decide
 
 
 def sampling_noise(scored: Scored, draws: np.ndarray) -> dict[str, Any] | None:

@@ -7,6 +7,8 @@ from functools import cached_property
 
 import numpy as np
 
+from ats_mag.model.decide import decide
+
 
 class EvaluationWarning(UserWarning):
     """Something about a measurement that its reader must know."""
@@ -58,10 +60,3 @@ class Scored:
     def predicted(self) -> np.ndarray:
         """`(n, C)` bool: the most probable class, or each one of more than 0.5."""
         return decide(self.probabilities, self.exclusive)
-
-
-def decide(probabilities: np.ndarray, exclusive: bool) -> np.ndarray:
-    """The classes `(..., C)` bool that probabilities `(..., C)` stand for: the most probable, or each one above 0.5."""
-    if not exclusive:
-        return probabilities > 0.5
-    return probabilities.argmax(axis=-1)[..., None] == np.arange(probabilities.shape[-1])

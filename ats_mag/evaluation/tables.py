@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from ats_mag.cohort.manifest import label_parts
-from ats_mag.evaluation.scored_table import Scored, decide
+from ats_mag.cohort.label_sets import label_parts
+from ats_mag.evaluation.scored_table import Scored
+from ats_mag.model.decide import decided_label
 
 
 def slide_table(slides: pd.DataFrame, draws: np.ndarray, classes: list[str], exclusive: bool, sd: bool) -> pd.DataFrame:
@@ -92,10 +93,9 @@ def _with_predictions(
     table: pd.DataFrame, draws: np.ndarray, classes: list[str], exclusive: bool, sd: bool
 ) -> pd.DataFrame:
     mean = draws.mean(axis=0)
-    predicted = decide(mean, exclusive)
     for c, name in enumerate(classes):
         table[f"p_{name}"] = mean[:, c]
-    table["predicted"] = [";".join(c for c, yes in zip(classes, row, strict=True) if yes) for row in predicted]
+    table["predicted"] = [decided_label(row, classes, exclusive) for row in mean]
     if sd:
         spread = draws.std(axis=0, ddof=1) if len(draws) > 1 else np.zeros_like(mean)
         for c, name in enumerate(classes):

@@ -11,12 +11,14 @@ RESOLUTIONS = (0.05, 500.0)  # um/px that overviews and patches may be read at
 PLAUSIBLE_SLIDE_MPP = (0.05, 50.0)
 LARGEST_DIFFERENCE = 0.10
 
-_MAGNIFICATION = re.compile(r"(\d+(?:\.\d+)?)\s*[xX×]")
-_LENGTH = re.compile(r"(\d+(?:\.\d+)?(?:[eE]-?\d+)?)\s*(?:um/px|µm/px|mpp)?")
+_NUMBER = r"((?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)"
+_MAGNIFICATION = re.compile(rf"{_NUMBER}\s*[x×]", re.IGNORECASE)
+_MICROMETRES = r"[uµμ]m|microns?|micromet(?:er|re)s?"
+_LENGTH = re.compile(rf"{_NUMBER}\s*(?:(?:{_MICROMETRES})(?:\s*(?:/|per)\s*(?:px|pixel))?|mpp)?", re.IGNORECASE)
 
 
 def parse_mpp(value: float | str) -> float:
-    """A resolution in um/px from a number, or a text such as "0.5", "0.5 um/px" or "20x".
+    """A resolution in um/px from a number, or a text such as "0.5", ".5", "0.5 um", "0.5 um/px" or "20x".
 
     Raises:
         ValueError: where it is neither, or outside of `RESOLUTIONS`.

@@ -50,6 +50,10 @@ class Head(ABC):
         """Labels in the shape of the model's outputs, as losses and metrics compare them."""
         return y
 
+    def positive_class(self, classes: Sequence[str]) -> str | None:
+        """The class that "positive" means: the second, where a slide has one of two; None: there is none."""
+        return classes[1] if self.exclusive and len(classes) == 2 else None
+
     def check_classes(self, classes: Sequence[str]) -> None:
         """Refuses class names that do not fit.
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import csv
-import io
 from pathlib import Path
 
 from ats_mag.prediction.find_slides import CohortSlide
 from ats_mag.system.atomic_files import write_whole
+from ats_mag.system.csv_cells import csv_line
 
 _COLUMNS = ["path", "slide_id", "error"]
 
@@ -45,6 +45,5 @@ class FailureTable:
         if not self._rows:
             self.path.unlink(missing_ok=True)
             return
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([_COLUMNS, *self._rows.values()])
-        write_whole(self.path, text.getvalue().encode(errors="surrogateescape"))
+        text = "".join(map(csv_line, [_COLUMNS, *self._rows.values()]))
+        write_whole(self.path, text.encode(errors="surrogateescape"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,9 @@ def find_slides(
             `read_manifest`: the columns of paths (or ids) and of `mpp` matter, labels need not be there.
         slide_root: folder that the manifests' paths are relative to. None: each manifest's own folder.
         mpp: um/px of level 0 of the slides of which a manifest does not state it. None: the files' own.
+
+    Warns:
+        UserWarning: what a manifest's reader had to assume.
 
     Raises:
         FileNotFoundError: a place does not exist.
@@ -79,6 +83,8 @@ def _of_manifest(path: Path, slide_root: str | os.PathLike[str], mpp: float | No
     from ats_mag.cohort.manifest import read_manifest
 
     table = read_manifest(path, slides=slide_root, labelled=False)
+    for note in table.attrs["notes"]:
+        warnings.warn(f"manifest {str(path)!r}: {note}", stacklevel=2)
     for slide_id, file, stated in zip(table["slide_id"], table["path"], table["mpp"], strict=True):
         yield CohortSlide(os.path.join(slide_root, file), slide_id, mpp if math.isnan(stated) else float(stated))
 

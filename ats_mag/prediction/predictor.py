@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ats_mag.model.decide import decided_label
+
 if TYPE_CHECKING:
     from ats_mag.model.adaptive.options import AdaptiveOptions
     from ats_mag.model.adaptive.predict import AdaptivePrediction
@@ -25,11 +27,13 @@ class SlidePrediction:
     Attributes:
         classes: names of the C classes.
         probabilities: `(C,)`.
+        exclusive: whether a slide has exactly one of them.
         n_patches, low, high, score_low, score_high, reason: of adaptive prediction only, see `AdaptivePrediction`.
     """
 
     classes: list[str]
     probabilities: np.ndarray
+    exclusive: bool = True
     n_patches: int | None = None
     low: np.ndarray | None = None
     high: np.ndarray | None = None
@@ -37,9 +41,15 @@ class SlidePrediction:
     score_high: np.ndarray | None = None
     reason: str | None = None
 
+    @property
+    def predicted(self) -> str:
+        """The most probable class, or all above 0.5, joined by ";"."""
+        return decided_label(self.probabilities, self.classes, self.exclusive)
+
     def columns(self) -> dict[str, Any]:
-        """As a row of a table: `p_CLASS` and, of adaptive prediction, the interval of each, `n_patches` and `stopped`."""
+        """As a row of a table: `p_CLASS`, `predicted` and, of adaptive prediction, the interval of each, `n_patches` and `stopped`."""
         row: dict[str, Any] = {f"p_{name}": float(p) for name, p in zip(self.classes, self.probabilities, strict=True)}
+        row["predicted"] = self.predicted
         if self.low is not None and self.high is not None:
             for name, low, high in zip(self.classes, self.low, self.high, strict=True):
                 row |= {f"low_{name}": float(low), f"high_{name}": float(high)}
@@ -65,7 +75,7 @@ class Predictor:
         path = Path(path)
         if not path.exists():
             raise FileNotFoundError(f"model {str(path)!r} does not exist")
-        self.classes, self._predict = (_open_export if path.is_dir() else _open_keras)(path, adaptive)
+        self.classes, self._exclusive, self._predict = (_open_export if path.is_dir() else _open_keras)(path, adaptive)
 
     def __call__(self, slide: str | os.PathLike[str], slide_mpp: float | None = None) -> np.ndarray:
         """Probabilities `(C,)` of one slide, see `predict`."""
@@ -86,16 +96,18 @@ class Predictor:
         with plain_errors():
             found = self._predict(os.fspath(slide), float("nan") if slide_mpp is None else slide_mpp)
         if isinstance(found, np.ndarray):
-            return SlidePrediction(self.classes, found)
+            return SlidePrediction(self.classes, found, self._exclusive)
         intervals = (found.low, found.high, found.score_low, found.score_high)
-        return SlidePrediction(self.classes, found.probabilities, found.n_patches, *intervals, found.reason)
+        return SlidePrediction(
+            self.classes, found.probabilities, self._exclusive, found.n_patches, *intervals, found.reason
+        )
 
     def over(self, slides: Sequence[str | os.PathLike[str]], slide_mpp: float | None = None) -> Iterator[np.ndarray]:
         """The probabilities of each slide in turn."""
         return (self(slide, slide_mpp) for slide in slides)
 
 
-def _open_keras(path: Path, adaptive: AdaptiveOptions | None) -> tuple[list[str], Predict]:
+def _open_keras(path: Path, adaptive: AdaptiveOptions | None) -> tuple[list[str], bool, Predict]:
     from ats_mag.model.adaptive.bounds import score_range
     from ats_mag.model.adaptive.predict import predict_adaptively
     from ats_mag.model.saving import load_classifier
@@ -112,10 +124,10 @@ def _open_keras(path: Path, adaptive: AdaptiveOptions | None) -> tuple[list[str]
             return predict_adaptively(model, inputs, adaptive.for_slide(Path(slide).name))[0]
         return model.head_kind.class_probabilities(np.asarray(model(inputs)))[0]
 
-    return model.classes, predict
+    return model.classes, model.head_kind.exclusive, predict
 
 
-def _open_export(path: Path, adaptive: AdaptiveOptions | None) -> tuple[list[str], Predict]:
+def _open_export(path: Path, adaptive: AdaptiveOptions | None) -> tuple[list[str], bool, Predict]:
     import tensorflow as tf
 
     from ats_mag.model.adaptive.predict import adaptive_prediction
@@ -150,4 +162,4 @@ def _open_export(path: Path, adaptive: AdaptiveOptions | None) -> tuple[list[str
         scores = (found["score"], found["score_low"], found["score_high"])
         return adaptive_prediction(head, *scores, found["n_patches"], REASONS.index(found["reason"].decode()))
 
-    return card["classes"], predict
+    return card["classes"], head.exclusive, predict

@@ -7,10 +7,11 @@ import fcntl
 import io
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from ats_mag.system.atomic_files import write_whole
+from ats_mag.system.csv_cells import cell_text, csv_line
 from ats_mag.system.json_text import json_bytes
 
 
@@ -51,14 +52,16 @@ class PredictionTable:
             raise
 
     def append(self, row: Mapping[str, object]) -> None:
-        """Writes a row to the disk.
+        """Writes a row to the disk, without columns that an earlier release, which began the table, did not have.
 
         Raises:
             ValueError: its columns are not those of the file.
         """
-        text = _line(row.values())
+        if self._columns == [name for name in row if name not in _ADDED]:
+            row = {name: row[name] for name in self._columns}
+        text = csv_line(row.values())
         if self._columns is None:
-            text = _line(row) + text  # at once, so that there is no header without a row
+            text = csv_line(row) + text  # at once, so that there is no header without a row
             self._columns = list(row)
             _sync_folder(self.path.parent)
         elif self._columns != list(row):
@@ -70,7 +73,7 @@ class PredictionTable:
         while data:  # the disk may be full after a part of it
             data = data[os.write(self._file, data) :]
         os.fsync(self._file)
-        self.rows[str(row["path"])] = _text(row["mpp"])
+        self.rows[cell_text(row["path"])] = cell_text(row["mpp"])
 
     def close(self) -> None:
         """Gives the file back."""
@@ -139,6 +142,7 @@ class PredictionTable:
 
 
 _KEYS = ("path", "slide_id", "mpp")
+_ADDED = ("predicted",)  # since tables of earlier releases
 _SAME = ("sha256", "options")  # where the model lies and which release asks may change
 
 
@@ -151,17 +155,6 @@ def _end_of_rows(content: bytes) -> int:
         if quotes % 2 == 0:
             end = start
     return end
-
-
-def _line(values: Iterable[object]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow([_text(value) for value in values])
-    return text.getvalue()
-
-
-def _text(value: object) -> str:
-    """Numbers come back from their text as they were."""
-    return "" if value is None else repr(float(value)) if isinstance(value, float) else str(value)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from ats_mag.evaluation.measures import measure_words
+from ats_mag.model.heads import get_head
 from ats_mag.report.history import draw_history
 from ats_mag.report.run_results import FIGURES, FoldResults, RunResults, read_results
 from ats_mag.runs.layout import LEVELS
@@ -59,6 +60,7 @@ def render(results: RunResults) -> str:
         script=script,
         allowed={"style": _hash(style), "script": _hash(script)},
         exclusive=results.exclusive,
+        positive=get_head(results.run["config"]["model"]["head"]).positive_class(results.run["classes"]),
         classes=results.run["classes"],
         folds=results.folds,
         several=len(results.folds) > 1,

@@ -33,12 +33,14 @@ class Comparison(NamedTuple):
         slides: fingerprints of the manifest's slides now, by slide id.
         problems: a sentence on each thing that is not as it must be; none where the run can go on, or was not begun.
         broken: ids of slides that were trained on and cannot be read any more.
+        classes: in the order of the model's outputs.
     """
 
     begun: RunFile | None
     slides: dict[str, Fingerprint]
     problems: list[str]
     broken: list[str]
+    classes: list[str]
 
 
 def settled(config: RunConfig, begun: RunFile | None) -> RunConfig:
@@ -61,22 +63,24 @@ def compare(config: RunConfig, manifest: pd.DataFrame, division: str | None) -> 
         division: SHA-256 of `splits.csv` as it is, or will be; None: it is not stored, and not to be.
 
     Raises:
+        ManifestError: `data.positive` is none of two classes.
         RunError: the run's own file is damaged.
     """
     layout = RunLayout.of(config)
     begun = read_run_file(layout.run)
+    classes = _classes(config, manifest, begun if layout.is_trained else None)
     config = settled(config, begun)
     known = {} if begun is None else begun["slides"]
     slides = fingerprints(manifest, config.data.slides, known)
     if begun is None:
-        return Comparison(None, slides, [], [])
+        return Comparison(None, slides, [], [], classes)
     if not layout.is_trained:
-        return Comparison(begun, slides, _other_division(config, begun, division), [])
+        return Comparison(begun, slides, _other_division(config, begun, division), [], classes)
     replaced, broken = _slide_changes(config, manifest, known, slides)
-    problems = _differences(config, begun, manifest, division)
+    problems = _differences(config, begun, manifest, division, classes)
     if replaced:
         problems.append(f"the files of {len(replaced)} slide(s) have changed: {some(replaced)}")
-    return Comparison(begun, slides, problems, broken)
+    return Comparison(begun, slides, problems, broken, classes)
 
 
 def _slide_changes(
@@ -115,7 +119,9 @@ def _other_division(config: RunConfig, begun: RunFile, division: str | None) -> 
     ]
 
 
-def _differences(config: RunConfig, begun: RunFile, manifest: pd.DataFrame, division: str | None) -> list[str]:
+def _differences(
+    config: RunConfig, begun: RunFile, manifest: pd.DataFrame, division: str | None, classes: list[str]
+) -> list[str]:
     """Of the configuration, the division, the manifest and the classes."""
     layout, values = RunLayout.of(config), config.model_dump(mode="json")
     before = current_keys(begun["config"])
@@ -125,7 +131,6 @@ def _differences(config: RunConfig, begun: RunFile, manifest: pd.DataFrame, divi
     if division != begun["splits_sha256"]:
         problems.append(f"{layout.splits.name} is not the division that was trained on")
     problems += _manifest_changes(layout.manifest, manifest)
-    classes = classes_of(config, manifest)
     if classes != begun["classes"]:
         problems.append(f"the classes were {', '.join(begun['classes'])} and are {', '.join(classes)}")
     return problems
@@ -142,9 +147,17 @@ def refusal(config: RunConfig, problems: list[str]) -> str:
     )
 
 
-def classes_of(config: RunConfig, manifest: pd.DataFrame) -> list[str]:
-    """The classes in the order of the model's outputs."""
-    return class_list(manifest, not get_head(config.model.head).exclusive, config.data.labels)
+def _classes(config: RunConfig, manifest: pd.DataFrame, trained: RunFile | None) -> list[str]:
+    """The classes in the order of the model's outputs; where nothing asks for another, that of what was trained already.
+
+    Earlier releases sorted them otherwise.
+    """
+    multi_label = not get_head(config.model.head).exclusive
+    classes = class_list(manifest, multi_label, config.data.labels, config.data.positive)
+    asked = config.data.labels is not None or config.data.positive is not None
+    if trained is not None and not asked and set(trained["classes"]) == set(classes):
+        return trained["classes"]
+    return classes
 
 
 def some(names: Iterable[object]) -> str:

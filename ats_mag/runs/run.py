@@ -18,7 +18,7 @@ from ats_mag.cohort.manifest import COLUMNS, load_manifest
 from ats_mag.cohort.splits import fold_names, load_splits, part_of, read_splits, splits_content
 from ats_mag.config.reading import resolve_paths
 from ats_mag.model.heads import get_head
-from ats_mag.runs.comparability import classes_of, compare, refusal, settled, some
+from ats_mag.runs.comparability import compare, refusal, settled, some
 from ats_mag.runs.layout import RunLayout
 from ats_mag.runs.run_file import RunError, RunFile, Start, read_run_file, write_run_file
 from ats_mag.slides.copies.local_copies import LocalCopies
@@ -56,7 +56,7 @@ class Run:
             config: of the run.
 
         Warns:
-            UserWarning: slides that were trained on cannot be read any more.
+            UserWarning: slides that were trained on cannot be read any more; or, where they are new, the manifest's notes.
 
         Raises:
             ManifestError, SplitError: see `load_manifest` and `load_splits`.
@@ -113,6 +113,11 @@ class Run:
         return self.about["classes"]
 
     @property
+    def positive(self) -> str | None:
+        """The class that "positive" means, of two; None: there is none."""
+        return get_head(self.config.model.head).positive_class(self.classes)
+
+    @property
     def fingerprints(self) -> dict[str, Fingerprint]:
         """What tells the slides' files from others, by slide id."""
         return self.about["slides"]
@@ -162,7 +167,7 @@ def _begin(config: RunConfig, layout: RunLayout, manifest: pd.DataFrame, splits:
     run: RunFile = {
         "versions": versions(),
         "seeds": {"splits": config.splits.seed, "train": config.train.seed},
-        "classes": classes_of(config, manifest),
+        "classes": found.classes,
         "label_mapping": config.data.labels or {label: label for label in sorted(set(manifest["label"]))},
         "left_out": manifest.attrs.get("left_out", {}),
         "notes": manifest.attrs.get("notes", []),
@@ -175,6 +180,9 @@ def _begin(config: RunConfig, layout: RunLayout, manifest: pd.DataFrame, splits:
     if all(before.get(name) == value for name, value in run.items()):
         _store_splits(layout, content)
         return before
+    for note in run["notes"]:
+        if note not in before.get("notes", []):
+            warnings.warn(note, stacklevel=4)
     start: Start = {
         "at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "versions": run["versions"],

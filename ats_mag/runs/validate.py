@@ -48,17 +48,21 @@ def validate(config: RunConfig, progress: Callable[[int, int], None] | None = No
         - `warnings`: sentences on what had better be known.
         - `slides`: per slide what `check_slide.SlideCheck` says, and whether its problems stop the run (`stops`).
         - `labels`: slides and patients per fold, part and label; `left_out`: slides by label that `data.labels` leaves out.
+        - `classes`: in the order of the model's outputs; `positive`: of two, the one that this word means.
         - `patients`: their number, and which stand in several parts of a fold (`across`).
         - `folder`: slides `not_in_table` and `not_in_folder`.
     """
     report: dict[str, Any] = {"stops": [], "warnings": [], "slides": [], "labels": [], "left_out": {}}
+    report |= {"classes": [], "positive": None}
     report |= {"patients": {"number": 0, "across": []}, "folder": {"not_in_table": [], "not_in_folder": []}}
     splits = RunLayout.of(config).splits
     try:
         manifest = load_manifest(config)
         beside = compare_folder(manifest, config.data.slides)
         report["folder"] = {key: [printable(name) for name in names] for key, names in beside._asdict().items()}
-        report["stops"] += compare(config, manifest, digest(splits) if splits.exists() else None).problems
+        found = compare(config, manifest, digest(splits) if splits.exists() else None)
+        report["stops"] += found.problems
+        report["classes"] = found.classes
     except (ManifestError, NotADirectoryError, RunError) as error:
         report["stops"].append(str(error))
         return report
@@ -155,7 +159,8 @@ def _judge(config: RunConfig, report: dict[str, Any]) -> None:
 
 def _check_division(config: RunConfig, manifest: pd.DataFrame, bad: set[str], report: dict[str, Any]) -> None:
     head, file = get_head(config.model.head), RunLayout.of(config).splits
-    multi_label = not head.exclusive
+    multi_label, classes = not head.exclusive, report["classes"]
+    report["positive"] = head.positive_class(classes)
     try:
         splits = load_splits(file, config.splits, manifest)
     except SplitError as error:
@@ -163,9 +168,8 @@ def _check_division(config: RunConfig, manifest: pd.DataFrame, bad: set[str], re
         with contextlib.suppress(SplitError):  # the first one says all
             report["patients"]["across"] = patients_across(read_splits(file))
         return
-    report["labels"] = count_labels(splits, multi_label).to_dict("records")
+    report["labels"] = count_labels(splits, multi_label, classes).to_dict("records")
     sound = splits[~splits["slide_id"].isin(bad)]
-    classes = sorted({row["label"] for row in report["labels"]})
     if len(classes) < head.fewest_classes:
         report["stops"].append(
             f"the manifest has slides of {len(classes)} class(es) ({', '.join(classes)}); two are needed"

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import unicodedata
-from collections.abc import Iterable, Iterator
-from pathlib import Path, PurePath
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
+from pathlib import Path, PurePath, PurePosixPath
+from urllib.parse import unquote, urlsplit
 
 from ats_mag.slides.slide_files import ONE_FILE, WITH_FOLDER, walk_folder
 
@@ -44,7 +47,11 @@ class SlideFolder:
                 self._by_name.setdefault(key, []).append(path)
 
     def find(self, name: str) -> list[str]:
-        """The slides that a table's entry may mean, relative to the folder.
+        """The slides that a table's entry may mean, relative to the folder: those it names, else those it is taken for."""
+        return self.named(name) or self.taken_for(name)
+
+    def named(self, name: str) -> list[str]:
+        """The slides that a table's entry names.
 
         An entry is the path of a file; else a path, a file name or a stem (without suffix), of which the folder part is
         the end of the slide's folder.
@@ -52,12 +59,49 @@ class SlideFolder:
         if os.path.isfile(self.root / name):
             return [name]
         if "\\" in name:  # of a table that was made on Windows
-            return self.find(name.replace("\\", "/"))
+            return self.named(name.replace("\\", "/"))
         name = _same(name)
         parents = PurePath(name).parent.parts
         of_features = name.lower().endswith(FEATURE_SUFFIXES)
         found = self._by_name.get(stem_of(name) if of_features else PurePath(name).name, [])
         return [path for path in found if not parents or PurePath(_same(path)).parent.parts[-len(parents) :] == parents]
+
+    def taken_for(self, name: str) -> list[str]:
+        """The slides that a table's entry names but for how machines and spreadsheets write paths.
+
+        It may be absolute and of another machine, or a URL of a file; in another case; without the second of two suffixes
+        (".ome.tif"), or without the zeros before a number. As far as both the entry and the slide have folders, they are the
+        same.
+        """
+        *parents, _ = entry = _parts(name)
+        found = []
+        for path in self._alike(entry[-1]):
+            folders = _parts(path)[:-1]
+            shared = min(len(folders), len(parents))
+            if shared == 0 or folders[-shared:] == parents[-shared:]:
+                found.append(path)
+        return found
+
+    def alike(self, name: str) -> list[str]:
+        """The slides of the name of a table's entry, as `taken_for` has it, in whatever folder."""
+        return self._alike(_parts(name)[-1])
+
+    def _alike(self, file: str) -> list[str]:
+        """By the first way of writing names in which there is one; `file` as `_parts` gives it."""
+        if file.endswith(FEATURE_SUFFIXES):
+            file = stem_of(file)
+        return next((found for key in _WAYS if (found := self._by_way[key].get(key(file)))), [])
+
+    @cached_property
+    def _by_way(self) -> dict[Callable[[str], str], dict[str, list[str]]]:
+        """The slides by their name, with and without suffix, in each way of writing it."""
+        ways: dict[Callable[[str], str], dict[str, list[str]]] = {key: {} for key in _WAYS}
+        for path in self.slides:
+            file = _parts(path)[-1]
+            for key, found in ways.items():
+                for name in {key(file), key(stem_of(file))}:
+                    found.setdefault(name, []).append(path)
+        return ways
 
     def beside(self, paths: Iterable[str]) -> list[str]:
         """The slides of the folder that none of `paths` (relative or absolute) names, as relative paths."""
@@ -69,6 +113,26 @@ class SlideFolder:
             if (real := os.path.realpath(self.root / path)) not in named
             and not (real.lower().endswith(DICOM) and os.path.dirname(real) in series)
         ]
+
+
+def _parts(name: str) -> list[str]:
+    """The folders and the file of a path, in lower case, without where it begins: the root, a drive of Windows, a server."""
+    if name.lower().startswith("file:"):
+        name = unquote(urlsplit(name).path)
+    path = PurePosixPath(re.sub(r"^[A-Za-z]:", "", name.replace("\\", "/")).lstrip("/"))
+    return [_same(part).casefold() for part in path.parts] or [""]
+
+
+def _without_ome(name: str) -> str:
+    return re.sub(r"\.ome(?=\.[^.]*$|$)", "", name)
+
+
+def _as_number(name: str) -> str:
+    """As a spreadsheet writes a name that is a number: without zeros before it, or with ".0" behind it."""
+    return re.sub(r"^0+(?=\d+(\.[a-z]\w*)*$)", "", re.sub(r"(?<=\d)\.0+$", "", name))
+
+
+_WAYS: tuple[Callable[[str], str], ...] = (str.casefold, _without_ome, _as_number)
 
 
 def _same(name: str) -> str:

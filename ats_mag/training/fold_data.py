@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from ats_mag.cohort.manifest import label_parts
+from ats_mag.cohort.label_sets import label_parts
 from ats_mag.cohort.patient_division import SplitError
 from ats_mag.cohort.splits import check_fold, part_of
 from ats_mag.runs.usable_records import usable_records

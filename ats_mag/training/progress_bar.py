@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import time
 
 import keras
@@ -11,12 +12,14 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from ats_mag.tensors import Logs
 
 _UPDATE_SECONDS = 0.5  # metrics are fetched from the device no more often
+_LINE_SECONDS = 60.0  # without a terminal a long epoch is told of so often
 
 
 class FitProgress(keras.callbacks.Callback):
-    """A bar over all batches with the epoch, the latest metrics and the time left.
+    """A line per epoch with its metrics, and below them a bar over all batches with the time left.
 
-    On a dumb terminal, one line per tenth of the run instead. A resumed run says where it goes on, see `train_fold`.
+    Where there is no terminal, long epochs have a line per minute instead of the bar. A resumed run says where it goes on, see
+    `train_fold`.
 
     Args:
         console: where to.
@@ -38,33 +41,61 @@ class FitProgress(keras.callbacks.Callback):
             TextColumn("epoch {task.fields[epoch]}/" + str(self.params["epochs"])),
             BarColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[metrics]}", markup=False),
+            TextColumn("{task.fields[loss]}", markup=False),
         )
         self.progress = Progress(*columns, console=self.console, disable=not self.console.is_terminal)
         self.progress.start()
         steps, done = self.params.get("steps"), self.params.get("done", 0)
         self.batches = steps or 1  # where their number is not known, an epoch is one step of the bar
         self.by_batch = steps is not None
-        total = self.batches * self.params["epochs"]
-        self.task = self.progress.add_task("", total=total, completed=done, epoch=done // self.batches + 1, metrics="")
+        self.total, self.done_before = self.batches * self.params["epochs"], done
+        epoch = done // self.batches + 1
+        self.task = self.progress.add_task("", total=self.total, completed=done, epoch=epoch, loss="")
+        self.epoch = epoch
+        self.begun = self._line_at = time.monotonic()
         self._shown = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
-        self.progress.update(self.task, epoch=epoch + 1)
+        self.epoch = epoch + 1
+        self.progress.update(self.task, epoch=self.epoch)
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         if self.by_batch:
             self.progress.update(self.task, advance=1)
-        if self.console.is_terminal and logs and time.monotonic() - self._shown > _UPDATE_SECONDS:
-            self._shown = time.monotonic()
-            self.progress.update(self.task, metrics=f"loss {float(logs['loss']):.3g}")
+        now = time.monotonic()
+        if self.console.is_terminal:
+            if logs and now - self._shown > _UPDATE_SECONDS:
+                self._shown = now
+                self.progress.update(self.task, loss=f"loss {float(logs['loss']):.4g}")
+        elif self.by_batch and now - self._line_at > _LINE_SECONDS:
+            self._print(f"batch {self._done() % self.batches}/{self.batches}")
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        metrics = " ".join(f"{name} {value:.3g}" for name, value in (logs or {}).items())
-        self.progress.update(self.task, completed=(epoch + 1) * self.batches, metrics=metrics)
-        epochs = self.params["epochs"]
-        if not self.console.is_terminal and ((epoch + 1) * 10 // epochs > epoch * 10 // epochs):
-            self.console.print(f"epoch {epoch + 1}/{epochs}: {metrics}", highlight=False, soft_wrap=True, markup=False)
+        self.progress.update(self.task, completed=(epoch + 1) * self.batches)
+        self._print("  ".join(f"{name} {_number(value)}" for name, value in (logs or {}).items()))
 
     def on_train_end(self, logs: Logs = None) -> None:
         self.progress.stop()
+
+    def _print(self, what: str) -> None:
+        """A line about the epoch, the numbers of all epochs below each other."""
+        self._line_at = now = time.monotonic()
+        epochs, done = self.params["epochs"], self._done()
+        left = (now - self.begun) / max(done - self.done_before, 1) * (self.total - done)
+        number = str(self.epoch).rjust(len(str(epochs)))
+        passed = f"{_time(now - self.begun)} passed" + (f", {_time(left)} left" if done < self.total else "")
+        self.console.print(f"epoch {number}/{epochs}: {what}  {passed}", highlight=False, soft_wrap=True, markup=False)
+
+    def _done(self) -> int:
+        return int(self.progress.tasks[0].completed)
+
+
+def _number(value: float) -> str:
+    """Eight characters, of most values."""
+    value = float(value)
+    plain = value == 0 or 1e-3 <= abs(value) < 1e4 or value != value
+    return (f"{value:.4f}" if plain else f"{value:.1e}").ljust(8)
+
+
+def _time(seconds: float) -> str:
+    return str(datetime.timedelta(seconds=round(seconds)))

@@ -71,6 +71,7 @@ def test_from_slides_to_predictions(cohort, tmp_path):
         assert "1 slides: 1 predicted, 0 kept, 0 failed" in out
         row = pd.read_csv(tmp_path / f"{name}.csv").iloc[0]
         assert row["path"] == str(slide)
+        assert row["predicted"] == predictions["predicted"][0]
         assert row["p_a"] == pytest.approx(predictions["p_a"][0], abs=1e-3)
     here("predict", model, slide, "--adaptive", "--confidence", 0.999, "--max-patches", 6, "--out", tmp_path / "p.csv")
     row = pd.read_csv(tmp_path / "p.csv").iloc[0]
@@ -99,7 +100,7 @@ def _predict_a_cohort(model, cohort, folder):
     out, error = here(*arguments, status=1)  # to standard output
     assert "torn.tif" in error
     printed = pd.read_csv(io.StringIO(out), float_precision="round_trip").set_index("path")
-    assert list(printed) == ["p_a", "p_b", "p_c"]
+    assert list(printed) == ["p_a", "p_b", "p_c", "predicted"]
     assert printed["p_a"].to_dict() == written.set_index("path")["p_a"].to_dict()
 
 
@@ -123,6 +124,14 @@ def test_bad_input(cohort, tmp_path):
     for key in ("model.head", "model.patch_size", "train.local_copies_gb", "train.speed"):
         assert key in error
     assert not (tmp_path / "run").exists()
+
+
+def test_the_version():
+    import ats_mag
+
+    out, _ = here("--version")
+    assert out == f"ats-mag {ats_mag.__version__}\n"
+    assert "--version" in here("--help")[0]
 
 
 def test_help_is_quick_because_nothing_heavy_is_imported():

@@ -210,7 +210,7 @@ def test_mends_and_notes_of_labels(write):
         read_manifest(write("slide,case,label\n1,p,x\n2,q,\n"))
     table = read_manifest(write("slide,case,label\n1,p,x\n2,q,NA\n3,r,nan\n"))
     assert table.attrs["notes"] == [
-        "the label 'NA', 'nan' is taken for a class: if it stands for none, remove these slides, or leave them out by "
+        "the label 'NA' (line 3), 'nan' (line 4) is taken for a class: if it stands for none, remove these slides, or leave them out by "
         "`data.labels`"
     ]
 

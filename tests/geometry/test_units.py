@@ -14,13 +14,32 @@ from ats_mag.geometry.units import (
 
 @pytest.mark.parametrize(
     ("text", "mpp"),
-    [("20x", 0.5), ("40X", 0.25), ("1.25x", 8.0), ("0.5", 0.5), (0.5, 0.5), ("0.25 um/px", 0.25), ("2 mpp", 2.0)],
+    [
+        ("20x", 0.5),
+        ("40X", 0.25),
+        ("40 ×", 0.25),
+        ("1.25x", 8.0),
+        ("0.5", 0.5),
+        (0.5, 0.5),
+        (".5", 0.5),
+        ("1.", 1.0),
+        ("2.5e-1", 0.25),
+        ("0.25 um/px", 0.25),
+        ("0.5 um", 0.5),
+        ("0.5 µm", 0.5),
+        ("0.5μm/pixel", 0.5),
+        ("0.5 microns per pixel", 0.5),
+        ("2 mpp", 2.0),
+        ("2 MPP", 2.0),
+    ],
 )
 def test_spellings(text, mpp):
     assert parse_mpp(text) == mpp
 
 
-@pytest.mark.parametrize("text", ["", "x", "twenty", "-1", "nan", "inf", "0", "0x", "1e9", None])
+@pytest.mark.parametrize(
+    "text", ["", "x", "twenty", ".", "0.5 mm", "0.5 um px", "1..5", "-1", "nan", "inf", "0", "0x", "1e9", None]
+)
 def test_refuses_what_is_no_resolution(text):
     with pytest.raises(ValueError, match="Received"):
         parse_mpp(text)

@@ -9,8 +9,10 @@ from backends import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ats_mag.prediction.failures import failures_of
+from ats_mag.prediction.failures import FailureTable, failures_of
+from ats_mag.prediction.find_slides import CohortSlide
 from ats_mag.prediction.table import PredictionTable
+from ats_mag.system.csv_cells import cell_text
 
 CARD = {"model": "/m.keras", "sha256": "0", "options": {}, "ats_mag": "1"}
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), min_size=1, max_size=8)
@@ -127,3 +129,35 @@ def test_a_table_of_an_earlier_release_goes_on_and_gets_a_card_of_its_own(tmp_pa
     write(path, [row("/b")])
     assert [one["path"] for one in read(path)] == ["/a", "/b"]
     assert json.loads((tmp_path / "p.csv.model.json").read_text()) == CARD
+
+
+FORMULAS = ("=1+1", "+1-1", "-1-1", "@SUM(1)", "\t=1", "=cmd|' /C calc'!A0", "-", "+x")
+
+
+@pytest.mark.parametrize("text", FORMULAS)
+def test_no_text_is_a_formula_to_a_spreadsheet(tmp_path, text):
+    path = tmp_path / "p.csv"
+    write(path, [row("/a") | {"slide_id": text, "predicted": text}])
+    (one,) = read(path)
+    assert one["slide_id"] == one["predicted"] == f"'{text}"
+    failures = FailureTable(path)
+    for name in ("/b", "/c"):  # the table is read and written again
+        failures = FailureTable(path)
+        failures.put(name, CohortSlide(name, text), text)
+    assert [(one["slide_id"], one["error"]) for one in read(failures.path)] == [(f"'{text}", f"'{text}")] * 2
+
+
+@pytest.mark.parametrize("value", ["-1", "+0.5", "-2e-3", "a=b", "'", "s-1", -0.25, 1e-12, None, 3])
+def test_numbers_and_other_text_stay_as_they_are(value):
+    shown = "" if value is None else repr(value) if isinstance(value, float) else str(value)
+    assert cell_text(value) == shown
+
+
+def test_a_table_that_an_earlier_release_began_goes_on(tmp_path):
+    """It had no column `predicted`."""
+    path = tmp_path / "p.csv"
+    write(path, [row("/a")])
+    write(path, [row("/b") | {"predicted": "a"}])
+    assert read(path) == [{"path": f"/{name}", "slide_id": "s", "mpp": "", "p_a": "0.1"} for name in "ab"]
+    write(tmp_path / "new.csv", [row("/a") | {"predicted": "a"}])
+    assert read(tmp_path / "new.csv")[0]["predicted"] == "a"

@@ -10,7 +10,7 @@ from made_cohort import write_slide
 
 from ats_mag.cohort import fingerprints
 from ats_mag.cohort.fingerprints import fingerprint
-from ats_mag.cohort.manifest import load_manifest
+from ats_mag.cohort.manifest import ManifestError, load_manifest
 from ats_mag.config.reading import read_config
 from ats_mag.config.schema import RunConfig
 from ats_mag.preparation.state import State, write_state
@@ -318,3 +318,64 @@ def test_a_run_that_was_not_divided_cannot_be_evaluated(study):
     assert not (study / "run").exists()
     start(study)
     assert Run.open_divided(config).folds == [0]
+
+
+PLAIN = YAML.replace("data: {labels: {G1: low, G2: low, G3: high}}", "data: {}")
+
+
+def number_labels(table):
+    """Of 20 slides, every fifth is of each of the classes."""
+    return table.assign(label=[("10", "2", "b", "A", "a10")[i % 5] for i in range(len(table))])
+
+
+def test_classes_are_in_the_order_in_which_people_sort(study):
+    edit_manifest(study, number_labels)
+    assert about(start(study, PLAIN))["classes"] == ["2", "10", "A", "a10", "b"]
+
+
+def test_a_trained_run_keeps_the_order_of_its_classes(study):
+    """As earlier releases sorted them; and what asks for another order is told."""
+    edit_manifest(study, number_labels)
+    start(study, PLAIN)
+    begin_training(study)
+    file = study / "run" / "run.json"
+    former = ["10", "2", "A", "a10", "b"]
+    file.write_text(json.dumps({**json.loads(file.read_text()), "classes": former}))
+    assert about(start(study, PLAIN))["classes"] == former
+    assert Run.open(read_config(study / "c.yaml")).classes == former
+    (study / "c.yaml").write_text(PLAIN.replace("{}", "{labels: {2: 2, 10: 10, A: A, a10: a10, b: b}}"))
+    assert problems(study) == ["the classes were 10, 2, A, a10, b and are 2, 10, A, a10, b"]
+
+
+def test_an_untrained_run_takes_the_order_of_today(study):
+    edit_manifest(study, number_labels)
+    start(study, PLAIN)
+    file = study / "run" / "run.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "classes": ["10", "2", "A", "a10", "b"]}))
+    assert about(start(study, PLAIN))["classes"] == ["2", "10", "A", "a10", "b"]
+
+
+def test_the_positive_class_can_be_set(study):
+    def positive(text):
+        start(study, text)
+        return Run.open(read_config(study / "c.yaml")).positive
+
+    assert positive(YAML) == "high"
+    low = YAML.replace("data: {", "data: {positive: low, ")
+    assert positive(low) == "low"
+    assert about(read_config(study / "c.yaml"))["classes"] == ["high", "low"]
+    begin_training(study)
+    (study / "c.yaml").write_text(YAML)
+    assert problems(study) == ["the classes were high, low and are low, high"]
+    for name, message in (("lo", "the classes are 'low', 'high'"), ("G3", "the classes are")):
+        with pytest.raises(ManifestError, match=rf"`data.positive: {name}` must be one of two classes; {message}"):
+            start(study, low.replace("positive: low", f"positive: {name}"))
+    with pytest.raises(ManifestError, match="slides have any number of classes"):
+        start(study, low.replace("model: {", "model: {head: multi_label, "))
+
+
+def test_what_is_doubtful_in_the_manifest_is_said_once(study):
+    edit_manifest(study, lambda table: table.assign(case_id=[("P1", "p1")[i] if i < 2 else f"q{i}" for i in range(20)]))
+    with pytest.warns(UserWarning, match="the patients 'P1' .line 2. and 'p1' .line 3. differ only"):
+        start(study)
+    start(study)  # warnings are errors

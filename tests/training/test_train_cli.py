@@ -57,6 +57,42 @@ def test_progress_says_where_a_run_goes_on():
     assert "epoch 3/4: loss 0.5" in shown.getvalue()
 
 
+def test_every_epoch_has_a_line_and_its_numbers_stand_below_each_other(monkeypatch):
+    clock = iter(range(0, 10_000, 10))
+    monkeypatch.setattr("ats_mag.training.progress_bar.time.monotonic", lambda: float(next(clock)))
+    shown = io.StringIO()
+    progress = FitProgress(Console(file=shown, width=20))
+    progress.set_params({"epochs": 12, "steps": 1})
+    progress.on_train_begin()
+    for epoch, loss in enumerate((1.5, 0.00001, -12.25, float("nan"), 0.0, 12345.6, *[0.1] * 6)):
+        progress.on_epoch_begin(epoch)
+        progress.on_epoch_end(epoch, {"loss": loss, "accuracy": 0.5, "val_loss": loss})
+    progress.on_train_end()
+    lines = shown.getvalue().splitlines()
+    assert len(lines) == 12  # none is broken, as narrow as the console is
+    assert lines[0] == "epoch  1/12: loss 1.5000    accuracy 0.5000    val_loss 1.5000    0:00:10 passed, 0:01:50 left"
+    assert lines[1].startswith("epoch  2/12: loss 1.0e-05   accuracy")
+    assert lines[-1].endswith("0:02:00 passed")
+    for word in (": loss", "accuracy", "val_loss", " passed"):
+        assert len({line.index(word) for line in lines}) == 1
+
+
+def test_a_long_epoch_is_told_of_every_minute_where_there_is_no_terminal(monkeypatch):
+    clock = iter(range(0, 10_000, 10))
+    monkeypatch.setattr("ats_mag.training.progress_bar.time.monotonic", lambda: float(next(clock)))
+    shown = io.StringIO()
+    progress = FitProgress(Console(file=shown, width=200))
+    progress.set_params({"epochs": 2, "steps": 20})
+    progress.on_train_begin()
+    progress.on_epoch_begin(0)
+    for batch in range(20):
+        progress.on_train_batch_end(batch, {"loss": 1.0})
+    progress.on_train_end()
+    lines = shown.getvalue().splitlines()
+    assert lines[0].startswith("epoch 1/2: batch 7/20  0:01:20 passed, ")
+    assert 2 <= len(lines) <= 4
+
+
 def test_two_processes_do_not_train_one_fold(prepared, tmp_path):  # noqa: F811
     from ats_mag.config.reading import read_config
     from ats_mag.runs.run import Run

@@ -24,6 +24,7 @@ def describe(model: SlideNetwork) -> dict[str, Any]:
     """What a user of the SavedModel must know of it."""
     return {
         "classes": model.classes,
+        "positive_class": model.head_kind.positive_class(model.classes),
         "head": model.head_kind.name,
         "magnifications_um_per_px": list(model.magnifications),
         "overview_um_per_px": model.lattice.overview_mpp,
