@@ -11,13 +11,14 @@ import numpy as np
 
 from ats_mag.geometry.lattice import Lattice
 from ats_mag.geometry.slide_geometry import slide_mpp
+from ats_mag.short_repr import ShortRepr
 
 if TYPE_CHECKING:
     from ats_mag.model.classifier import SlideClassifier
 
 
-@dataclass(frozen=True)
-class InspectedSlide:
+@dataclass(frozen=True, repr=False)
+class InspectedSlide(ShortRepr):
     """One slide, what a model looked at on it, and what came of it.
 
     Attributes:
@@ -107,7 +108,7 @@ def inspect_slide(
     Raises:
         FileNotFoundError, SlideError, ValueError: the slide cannot be read, has no known resolution or no tissue.
     """
-    from ats_mag.prediction.slide_inputs import slide_inputs
+    from ats_mag.model.slide_inputs import slide_inputs
     from ats_mag.slides.errors import plain_errors
 
     path = os.fspath(slide)

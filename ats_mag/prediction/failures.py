@@ -6,7 +6,7 @@ import csv
 import io
 from pathlib import Path
 
-from ats_mag.prediction.find_slides import CohortSlide
+from ats_mag.cohort.find_slides import CohortSlide
 from ats_mag.system.atomic_files import write_whole
 
 _COLUMNS = ["path", "slide_id", "error"]

@@ -64,7 +64,9 @@ def export_model(
     Raises:
         FileExistsError: one of the folders exists.
         ValueError: the model has no frozen encoder to leave out.
+        RuntimeError: a weight is no number.
     """
+    model.check_weights()
     path = Path(path)
     stock = path.with_name(path.name + STOCK_SUFFIX)
     model.feature_cache = None  # of this process
