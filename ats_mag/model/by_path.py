@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -118,11 +119,25 @@ class PathModel(MendedModel):
         if not slides:
             raise ValueError("there is no slide to evaluate. Received: no path")
         self.reset_metrics()
-        with plain_errors():
+        with plain_errors(), self._metrics_of_all():
             for slide, label in zip(slides, labels, strict=True):
                 found = self.test_on_batch(self._inputs([slide.path], slide.mpp), label[None], return_dict=as_dict)
         self.check_losses()
         return found
+
+    def reset_metrics(self) -> None:
+        """As `keras.Model.reset_metrics`, which Keras also calls before every single batch that is tested."""
+        if not getattr(self, "_one_metric", False):
+            super().reset_metrics()
+
+    @contextmanager
+    def _metrics_of_all(self) -> Iterator[None]:
+        """Within it, metrics are over all batches."""
+        self._one_metric = True
+        try:
+            yield
+        finally:
+            self._one_metric = False
 
     def _predict_each(self, found: list[CohortSlide]) -> np.ndarray:
         rows = [np.zeros((0, self.head_kind.units(len(self.classes))), "float32")]
@@ -145,7 +160,10 @@ def is_paths(x: Any) -> bool:
 
 
 def _found(slides: Slides, slide_mpp: float | None) -> list[CohortSlide]:
-    return find_slides([slides] if isinstance(slides, str | os.PathLike) else slides, mpp=slide_mpp)
+    places = [slides] if isinstance(slides, str | os.PathLike) else slides
+    return [
+        slide for place in places for slide in find_slides([place], mpp=slide_mpp)
+    ]  # one that is named twice, twice
 
 
 def _refuse(args: tuple[Any, ...], kwargs: dict[str, Any], name: str) -> None:

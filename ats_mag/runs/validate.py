@@ -16,7 +16,8 @@ from ats_mag.cohort.patient_division import SplitError
 from ats_mag.cohort.splits import check_fold, count_labels, fold_names, load_splits, patients_across, read_splits
 from ats_mag.model.heads import get_head
 from ats_mag.runs.check_slide import STOPS, SlideJob, check_slide, given_up
-from ats_mag.runs.comparability import compare
+from ats_mag.runs.comparability import MEND, classes_of, compare
+from ats_mag.runs.geometry_sense import geometry_stops, geometry_warnings
 from ats_mag.runs.layout import RunLayout
 from ats_mag.runs.run_file import RunError
 from ats_mag.slides.paths import printable
@@ -27,8 +28,13 @@ if TYPE_CHECKING:
     from ats_mag.config.schema import RunConfig
 
 
+_FEW_CELLS = 100  # of all magnifications together
+
+
 def validate(config: RunConfig, progress: Callable[[int, int], None] | None = None) -> dict[str, Any]:
-    """Checks everything that a run needs, in parallel processes, and writes nothing.
+    """Checks configuration, manifest, division and slides, in parallel processes, and writes nothing.
+
+    `training.validate.validate` also asks what training asks.
 
     Args:
         config: of the run.
@@ -41,22 +47,28 @@ def validate(config: RunConfig, progress: Callable[[int, int], None] | None = No
         - `warnings`: sentences on what had better be known.
         - `slides`: per slide what `check_slide.SlideCheck` says, and whether its problems stop the run (`stops`).
         - `labels`: slides and patients per fold, part and label; `left_out`: slides by label that `data.labels` leaves out.
+        - `classes`: in the order of the model's outputs.
         - `patients`: their number, and which stand in several parts of a fold (`across`).
         - `folder`: slides `not_in_table` and `not_in_folder`.
     """
-    report: dict[str, Any] = {"stops": [], "warnings": [], "slides": [], "labels": [], "left_out": {}}
+    report: dict[str, Any] = {"stops": [], "warnings": [], "slides": [], "labels": [], "left_out": {}, "classes": []}
     report |= {"patients": {"number": 0, "across": []}, "folder": {"not_in_table": [], "not_in_folder": []}}
     splits = RunLayout.of(config).splits
     try:
         manifest = load_manifest(config)
         beside = compare_folder(manifest, config.data.slides)
         report["folder"] = {key: [printable(name) for name in names] for key, names in beside._asdict().items()}
-        report["stops"] += compare(config, manifest, digest(splits) if splits.exists() else None).problems
+        problems = compare(config, manifest, digest(splits) if splits.exists() else None).problems
+        mend = f": {MEND}" if RunLayout.of(config).is_trained else ""
+        report["stops"] += [f"{problem}{mend}" for problem in problems]
+        report["classes"] = classes_of(config, manifest)
     except (ManifestError, NotADirectoryError, RunError) as error:
         report["stops"].append(str(error))
         return report
     report["left_out"] = manifest.attrs["left_out"]
     report["warnings"] += manifest.attrs["notes"]
+    report["stops"] += geometry_stops(config)
+    report["warnings"] += geometry_warnings(config) + _mixed_patients(config, manifest)
     report["patients"]["number"] = int(manifest["patient_id"].nunique())
     bad = set()
     for checked in _check_slides(config, manifest, report, progress):
@@ -130,6 +142,15 @@ def _judge(config: RunConfig, report: dict[str, Any]) -> None:
         f"{mpp:g} um/px is finer than {count} slide(s): their pixels are enlarged for it, and show no more detail"
         for mpp, count in sorted(enlarged.items())
     ]
+    few = {
+        slide["cells"]: slide["slide_id"] for slide in report["slides"] if (slide["cells"] or _FEW_CELLS) < _FEW_CELLS
+    }
+    if few:
+        count = sum((slide["cells"] or _FEW_CELLS) < _FEW_CELLS for slide in report["slides"])
+        report["warnings"].append(
+            f"{count} slide(s) have fewer than {_FEW_CELLS} cells to choose among, the fewest {few[min(few)]} ({min(few)}): lower "
+            "`model.stride` or `prepare.overview_mpp`, or look everywhere (`model.test_method: exhaustive`)"
+        )
     same = defaultdict(list)
     for slide in report["slides"]:
         if slide["quickhash"]:
@@ -138,6 +159,20 @@ def _judge(config: RunConfig, report: dict[str, Any]) -> None:
         f"slides {', '.join(slides)} are the same picture: keep one of them"
         for slides in same.values()
         if len(slides) > 1
+    ]
+
+
+def _mixed_patients(config: RunConfig, manifest: pd.DataFrame) -> list[str]:
+    """That patients have slides of different labels, where a slide has one."""
+    if not get_head(config.model.head).exclusive:
+        return []
+    labels = manifest.groupby("patient_id")["label"].unique()
+    mixed = labels[labels.map(len) > 1]
+    if not len(mixed):
+        return []
+    return [
+        f"{len(mixed)} patient(s) have slides of different labels, such as {mixed.index[0]} ({', '.join(sorted(mixed.iloc[0]))}): "
+        "they count as the rarest of them when patients are divided, and are not measured as patients"
     ]
 
 

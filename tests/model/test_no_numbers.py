@@ -64,7 +64,9 @@ def test_an_exported_model_fails_in_the_graph(build, two, tmp_path):
     import tensorflow as tf
 
     model = build()
-    model.head.kernel.assign(np.full(model.head.kernel.shape, 3e38))
+    signs = np.random.default_rng(0).choice([-1.0, 1.0], model.head.kernel.shape)
+    model.head.kernel.assign(3e38 * signs)
+    model.head.bias.assign(np.full(3, 3e38))
     with pytest.raises(RuntimeError, match="all weights are finite, so what is computed from them overflows"):
         model.predict(two[0], verbose=0)
     model.export(tmp_path / "m")

@@ -120,7 +120,7 @@ def _application(name: str, patch_size: int, trainable: bool | str, pool: str | 
     try:
         model = application_network(network, patch_size, None if file == RANDOM else file or "imagenet")
     except (OSError, ValueError, KeyError) as error:
-        if not file:
+        if not file or file == RANDOM:
             raise
         raise WeightsError(f"{file} does not hold weights of {network} without its top: {error}") from error
     except Exception as error:  # what Keras raises where a download fails
