@@ -2,6 +2,8 @@
 
 import lazy_loader
 
+from ats_mag import saved_classes  # noqa: F401  has Keras know our classes
+
 __version__ = "0.1.0"
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(

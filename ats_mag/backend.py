@@ -5,7 +5,8 @@ Keras, which loads its backend, is imported only when one is asked for: what rea
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -37,3 +38,19 @@ def while_loop(goes_on: Callable[..., Any], step: Callable[..., Any], state: tup
     import keras
 
     return keras.ops.while_loop(goes_on, step, state)
+
+
+@contextmanager
+def channels_last() -> Iterator[None]:
+    """Within it, or as a decorator, layers are made for images whose channels come last, as all of this package's do.
+
+    The `image_data_format` of the user's own `keras.json` may be another.
+    """
+    import keras
+
+    before = keras.config.image_data_format()
+    keras.config.set_image_data_format("channels_last")
+    try:
+        yield
+    finally:
+        keras.config.set_image_data_format(before)

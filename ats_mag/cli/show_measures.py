@@ -13,6 +13,11 @@ from rich.table import Table
 
 from ats_mag.cli.console import console, say, show_error
 
+_BASELINE = (
+    "Baselines, on the same test slides: the commonest class of the training slides, and colour histograms of their overviews "
+    "(logistic regression). A model that is no better has learnt no more than they tell."
+)
+
 
 @contextlib.contextmanager
 def warnings_shown_once() -> Iterator[None]:
@@ -41,19 +46,24 @@ def show_fold(found: dict[str, Any]) -> None:
 
     levels = ("slides", "patients")
     counts = ", ".join(f"{found[level]['count']} {level}" for level in levels)
-    table = Table("", *levels, title=f"Fold {found['fold']}: {counts}", title_justify="left", box=None)
-    _add_rows(table, [found[level]["measures"] for level in levels], found["classes"])
+    beside = _baselines(found)
+    table = Table("", *levels, *beside, title=f"Fold {found['fold']}: {counts}", title_justify="left", box=None)
+    _add_rows(table, [*(found[level]["measures"] for level in levels), *beside.values()], found["classes"])
     console.print(table)
     positive = get_head(found["head"]).positive_class(found["classes"])
     if positive is not None:
-        console.print(f"Positive class: {positive}.", highlight=False, soft_wrap=True, markup=False)
-    notes = [f"In brackets: {_percent(found)} bootstrap intervals over patients."] if found["resamples"] else []
+        say(f"Positive class: {positive}.")
+    notes = [_BASELINE] if beside else []
+    notes += [f"In brackets: {_percent(found)} bootstrap intervals over patients."] if found["resamples"] else []
     undefined = max(m["undefined_resamples"] for level in levels for m in found[level]["measures"].values())
     if undefined:
         notes.append(
             f"In up to {undefined} of {found['resamples']} resamples a class was absent; intervals of what needs it rest on "
             "the others."
         )
+    problem = (found.get("baseline") or {}).get("problem")
+    if problem:
+        notes.append(f"There are no baselines: {problem}")
     noise = found["sampling_noise"]
     if noise is not None:
         auroc = noise["measures"]["auroc"]
@@ -73,15 +83,33 @@ def show_fold(found: dict[str, Any]) -> None:
 def show_folds(found: dict[str, Any]) -> None:
     """Measures across folds, as `across_folds` gives them."""
     columns = [(level, way) for level in ("slides", "patients") for way in ("mean", "pooled")]
+    beside = _baselines(found)
     title = f"All {len(found['folds'])} folds"
-    table = Table("", *(f"{level}, {way}" for level, way in columns), title=title, title_justify="left", box=None)
+    heads = [f"{level}, {way}" for level, way in columns]
+    table = Table("", *heads, *beside, title=title, title_justify="left", box=None)
     measures = [found[level][way] if way == "mean" else found[level][way]["measures"] for level, way in columns]
-    _add_rows(table, measures, found["classes"])
+    _add_rows(table, [*measures, *beside.values()], found["classes"])
     console.print(table)
+    if beside:
+        say(_BASELINE)
     say(
         f"Mean: over the folds, with {_percent(found)} t intervals. Pooled: all predictions together, with bootstrap "
         "intervals over patients."
     )
+
+
+def _baselines(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """What the baselines measure of slides, by the head of their column."""
+    from ats_mag.evaluation.baseline import WORDS
+
+    there = {WORDS[name]: one for name, one in (found.get("baseline") or {}).items() if isinstance(one, dict)}
+    return {
+        f"slides, {words}": {
+            name: {"value": math.nan if value is None else value, "low": math.nan, "high": math.nan}
+            for name, value in one["slides"].items()
+        }
+        for words, one in there.items()
+    }
 
 
 def _add_rows(table: Table, columns: list[dict[str, Any]], classes: list[str]) -> None:

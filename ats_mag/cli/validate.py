@@ -23,14 +23,14 @@ def validate(
         Path | None, typer.Option(help="JSON file for the findings; default: validation.json in the run's folder.")
     ] = None,
 ) -> None:
-    """Checks configuration, manifest, division and slides; the exit status is 1 where anything would stop the run."""
+    """Checks configuration, manifest, division, slides and model; the exit status is 1 where anything would stop the run."""
     from rich.progress import Progress
 
     from ats_mag.config.reading import read_config
     from ats_mag.runs.layout import RunLayout
-    from ats_mag.runs.validate import validate as check
     from ats_mag.system.atomic_files import write_whole
     from ats_mag.system.json_text import json_bytes
+    from ats_mag.training.validate import validate as check
 
     settings = read_config(config)
     with Progress(console=errors, transient=True) as bar:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from ats_mag.config.schema import SplitConfig
 
 
+_VALIDATION = 1  # stream of random numbers
+
+
 class SplitError(ValueError):
     """Patients that cannot be divided as asked, or a stored division that cannot be used; with the mend."""
 
@@ -55,7 +58,7 @@ def divide(manifest: pd.DataFrame, settings: SplitConfig) -> pd.DataFrame:
     for i, parts in enumerate(folds):
         if settings.kind != "manifest" or not (parts == "validation").any():
             rest = patients[parts == "train"]
-            parts[draw(rest, settings.validation, settings.seed + 1 + i, "splits.validation")] = "validation"
+            parts[draw(rest, settings.validation, _spawned(settings.seed, i), "splits.validation")] = "validation"
         if not (parts == "train").any():
             raise SplitError(
                 f"no patient is left for training in fold {i}: lower `splits.test` and `splits.validation`"
@@ -64,6 +67,11 @@ def divide(manifest: pd.DataFrame, settings: SplitConfig) -> pd.DataFrame:
         if settings.by_site:
             _check_sites(splits["site"], splits[f"fold_{i}"])
     return splits.reset_index(drop=True).astype(object)
+
+
+def _spawned(seed: int, fold: int) -> int:
+    """A seed of the fold's validation part: its draw shares no numbers with that of another fold, part or seed."""
+    return int(np.random.SeedSequence([seed, fold, _VALIDATION]).generate_state(1)[0])
 
 
 def _patients(manifest: pd.DataFrame, by_site: bool) -> pd.DataFrame:

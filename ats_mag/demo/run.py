@@ -29,8 +29,8 @@ from ats_mag.geometry.lattice import Lattice
 from ats_mag.model.built_in_networks import attention_network, feature_network
 from ats_mag.model.classifier import SlideClassifier
 from ats_mag.model.recipe import Recipe
+from ats_mag.model.slide_inputs import slide_inputs
 from ats_mag.pictures.inspected_slide import inspect_slide
-from ats_mag.prediction.slide_inputs import slide_inputs
 from ats_mag.preparation import prepare
 from ats_mag.records.dataset import dataset
 from ats_mag.records.record import find_records

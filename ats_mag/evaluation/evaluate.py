@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from ats_mag.evaluation.baseline import baselines
 from ats_mag.evaluation.intervals import measure_level
 from ats_mag.evaluation.measures import measures
 from ats_mag.evaluation.predict_records import Progress, predict_records
@@ -73,7 +74,7 @@ def evaluate_fold(run: Run, fold: int, progress: Progress | None = None) -> dict
         `fold`, `model_sha256` of the model's file, `classes`, `head`, `method` (how patches were drawn), `draws` per slide,
         which is 1 where the method takes the same patches every time, `draws_asked`, `confidence`, `resamples`;
         `without_record` and `patients_without_label`, lists of ids; `unreadable`, errors by slide id; `slides` and
-        `patients`, each as `measure_level` gives it; and `sampling_noise`, see the function.
+        `patients`, each as `measure_level` gives it; `sampling_noise` and `baseline` (see `baseline.baselines`), see the functions.
 
     Raises:
         FileNotFoundError: no model of the fold.
@@ -114,6 +115,7 @@ def evaluate_fold(run: Run, fold: int, progress: Progress | None = None) -> dict
         "method": model.test_method,
         "without_record": without,
         "unreadable": predictions.unreadable,
+        "baseline": baselines(run, fold, predictions.records, model.classes, model.head_kind.exclusive),
     }
     return measure_predictions(options, files, slides, predictions.draws, about)
 
@@ -128,7 +130,7 @@ def measure_predictions(
         files: to write; their folder is made where absent.
         slides: `slide_id`, `patient_id` and `label` of n slides.
         draws: `(D, n, C)` probabilities of each draw.
-        about: `fold`, `classes`, `head`, `method`, `without_record` and `unreadable`, see `evaluate_fold`.
+        about: `fold`, `classes`, `head`, `method`, `without_record` and `unreadable`, see `evaluate_fold`; `baseline` is its alone.
 
     Returns:
         As `evaluate_fold`.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from ats_mag.evaluation.baseline import mean_over_folds
 from ats_mag.evaluation.evaluate import measure_tables, score_tables
 from ats_mag.evaluation.result_files import read_table, write_json, write_table
 from ats_mag.evaluation.scored_table import UndefinedMeasureWarning
@@ -65,7 +66,8 @@ def across_folds(run: Run, results: RunLayout | None = None) -> dict[str, Any]:
     Returns:
         `folds`, `classes`, `head`, `confidence`, `resamples`, and for `slides` and `patients`: `mean`, per measure a dict
         of `value`, `low`, `high` and `values` of each fold (means are over those that are defined; an interval needs
-        two), and `pooled`, as `measure_level` gives it.
+        two), and `pooled`, as `measure_level` gives it; and where the folds have it, `baseline`, see
+        `baseline.mean_over_folds`.
 
     Raises:
         FileNotFoundError: a fold is not measured yet, or its model is another by now.
@@ -102,6 +104,8 @@ def across_folds(run: Run, results: RunLayout | None = None) -> dict[str, Any]:
         "confidence": options.confidence,
         "resamples": options.resamples,
     }
+    if any(fold.get("baseline") for fold in found):
+        result["baseline"] = mean_over_folds([fold.get("baseline") for fold in found])
     tables = {level: _pool(files, folds, level) for level in LEVELS}
     scored = score_tables(tables, "all folds", first["classes"], get_head(first["head"]).exclusive)
     with warnings.catch_warnings():

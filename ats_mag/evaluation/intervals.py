@@ -34,7 +34,7 @@ def measure_level(scored: Scored, resamples: int = 2000, confidence: float = 0.9
     """
     found = measures(scored)
     patients = len(np.unique(scored.patients))
-    measurable = bool(len(scored)) and scored.finite
+    measurable = bool(len(scored))
     draws: dict[str, np.ndarray] = {}
     if patients > 1 and measurable and resamples:
         draws = resampled(scored, resamples)

@@ -62,7 +62,7 @@ def measures(scored: Scored, warn: bool = True) -> dict[str, float]:
             names = ", ".join(name for name in reasons if reasons[name] == reason)
             warnings.warn(f"{scored.name}: undefined (NaN): {names}: {reason}", UndefinedMeasureWarning, stacklevel=2)
     nan = float("nan")
-    if len(scored) == 0 or not scored.finite:
+    if len(scored) == 0:
         return dict.fromkeys(measure_names(scored.classes), nan)
     found = _of_classes(scored, reasons) | _overall(scored, reasons)
     return {name: found.get(name, nan) for name in measure_names(scored.classes)}
@@ -107,10 +107,6 @@ def _undefined(scored: Scored) -> dict[str, str]:
     """Why a measure is undefined, by the measure's name."""
     if len(scored) == 0:
         return dict.fromkeys(measure_names(scored.classes), f"there is no {scored.unit} to measure")
-    if not scored.finite:
-        bad = int((~np.isfinite(scored.probabilities)).any(axis=1).sum())
-        why = f"the probabilities of {bad} of {len(scored)} {scored.unit}s are no numbers: training has diverged"
-        return dict.fromkeys(measure_names(scored.classes), why)
     reasons: dict[str, str] = {}
     for c, name in enumerate(scored.classes):
         positive = int(scored.truth[:, c].sum())

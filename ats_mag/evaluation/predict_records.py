@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from ats_mag.model.overview_resolution import check_resolution
 from ats_mag.sampling.weights import STOCHASTIC_METHODS
+from ats_mag.short_repr import short_repr
 from ats_mag.slides.copies.local_copies import LocalCopies
 from ats_mag.slides.errors import SlideError
 
@@ -33,6 +35,9 @@ class Predictions(NamedTuple):
     records: list[dict[str, Any]]
     draws: np.ndarray
     unreadable: dict[str, str]
+
+    def __repr__(self) -> str:
+        return short_repr(self, self._asdict())
 
 
 def predict_records(
@@ -61,13 +66,10 @@ def predict_records(
     Raises:
         SlideError, OSError: a slide that cannot be read, unless skipped; none that can.
         RecordError, ValueError: records that the model cannot use.
+        RuntimeError: the model gives a probability that is no number.
     """
     for record in records:
-        if abs(record["overview_mpp"] - model.lattice.overview_mpp) > 1e-4:
-            raise ValueError(
-                f"slide {record['slide_id']!r} was prepared with an overview of {record['overview_mpp']:g} um/px, the model "
-                f"was trained on {model.lattice.overview_mpp:g} um/px: prepare the slides again with that"
-            )
+        check_resolution(record["overview_mpp"], model.lattice.overview_mpp, f"slide {record['slide_id']!r}")
     if model.test_method not in STOCHASTIC_METHODS:
         draws = 1
     kept, found, unreadable = [], [], {}
@@ -119,5 +121,5 @@ def _predict_one(model: SlideClassifier, record: dict[str, Any], inputs: dict[st
         count = model.test_n_patches if model.test_method == "replacement" else cells
         rng = np.random.default_rng([_SEED, draw, *record["slide_id"].encode()])
         inputs = {**inputs, "noise": rng.random((1, count), dtype="float32")}
-    outputs = model.predict_on_batch(inputs)
+    outputs = model.finite(model.predict_on_batch(inputs), f"of slide {record['slide_id']!r}")
     return model.head_kind.class_probabilities(outputs)[0].astype("float64")

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from ats_mag.model.decide import decide
+from ats_mag.short_repr import ShortRepr
 
 
 class EvaluationWarning(UserWarning):
@@ -18,8 +19,8 @@ class UndefinedMeasureWarning(EvaluationWarning):
     """A measure, or its interval, that the data do not define; its value is NaN."""
 
 
-@dataclass(frozen=True)
-class Scored:
+@dataclass(frozen=True, repr=False)
+class Scored(ShortRepr):
     """Slides, or patients, with their true classes and the probabilities predicted for them.
 
     Attributes:
@@ -47,14 +48,15 @@ class Scored:
                 f"truth and probabilities must have the shape (rows, classes) = {shape}. "
                 f"Received: truth {self.truth.shape}, probabilities {self.probabilities.shape}"
             )
+        bad = int((~np.isfinite(self.probabilities)).any(axis=1).sum())
+        if bad:
+            raise RuntimeError(
+                f"{self.name}: the probabilities of {bad} of {len(self)} {self.unit}s are NaN or infinite: training has diverged; "
+                "train again with a lower train.learning_rate, or with train.clip_norm"
+            )
 
     def __len__(self) -> int:
         return len(self.patients)
-
-    @cached_property
-    def finite(self) -> bool:
-        """Whether every probability is a number; a model that has diverged predicts NaN."""
-        return bool(np.isfinite(self.probabilities).all())
 
     @cached_property
     def predicted(self) -> np.ndarray:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from keras import ops
 
+from ats_mag.arguments import as_integer
 from ats_mag.layers.expectation import Expectation
 from ats_mag.layers.regularize_attention import RegularizeAttention
 from ats_mag.layers.sample_patches import SamplePatches
@@ -49,6 +50,11 @@ def attention_sampling(
     Raises:
         ValueError: where `patch_size` is neither given nor fixed by `feature`, and whatever `SamplePatches` refuses.
     """
+    if method == "priority" and n_patches is not None and as_integer(n_patches) == 1:
+        raise ValueError(
+            "method='priority' learns where to look from two or more patches: give n_patches of at least 2, or another "
+            f"method. Received: n_patches={n_patches}"
+        )
     if patch_size is None:
         patch_size = _input_sides(feature)
     sampler = SamplePatches(

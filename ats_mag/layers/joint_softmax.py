@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
 from keras import ops
 
+from ats_mag.arguments import number
 from ats_mag.sampling.regularizers import PACKAGE
 from ats_mag.tensors import Attention, KerasConfig, Logits, ValidCells
 
@@ -34,11 +36,14 @@ class JointSoftmax(keras.layers.Layer):
     def __init__(self, smooth: float = 0.0, **kwargs: Any) -> None:
         kwargs.setdefault("dtype", "float32")
         super().__init__(**kwargs)
-        if not 0 <= smooth < 1:
+        self.smooth = number("smooth", smooth)
+        if not 0 <= self.smooth < 1:
             raise ValueError(f"smooth must lie in [0, 1). Received: smooth={smooth!r}")
-        self.smooth = smooth
         # `mask` is an argument like any other here, but Keras warns of it unless told that masking is known.
         self.supports_masking = True
+
+    def build(self, logits_shape: tuple, mask_shape: tuple | None = None) -> None:
+        """Nothing; Keras' `summary` passes on the shapes under the names that they have here."""
 
     def compute_mask(self, inputs: Logits, previous_mask: ValidCells | None) -> None:
         """None: the cells' mask is no mask of the attention for the layers after this one."""
@@ -53,7 +58,9 @@ class JointSoftmax(keras.layers.Layer):
             valid = ops.broadcast_to(mask[..., None] if len(mask.shape) == 3 else mask, ops.shape(logits))
         axes = (1, 2, 3)
         low = -1e30  # finite, so that a row without any valid entry has no inf - inf
-        top = ops.stop_gradient(ops.max(ops.where(valid, logits, low), axis=axes, keepdims=True))
+        # With `initial`, of no slides, too.
+        top = ops.max(ops.where(valid, logits, low), axis=axes, keepdims=True, initial=-math.inf)
+        top = ops.stop_gradient(top)
         # The inner `where` keeps exp() of masked logits from overflowing, which would make 0 * inf in the gradient.
         unnormalised = ops.where(valid, ops.exp(ops.where(valid, logits - top, 0.0)), 0.0)
         total = ops.sum(unnormalised, axis=axes, keepdims=True)

@@ -33,7 +33,7 @@ class L2Normalize(keras.layers.Layer):
     def __init__(self, axis: int | Sequence[int] = -1, **kwargs: Any) -> None:
         kwargs.setdefault("dtype", "float32")
         super().__init__(**kwargs)
-        self.axis = tuple(axis) if isinstance(axis, Sequence) else operator.index(axis)
+        self.axis = tuple(map(operator.index, axis)) if isinstance(axis, Sequence) else operator.index(axis)
 
     def call(self, x: Tensor) -> Tensor:
         return x * ops.rsqrt(ops.maximum(ops.sum(x * x, axis=self.axis, keepdims=True), 1e-12))

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from ats_mag.arguments import positive
 from ats_mag.backend import on_jax
 from ats_mag.geometry.lattice import Lattice
 from ats_mag.sampling.regularizers import PACKAGE
@@ -50,7 +51,7 @@ class ReadSlidePatches(keras.layers.Layer):
     def __init__(self, patch_size: int, on_error: str = "raise", **kwargs: Any) -> None:
         kwargs.setdefault("dtype", "float32")
         super().__init__(autocast=False, trainable=False, **kwargs)
-        self.patch_size = patch_size
+        self.patch_size = positive("patch_size", patch_size)
         if on_error not in ("raise", "fill"):
             raise ValueError(f'on_error must be "raise" or "fill". Received: on_error={on_error!r}')
         self.on_error = on_error

@@ -37,9 +37,13 @@ class RegularizeAttention(keras.layers.Layer):
         if isinstance(strength, keras.Variable):
             self.strength = strength  # tracked, so that JAX does not compile its value in
 
+    def build(self, attention_shape: tuple, weight_shape: tuple | None = None) -> None:
+        """Nothing; Keras' `summary` passes on the shapes under the names that they have here."""
+
     def call(self, attention: Attention, weight: SlideWeight | None = None) -> Attention:
         weighted = weight is not None and isinstance(self.regularizer, AttentionRegularizer)
-        self.add_loss(self.regularizer(attention, weight) if weighted else self.regularizer(attention))
+        value = self.regularizer(attention, weight) if weighted else self.regularizer(attention)
+        self.add_loss(keras.ops.cast(value, keras.config.floatx()))  # as Keras' own losses are, which it is added to
         return attention
 
     def compute_output_shape(self, attention_shape: tuple, weight_shape: tuple | None = None) -> tuple:

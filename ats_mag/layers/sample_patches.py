@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from ats_mag.arguments import positive, whole
 from ats_mag.backend import on_jax
 from ats_mag.sampling.draws import sample
 from ats_mag.sampling.regularizers import PACKAGE
@@ -67,22 +68,22 @@ class SamplePatches(keras.layers.Layer):
         super().__init__(**kwargs)
         if method not in METHODS:
             raise ValueError(f"method must be one of {', '.join(METHODS)}. Received: method={method!r}")
-        if not patch_size or any(side != int(side) or side < 1 for side in patch_size):
+        if not len(patch_size) or any(side != int(side) or side < 1 for side in patch_size):
             raise ValueError(f"patch_size must hold positive whole numbers. Received: patch_size={patch_size!r}")
-        if not magnifications or any(factor != int(factor) or factor < 1 for factor in magnifications):
+        if not len(magnifications) or any(factor != int(factor) or factor < 1 for factor in magnifications):
             raise ValueError(
                 "magnifications must be downsample factors of x_high, whole numbers of at least 1 (resize x_high first "
                 f"for others). Received: magnifications={magnifications!r}"
             )
-        self.n_patches = n_patches
+        self.n_patches = None if n_patches is None else positive("n_patches", n_patches)
         self.patch_size = tuple(int(side) for side in patch_size)
         self.method = method
-        self.receptive_field = receptive_field
+        self.receptive_field = whole("receptive_field", receptive_field, 0)
         self.magnifications = tuple(float(factor) for factor in magnifications)
-        self.normalize = normalize
-        self.seed = seed
+        self.normalize = bool(normalize)
+        self.seed = None if seed is None else whole("seed", seed, 0)
         if method in STOCHASTIC_METHODS:
-            self.seed_generator = keras.random.SeedGenerator(seed)
+            self.seed_generator = keras.random.SeedGenerator(self.seed)
 
     def call(self, inputs: Sequence[Tensor], noise: Noise | None = None) -> tuple[Tensor, Weight, Index]:
         x_low, x_high, attention = inputs

@@ -1,49 +1,24 @@
-"""Checks of the arguments of models."""
+"""Checks of the arguments that models alone have."""
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Iterable
-from typing import SupportsIndex
-
 import keras
-
-
-def choice(name: str, value: str, allowed: Iterable[str]) -> str:
-    """`value`, which must be one of `allowed`."""
-    allowed = list(allowed)
-    if value not in allowed:
-        raise ValueError(f"{name} must be one of {', '.join(allowed)}. Received: {name}={value!r}")
-    return value
-
-
-def as_integer(value: object) -> int | None:
-    """`value` as an `int`, where it is an integer, of Python or NumPy; else None."""
-    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
-        return None
-    try:
-        return operator.index(value)
-    except TypeError:  # NumPy's arrays and its bool only seem to be integers
-        return None
-
-
-def whole(name: str, value: int, least: int) -> int:
-    """`value` as an `int`, which must be an integer of at least `least`."""
-    number = as_integer(value)
-    if number is None or number < least:
-        raise ValueError(f"{name} must be an integer of at least {least}. Received: {name}={value!r}")
-    return number
-
-
-def positive(name: str, value: int) -> int:
-    """`value` as an `int`, which must be a positive integer."""
-    return whole(name, value, 1)
 
 
 def check_magnifications(magnifications: tuple[float | str, ...]) -> None:
     """Refuses none, or the same resolution twice."""
     if not magnifications or len(set(magnifications)) < len(magnifications):
         raise ValueError(f"magnifications must be one or more different resolutions. Received: {magnifications!r}")
+
+
+def check_priority(method: str, n_patches: int, strata: int) -> None:
+    """Refuses `priority` where the attention gets no gradient on places: the only patch of a stratum has weight 1 wherever it is."""
+    if method == "priority" and n_patches < 2 * strata:
+        each = "at each magnification" if strata > 1 else "per slide"
+        raise ValueError(
+            f"method='priority' learns where to look from two or more patches {each}: give n_patches of at least "
+            f"{2 * strata}, or method='sequential'. Received: n_patches={n_patches}"
+        )
 
 
 def stride_of(attention: keras.Model, n_magnifications: int) -> int:

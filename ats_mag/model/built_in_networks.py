@@ -12,6 +12,8 @@ from typing import Any
 import keras
 from keras import layers
 
+from ats_mag.arguments import positive
+from ats_mag.backend import channels_last
 from ats_mag.model.saliency import Saliency, SlideContrast
 from ats_mag.sampling.regularizers import PACKAGE
 from ats_mag.tensors import KerasConfig, Tensor
@@ -28,6 +30,7 @@ class Darkness(layers.Layer):
         return input_shape
 
 
+@channels_last()
 def attention_network(
     n_magnifications: int, stride: int = 8, filters: Sequence[int] = (16, 32, 32), saliency: float = 0.0
 ) -> keras.Model:
@@ -70,6 +73,7 @@ def attention_network(
     return keras.Model(inputs, logits, name="attention_network")
 
 
+@channels_last()
 def feature_network(patch_size: int, dimension: int = 64, filters: Sequence[int] = (16, 32, 64, 64)) -> keras.Model:
     """A small convolutional network, patch -> feature vector.
 
@@ -84,6 +88,7 @@ def feature_network(patch_size: int, dimension: int = 64, filters: Sequence[int]
     Returns:
         A model `(B, P, P, 3)` in 0..255 -> `(B, D)`.
     """
+    patch_size, dimension = positive("patch_size", patch_size), positive("dimension", dimension)
     x = inputs = keras.Input((patch_size, patch_size, 3), name="patch")
     x = layers.Rescaling(1 / 127.5, offset=-1)(x)
     side = patch_size
@@ -112,7 +117,7 @@ class ApplicationPreprocessing(layers.Layer):
         self.module = module
 
     def call(self, x: Tensor) -> Tensor:
-        return getattr(keras.applications, self.module).preprocess_input(x)
+        return getattr(keras.applications, self.module).preprocess_input(x, data_format="channels_last")
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         return input_shape
@@ -121,6 +126,7 @@ class ApplicationPreprocessing(layers.Layer):
         return {**super().get_config(), "module": self.module}
 
 
+@channels_last()
 def application_network(name: str, patch_size: int, weights: str | None = None) -> keras.Model:
     """A network of `keras.applications` as a feature network, with its own preprocessing inside.
 

@@ -6,15 +6,17 @@ import os
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import keras
 from keras import ops
 
+from ats_mag.arguments import number, positive, whole
 from ats_mag.backend import on_tensorflow
-from ats_mag.model.arguments import check_magnifications, positive, whole
+from ats_mag.model.arguments import check_magnifications
 from ats_mag.model.auxiliary import auxiliary_loss, predict_per_magnification
 from ats_mag.model.built_in_networks import attention_network
+from ats_mag.model.by_path import Slides, is_paths
 from ats_mag.model.encoders.adapted_encoder import AdaptedEncoder
 from ats_mag.model.forward_pass import WHOLE, ForwardPass, StepPart
 from ats_mag.model.inspection import Inspection, inspect
@@ -160,9 +162,9 @@ class SlideClassifier(SlideNetwork):
         )
         self.recipe = recipe if regularizers is None else None
         self.explore_steps = whole("explore_steps", recipe.explore_steps if explore_steps is None else explore_steps, 0)
-        self.hold_steps = whole("hold_steps", hold_steps or 0, 0)
+        self.hold_steps = whole("hold_steps", 0 if hold_steps is None else hold_steps, 0)
         self._hold_by_recipe = hold_steps is None
-        self.auxiliary = auxiliary
+        self.auxiliary = number("auxiliary", auxiliary)
         self.overlap = None if overlap is None else positive("overlap", overlap)
         self.entropy_metric = keras.metrics.Mean(name="attention_entropy")
         self.mass_metrics = [keras.metrics.Mean(name=f"mass_{mpp:g}") for mpp in self.magnifications]
@@ -316,13 +318,21 @@ class SlideClassifier(SlideNetwork):
                 stacklevel=3,
             )
 
-    def inspect(self, inputs: Inputs, **options: Any) -> Inspection:
-        """What the model looks at and why it decides so, see `inspection.inspect`."""
-        return inspect(self, inputs, **options)
+    def inspect(self, inputs: Inputs | Slides, **options: Any) -> Inspection:
+        """What the model looks at and why it decides so, see `inspection.inspect`; also of slides by path."""
+        given = self.inputs_of(cast("Slides", inputs)) if is_paths(inputs) else cast("Inputs", inputs)
+        return inspect(self, given, **options)
 
-    def export(self, path: str | os.PathLike[str], include_encoder: bool = True, **_: Any) -> tuple[Path, ...]:
+    def export(self, path: str | os.PathLike[str], include_encoder: bool = True, **other: Any) -> tuple[Path, ...]:
         """Writes the two SavedModels, see `export.savedmodel.export_model`, and returns their folders."""
         from ats_mag.model.export.savedmodel import export_model  # needs TensorFlow
+
+        if other not in ({}, {"format": "tf_saved_model"}):
+            received = ", ".join(f"{name}={value!r}" for name, value in other.items())
+            raise TypeError(
+                "SlideClassifier.export writes SavedModels (format='tf_saved_model') of signatures of its own, and takes "
+                f"`path` and `include_encoder` only. Received: {received}"
+            )
 
         return export_model(self, path, include_encoder=include_encoder)
 
@@ -361,7 +371,10 @@ class SlideClassifier(SlideNetwork):
         for network in ("attention", "feature"):
             config[network] = keras.saving.deserialize_keras_object(config[network])
         config["regularizers"] = [keras.regularizers.get(regularizer) for regularizer in config["regularizers"]]
-        return cls(**config)
+        method = config["method"]
+        model = cls(**{**config, "method": "sequential"})
+        model.method = method  # files of earlier releases may hold what is refused now, see `check_priority`
+        return model
 
 
 def _times(weight: SlideWeight, sample_weight: SlideWeight | None) -> SlideWeight:

@@ -30,7 +30,7 @@ def exhaustive_expectation(
         Phi `(B, D)`, and how many patches of each slide were read and how many could not be, `(B, 2)` float32.
     """
     every = sample(attention, None, "exhaustive")
-    cells = ops.max(ops.sum(ops.cast(every.weight > 0, "int32"), axis=1))
+    cells = ops.max(ops.sum(ops.cast(every.weight > 0, "int32"), axis=1), initial=0)
     n = ops.shape(every.weight)[1]
     short = -n % chunk
     index = ops.pad(every.index, ((0, 0), (0, short), (0, 0)))

@@ -46,6 +46,12 @@ class Head(ABC):
         """A model's outputs of n slides as probabilities `(n, C)`, one column per class."""
         return np.asarray(outputs)
 
+    def predicted(self, probabilities: np.ndarray, classes: Sequence[str]) -> str:
+        """The class that probabilities `(C,)` stand for; of several labels all classes above 0.5, joined by ";"."""
+        if self.exclusive:
+            return classes[int(np.argmax(probabilities))]
+        return ";".join(name for name, p in zip(classes, probabilities, strict=True) if p > 0.5)
+
     def labels(self, y: Labels) -> Labels:
         """Labels in the shape of the model's outputs, as losses and metrics compare them."""
         return y

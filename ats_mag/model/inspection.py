@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from keras import ops
 
+from ats_mag.model.looked_plot import plot_inspection
 from ats_mag.model.network import Inputs, SlideNetwork
+from ats_mag.short_repr import ShortRepr
 from ats_mag.tensors import Noise
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-@dataclass(frozen=True)
-class Inspection:
+
+@dataclass(frozen=True, repr=False)
+class Inspection(ShortRepr):
     """One look at a batch of B slides, as NumPy arrays.
 
     Attributes:
@@ -26,6 +32,9 @@ class Inspection:
         valid: `(B, N)`, which patches could be read.
         contribution: `(B, N, C)`: what each patch adds to the class scores (before the activation); with the head's bias
             they sum to the scores exactly, as the head is linear.
+        overview: `(B, h, w, 3)` uint8, what the attention saw.
+        classes: names of what `probabilities` are of; of a `binary` model the second class alone.
+        magnifications: um/px of the patches of each.
     """
 
     probabilities: np.ndarray
@@ -37,6 +46,13 @@ class Inspection:
     patches: np.ndarray
     valid: np.ndarray
     contribution: np.ndarray
+    overview: np.ndarray
+    classes: list[str]
+    magnifications: tuple[float, ...]
+
+    def plot(self, slide: int = 0) -> Figure:
+        """A figure of one slide of the batch: overview, attention and the heaviest patches; see `looked_plot`."""
+        return plot_inspection(self, slide)
 
 
 def inspect(
@@ -65,15 +81,18 @@ def inspect(
     weight = ops.where(valid, samples.weight, 0.0)
     features = model.features_of(patches)
     contribution = ops.matmul(features * weight[..., None], model.head.kernel)
-    arrays = [
-        model.classify(features, weight),
-        attention,
-        samples.index,
-        location,
-        downsample,
-        weight,
-        patches,
-        valid,
-        contribution,
-    ]
-    return Inspection(*[ops.convert_to_numpy(array) for array in arrays])
+    found = {
+        "probabilities": model.finite(model.classify(features, weight)),
+        "attention": attention,
+        "index": samples.index,
+        "location": location,
+        "downsample": downsample,
+        "weight": weight,
+        "patches": patches,
+        "valid": valid,
+        "contribution": contribution,
+        "overview": inputs["overview"],
+    }
+    arrays: dict[str, Any] = {name: ops.convert_to_numpy(value) for name, value in found.items()}
+    classes = list(model.classes)[-model.head.units :]
+    return Inspection(**arrays, classes=classes, magnifications=model.magnifications)

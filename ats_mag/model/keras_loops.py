@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import re
 from collections.abc import Iterator
 from typing import Any, Generic, TypeVar, overload
 
 import keras
+import numpy as np
 from keras import ops
 
 from ats_mag.backend import on_jax
 from ats_mag.slides.errors import plain_errors
-from ats_mag.tensors import Tensor
+from ats_mag.tensors import Logs, Tensor
 
 _Value = TypeVar("_Value")
+_CALLBACKS = 5  # place of the callbacks among the arguments of `fit`
+_ASSERTED = re.compile(r"assertion failed: \[([^\]]*)\]")
 
 
 class MendedModel(keras.Model):
@@ -22,6 +27,7 @@ class MendedModel(keras.Model):
     - The optimiser has its variables before the first step, which TensorFlow would trace twice otherwise.
     - Replicas of a distribution strategy may have shares of a batch that differ in size.
     - On JAX an error in a host callback is itself, not the text below a traceback through XLA's callbacks.
+    - Losses and predictions that are NaN or infinite are errors.
     - Steps may ask `call` for more than users do, see `step_options`.
     """
 
@@ -40,10 +46,18 @@ class MendedModel(keras.Model):
                 getattr(self, f"make_{kind}_function")(force=True)
 
     def fit(self, *args: Any, **kwargs: Any) -> keras.callbacks.History:
-        """As `keras.Model.fit`."""
+        """As `keras.Model.fit`.
+
+        Raises:
+            RuntimeError: after an epoch whose loss is no number.
+        """
         optimizer = getattr(self, "optimizer", None)
         if optimizer and not optimizer.built and getattr(self, "_distribute_strategy", None) is None:  # else Keras does
             optimizer.build(self.trainable_variables)
+        if len(args) > _CALLBACKS:
+            args = (*args[:_CALLBACKS], _with_check(args[_CALLBACKS]), *args[_CALLBACKS + 1 :])
+        else:
+            kwargs["callbacks"] = _with_check(kwargs.get("callbacks"))
         with _readable_errors():
             history = super().fit(*args, **kwargs)
             ops.convert_to_numpy(
@@ -52,16 +66,93 @@ class MendedModel(keras.Model):
         return history
 
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
-        """As `keras.Model.evaluate`."""
+        """As `keras.Model.evaluate`.
+
+        Raises:
+            RuntimeError: the loss is no number.
+        """
+        within_fit = kwargs.get("_use_cached_eval_dataset", False)
         with _readable_errors():
             found = super().evaluate(*args, **kwargs)
             ops.convert_to_numpy(self.metrics_variables[0])  # waits for JAX, as in `fit`
-            return found
+        if not within_fit:  # which looks at the losses itself
+            self.check_losses()
+        return found
 
     def predict(self, *args: Any, **kwargs: Any) -> Any:
-        """As `keras.Model.predict`."""
+        """As `keras.Model.predict`.
+
+        Raises:
+            RuntimeError: an output is no number.
+        """
         with _readable_errors():
-            return super().predict(*args, **kwargs)
+            return self.finite(super().predict(*args, **kwargs))
+
+    def finite(self, outputs: Any, of: str = "") -> np.ndarray:
+        """The outputs of a batch as an array, if all of them are numbers.
+
+        Args:
+            outputs: `(B, ...)`.
+            of: whose they are, for the message.
+
+        Raises:
+            RuntimeError: there is NaN or infinity among them.
+        """
+        outputs = ops.convert_to_numpy(outputs)
+        bad = ~np.isfinite(outputs).all(axis=tuple(range(1, np.ndim(outputs))))
+        if bad.any():
+            where = of or f"of {int(bad.sum())} of {len(bad)} slides, the first of number {int(np.argmax(bad))}"
+            raise RuntimeError(f"the model gives NaN or infinite probabilities {where}: {self._why_no_number()}")
+        return outputs
+
+    def check_losses(self, logs: Logs = None) -> None:
+        """Refuses a loss that is no number.
+
+        Args:
+            logs: of an epoch. None: what the metrics hold.
+
+        Raises:
+            RuntimeError: it is not.
+        """
+        if logs is None:
+            logs = {metric.name: metric.result() for metric in self.metrics if metric.name == "loss"}
+        for name in ("loss", "val_loss"):
+            value = float(ops.convert_to_numpy(logs.get(name, 0.0)))
+            if not np.isfinite(value):
+                raise RuntimeError(f"{name} is {value}: {self._why_no_number()}")
+
+    def check_weights(self) -> None:
+        """Refuses weights that are no numbers.
+
+        Raises:
+            RuntimeError: the first of them, by name.
+        """
+        for variable in self.weights:
+            if "float" in str(variable.dtype) and not ops.convert_to_numpy(ops.all(ops.isfinite(variable))):
+                raise RuntimeError(
+                    f"the weight {variable.path!r} is not finite, as training has diverged: train again with a lower learning "
+                    "rate or clipped gradients"
+                )
+
+    def _why_no_number(self) -> str:
+        try:
+            self.check_weights()
+        except RuntimeError as error:
+            return str(error)
+        return "all weights are finite, so what is computed from them overflows: lower the learning rate, or compute in float32"
+
+    def save(self, filepath: str | os.PathLike[str], *args: Any, **kwargs: Any) -> None:
+        """As `keras.Model.save`, into `.keras` files only.
+
+        Raises:
+            ValueError: of HDF5, in which Keras cannot find such a model again.
+        """
+        if os.fspath(filepath).endswith((".h5", ".hdf5")):
+            raise ValueError(
+                f"a {type(self).__name__} is saved as a `.keras` file; HDF5 keeps its weights alone (`save_weights`, "
+                f"NAME.weights.h5). Received: {os.fspath(filepath)!r}"
+            )
+        super().save(filepath, *args, **kwargs)
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         self.compile(**keras.saving.deserialize_keras_object(config))
@@ -140,5 +231,34 @@ class Traced(Generic[_Value]):
         model.trace_again()
 
 
+class _CheckLosses(keras.callbacks.Callback):
+    """Ends a training whose loss is no number."""
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        self.model.check_losses(logs or {})
+
+
+def _with_check(callbacks: Any) -> Any:
+    """The callbacks of `fit`, and the check of the losses behind them."""
+    if isinstance(callbacks, keras.callbacks.CallbackList):
+        callbacks.append(_CheckLosses())
+        return callbacks
+    return [*([callbacks] if isinstance(callbacks, keras.callbacks.Callback) else callbacks or ()), _CheckLosses()]
+
+
 def _readable_errors() -> contextlib.AbstractContextManager[None]:
-    return plain_errors() if on_jax() else contextlib.nullcontext()
+    return plain_errors() if on_jax() else _asserted_errors()
+
+
+@contextlib.contextmanager
+def _asserted_errors() -> Iterator[None]:
+    """Within it, a failed assertion of a TensorFlow graph is a ValueError of its own text."""
+    import tensorflow as tf
+
+    try:
+        yield
+    except tf.errors.InvalidArgumentError as error:
+        found = _ASSERTED.search(error.message)
+        if found is None:
+            raise
+        raise ValueError(found[1]) from None

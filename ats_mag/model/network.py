@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import keras
 from keras import layers, ops
 
+from ats_mag.arguments import as_integer, choice, number, positive, whole
 from ats_mag.geometry.cells import valid_cells
 from ats_mag.geometry.lattice import Lattice
 from ats_mag.geometry.units import parse_mpp
@@ -17,14 +17,16 @@ from ats_mag.layers.joint_softmax import JointSoftmax
 from ats_mag.layers.l2_normalize import L2Normalize
 from ats_mag.layers.read_slide_patches import ReadSlidePatches
 from ats_mag.layers.regularize_attention import RegularizeAttention
-from ats_mag.model.arguments import as_integer, check_magnifications, choice, dimension_of, positive, stride_of
+from ats_mag.model.arguments import check_magnifications, check_priority, dimension_of, stride_of
 from ats_mag.model.built_in_networks import attention_network, feature_network
+from ats_mag.model.by_path import PathModel, Slides, is_paths
 from ats_mag.model.encode_cells import EncodedCells, encode_cells
 from ats_mag.model.encoders.adapted_encoder import AdaptedEncoder
 from ats_mag.model.exhaustive import exhaustive_expectation
 from ats_mag.model.forward_pass import WHOLE, ForwardPass, ReadingTurns, StepPart
 from ats_mag.model.heads import get_head
-from ats_mag.model.keras_loops import MendedModel, Traced
+from ats_mag.model.keras_loops import Traced
+from ats_mag.model.overview_resolution import of_resolution
 from ats_mag.records.augmentation import original_cells, recolour, turn_patches
 from ats_mag.sampling.draws import Samples, sample
 from ats_mag.sampling.seeds import ReplicaSeedGenerator
@@ -53,7 +55,7 @@ FEW = 8  # patches that are encoded at a time where most are known: chunks are o
 OnUnreadable = Callable[[PathCodes, Index, Geometry, ReadablePatches], ReadablePatches]
 
 
-class SlideNetwork(MendedModel):
+class SlideNetwork(PathModel):
     """Attends to a slide, draws patches, reads them, and classifies what they show. `SlideClassifier` has it learn.
 
     Args:
@@ -114,11 +116,9 @@ class SlideNetwork(MendedModel):
         self.test_n_patches = positive("test_n_patches", n_patches if test_n_patches is None else test_n_patches)
         self.patch_size = positive("patch_size", patch_size)
         self.chunk = positive("chunk", chunk)
-        self.stratify = stratify
-        self.min_tissue = min_tissue
-        self.smooth = smooth
-        self.normalize_features = normalize_features
-        self.seed = None if seed is None else operator.index(seed)
+        self.stratify, self.normalize_features = bool(stratify), bool(normalize_features)
+        self.min_tissue, self.smooth = number("min_tissue", min_tissue), number("smooth", smooth)
+        self.seed = None if seed is None else whole("seed", seed, 0)
         self.head_kind.check_classes(self.classes)
         check_magnifications(self.magnifications)
         if stratify and min(self.n_patches, self.test_n_patches) < len(self.magnifications):
@@ -126,12 +126,13 @@ class SlideNetwork(MendedModel):
                 f"stratify=True needs n_patches and test_n_patches of at least the {len(self.magnifications)} magnifications. "
                 f"Received: n_patches={n_patches}, test_n_patches={test_n_patches}"
             )
+        check_priority(self.method, self.n_patches, len(self.magnifications) if stratify else 1)
 
         n_magnifications = len(self.magnifications)
         self.attention = attention_network(n_magnifications) if attention is None else attention
         self.feature = feature_network(self.patch_size) if feature is None else feature
         stride = stride_of(self.attention, n_magnifications)
-        self.lattice = Lattice(parse_mpp(overview_mpp), stride, self.magnifications, self.patch_size, snap)
+        self.lattice = Lattice(parse_mpp(overview_mpp), stride, self.magnifications, self.patch_size, bool(snap))
         self.dimension = dimension_of(self.feature, self.patch_size)
         self.joint_softmax = JointSoftmax(smooth)
         self.regularizers = [RegularizeAttention(regularizer) for regularizer in regularizers]
@@ -153,7 +154,7 @@ class SlideNetwork(MendedModel):
 
     @property
     def overview_multiple(self) -> int:
-        """Overview pixels of whose multiples a slide that is predicted alone is made, see `Lattice.overview_multiple`."""
+        """As of any model of slides, with room for all patches that are drawn at test."""
         return self.lattice.overview_multiple(self.test_n_patches)
 
     @property
@@ -166,11 +167,19 @@ class SlideNetwork(MendedModel):
         self.reader.on_error = choice("on_error", on_error, ("raise", "fill"))
         self.trace_again()
 
-    def attend(self, inputs: Inputs, training: bool = False) -> Attention:
-        """The attention: `(B, H, W, M)` float32, 0 off tissue."""
+    def attend(self, inputs: Inputs | Slides, training: bool = False) -> Attention:
+        """The attention: `(B, H, W, M)` float32, 0 off tissue. Slides may also be given by path, see `inputs_of`."""
+        if is_paths(inputs):
+            inputs = self.inputs_of(cast("Slides", inputs))
+        inputs = cast("Inputs", inputs)
         overview = inputs["overview"]
+        if "overview_mpp" in inputs:
+            overview = of_resolution(overview, inputs["overview_mpp"], self.lattice.overview_mpp)
         if "colour" in inputs:
             overview = recolour(overview, inputs["colour"])
+        if overview.shape[0] == 0:  # Keras' own layers do not all take empty batches
+            shape = self.lattice.shape_of_overview(overview.shape[1:3])
+            return ops.zeros((0, *shape, len(self.magnifications)), dtype="float32")
         logits = self.attention(ops.cast(overview, "float32"), training=training)
         return self.joint_softmax(logits, self.cells(inputs["mask"]))
 
@@ -256,12 +265,16 @@ class SlideNetwork(MendedModel):
         """Features `(B, N, D)` float32 of what the encoder of an `AdaptedEncoder` said, `(B, N, E)`."""
         feature = cast("AdaptedEncoder", self.feature)
         batch, n = ops.shape(encoded)[:2]
+        if encoded.shape[0] == 0:
+            return ops.zeros((0, n, self.dimension), dtype="float32")
         features = feature.adapt(ops.reshape(encoded, (-1, feature.encoded_dimension)), training)
         return self._normalized(features, batch, n)
 
     def features_of(self, patches: Patches, training: bool = False) -> Features:
         """`(B, N, P, P, 3)` -> `(B, N, D)` float32."""
         batch, n = ops.shape(patches)[:2]
+        if patches.shape[0] == 0:
+            return ops.zeros((0, n, self.dimension), dtype="float32")
         flat = ops.reshape(patches, (-1, self.patch_size, self.patch_size, 3))
         features = self.feature(ops.cast(flat, "float32"), training=training)
         return self._normalized(features, batch, n)

@@ -6,40 +6,11 @@ import os
 
 import keras
 
-# Importing registers every class of the package that a saved model may hold.
-from ats_mag.layers import (
-    expectation,
-    joint_softmax,
-    l2_normalize,
-    read_slide_patches,
-    regularize_attention,
-    sample_patches,
-)
+from ats_mag.model import classifier
 from ats_mag.model.unloadable import why_not_loaded
 from ats_mag.system.atomic_files import whole_file
 
-from ats_mag.model import adam_of_two_rates, built_in_networks, classifier, saliency, stain_free_network  # isort: skip
-from ats_mag.model.encoders import adapted_encoder, pretrained  # isort: skip
-from ats_mag.sampling import regularizers  # isort: skip
-
 __all__ = ["load_classifier", "load_model", "save_model"]
-
-_REGISTERED = (
-    adam_of_two_rates,
-    adapted_encoder,
-    built_in_networks,
-    classifier,
-    expectation,
-    joint_softmax,
-    l2_normalize,
-    pretrained,
-    read_slide_patches,
-    regularize_attention,
-    regularizers,
-    sample_patches,
-    saliency,
-    stain_free_network,
-)
 
 
 def load_model(path: str | os.PathLike[str], compile: bool = True) -> keras.Model:

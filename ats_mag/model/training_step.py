@@ -54,6 +54,8 @@ def training_step(model: SlideNetwork, data: Any, parts: int) -> dict[str, Tenso
 
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
     overview = x["overview"]
+    if overview.shape[0] == 0:
+        raise ValueError("a batch without a slide cannot be trained on. Received: inputs of batch size 0")
     parts = min(parts, overview.shape[0] or parts)
     slides = tf.shape(overview)[0]
     filling = model.on_error == "fill"  # how many slides count is known when all are read

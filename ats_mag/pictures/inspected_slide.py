@@ -11,14 +11,15 @@ import numpy as np
 
 from ats_mag.geometry.lattice import Lattice
 from ats_mag.geometry.slide_geometry import slide_mpp
+from ats_mag.short_repr import ShortRepr
 from ats_mag.slides.paths import printable
 
 if TYPE_CHECKING:
     from ats_mag.model.classifier import SlideClassifier
 
 
-@dataclass(frozen=True)
-class InspectedSlide:
+@dataclass(frozen=True, repr=False)
+class InspectedSlide(ShortRepr):
     """One slide, what a model looked at on it, and what came of it.
 
     Attributes:
@@ -113,7 +114,7 @@ def inspect_slide(
     Raises:
         FileNotFoundError, SlideError, ValueError: the slide cannot be read, has no known resolution or no tissue.
     """
-    from ats_mag.prediction.slide_inputs import slide_inputs
+    from ats_mag.model.slide_inputs import slide_inputs
     from ats_mag.slides.errors import plain_errors
 
     path = os.fspath(slide)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ats_mag.cohort.find_slides import CohortSlide
 from ats_mag.prediction.failures import FailureTable
-from ats_mag.prediction.find_slides import CohortSlide
 from ats_mag.prediction.model_identity import ModelIdentity
 from ats_mag.prediction.predict_slide import Answer, Task, load, predict_slide
 from ats_mag.prediction.table import PredictionTable

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from ats_mag.prediction.find_slides import CohortSlide
+from ats_mag.cohort.find_slides import CohortSlide
 from ats_mag.system.atomic_files import write_whole
 from ats_mag.system.csv_cells import csv_line
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import ats_mag
-from ats_mag.prediction.find_slides import CohortSlide
+from ats_mag.cohort.find_slides import CohortSlide
 from ats_mag.prediction.model_identity import ModelIdentity, model_fingerprint
 
 if TYPE_CHECKING:

@@ -90,11 +90,17 @@ class Predictor:
 
         Raises:
             FileNotFoundError, SlideError, ValueError: the slide cannot be read, has no known resolution or no tissue.
+            RuntimeError: the model gives a probability that is no number.
         """
         from ats_mag.slides.errors import plain_errors
 
         with plain_errors():
             found = self._predict(os.fspath(slide), float("nan") if slide_mpp is None else slide_mpp)
+        probabilities = found if isinstance(found, np.ndarray) else found.probabilities
+        if not np.isfinite(probabilities).all():  # of an exported model
+            raise RuntimeError(
+                f"the model gives NaN or infinite probabilities of slide {os.fspath(slide)!r}: train it again"
+            )
         if isinstance(found, np.ndarray):
             return SlidePrediction(self.classes, found, self._exclusive)
         intervals = (found.low, found.high, found.score_low, found.score_high)
@@ -111,7 +117,7 @@ def _open_keras(path: Path, adaptive: AdaptiveOptions | None) -> tuple[list[str]
     from ats_mag.model.adaptive.bounds import score_range
     from ats_mag.model.adaptive.predict import predict_adaptively
     from ats_mag.model.saving import load_classifier
-    from ats_mag.prediction.slide_inputs import slide_inputs
+    from ats_mag.model.slide_inputs import slide_inputs
 
     model = load_classifier(path)
     model.on_error = "raise"  # a slide that is partly read must not pass as predicted
@@ -122,7 +128,7 @@ def _open_keras(path: Path, adaptive: AdaptiveOptions | None) -> tuple[list[str]
         inputs = slide_inputs([slide], model.lattice.overview_mpp, model.overview_multiple, slide_mpp)
         if adaptive is not None:
             return predict_adaptively(model, inputs, adaptive.for_slide(Path(slide).name))[0]
-        return model.head_kind.class_probabilities(np.asarray(model(inputs)))[0]
+        return model.head_kind.class_probabilities(model.finite(model(inputs), f"of slide {slide!r}"))[0]
 
     return model.classes, model.head_kind.exclusive, predict
 

@@ -52,7 +52,7 @@ def dataset(
         order: which record comes when, instead of `shuffle` and `seed`; the epochs of a run that can be resumed.
 
     Returns:
-        Batches of `({overview, mask, path, geometry}, label)`, or of the dict alone; with `weights`, the weights come
+        Batches of `({overview, mask, path, geometry, overview_mpp}, label)`, or of the dict alone; with `weights`, the weights come
         third; with `augment`, `turn` and `colour` are in the dict, too.
 
     Raises:
@@ -122,6 +122,7 @@ def _load_view(file: tf.Tensor, slide_root: str, length: int, multiple: int) -> 
         "mask": pad_to_multiple(mask, multiple, 0),
         "path": tf.ensure_shape(path, (length,)),
         "geometry": example["geometry"],
+        "overview_mpp": example["overview_mpp"],
     }
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from ats_mag.evaluation.baseline import WORDS
 from ats_mag.evaluation.measures import measure_words
 from ats_mag.model.heads import get_head
 from ats_mag.report.history import draw_history
@@ -67,6 +68,7 @@ def render(results: RunResults) -> str:
         evaluation=results.evaluation,
         missing=_missing(results),
         headline=_headline(results),
+        baselines=_baselines(results),
         counts=None if results.counts is None else results.counts.to_dict("records"),
         words=measure_words(results.run["classes"]),
         levels=LEVELS,
@@ -106,6 +108,18 @@ def _headline(results: RunResults) -> list[tuple[str, dict[str, Any]]]:
     of = slides["mean"] if len(results.folds) > 1 else slides["pooled"]["measures"]
     words = measure_words(results.run["classes"])
     return [(words[name], of[name]) for name in _HEADLINE]
+
+
+def _baselines(results: RunResults) -> list[str]:
+    """What each baseline measures of the same test slides, in words."""
+    found = (results.evaluation or {}).get("baseline") or {}
+    words, sentences = measure_words(results.run["classes"]), []
+    for name, one in found.items():
+        if one is not None:
+            values = {key: one["slides"].get(key) for key in _HEADLINE}
+            listed = ", ".join(f"{words[key]} {value:.3f}" for key, value in values.items() if value is not None)
+            sentences.append(f"{WORDS[name]}: {listed}")
+    return sentences
 
 
 def _rows(results: RunResults, fold: FoldResults) -> list[dict[str, Any]]:

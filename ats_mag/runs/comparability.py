@@ -22,6 +22,7 @@ from ats_mag.runs.run_file import RunFile, read_run_file
 if TYPE_CHECKING:
     from ats_mag.config.schema import RunConfig
 
+MEND = "undo this, or use another `run` folder (with `prepare.records` naming the records, where these stay the same)"
 _SHOWN = 5
 
 
@@ -143,7 +144,7 @@ def refusal(config: RunConfig, problems: list[str]) -> str:
         return f"the run {str(config.run)!r} cannot go on:\n{listed}"
     return (
         f"the run {str(config.run)!r} was begun otherwise, and its results would not be comparable:\n{listed}\n"
-        "Undo this, or use another `run` folder (with `prepare.records` naming the records, where these stay the same)"
+        f"{MEND[0].upper()}{MEND[1:]}"
     )
 
 

@@ -84,7 +84,8 @@ def _measures(fold: FoldFiles) -> dict[str, Any] | None:
         }
         for level in ("slides", "patients")
     }
-    return {"part": "test", **about, **levels}
+    baseline = {"baseline": found["baseline"]} if found.get("baseline") else {}
+    return {"part": "test", **about, **levels, **baseline}
 
 
 def _rounded(value: float | None) -> float | None:

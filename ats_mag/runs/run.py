@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ats_mag.config.schema import RunConfig
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Run:
     """A run: what every command works on.
 
@@ -101,6 +101,10 @@ class Run:
         nothing = pd.DataFrame(columns=["slide_id", "patient_id", "label"], dtype=object)
         config = settled(config, about)
         return cls(config, manifest, read_splits(layout.splits) if layout.splits.exists() else nothing, about)
+
+    def __repr__(self) -> str:
+        slides, classes = len(self.manifest), ", ".join(self.classes)
+        return f"Run({str(self.config.run)!r}: {slides} slides of the classes {classes}, {len(self.folds)} fold(s))"
 
     @cached_property
     def layout(self) -> RunLayout:

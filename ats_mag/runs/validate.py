@@ -16,7 +16,8 @@ from ats_mag.cohort.patient_division import SplitError
 from ats_mag.cohort.splits import check_fold, count_labels, fold_names, load_splits, patients_across, read_splits
 from ats_mag.model.heads import get_head
 from ats_mag.runs.check_slide import STOPS, SlideJob, check_slide, given_up
-from ats_mag.runs.comparability import compare
+from ats_mag.runs.comparability import MEND, compare
+from ats_mag.runs.geometry_sense import geometry_stops, geometry_warnings
 from ats_mag.runs.layout import RunLayout
 from ats_mag.runs.run_file import RunError
 from ats_mag.slides.paths import printable
@@ -32,10 +33,13 @@ _NOTES_OF_SLIDES = {  # how notes on slides begin that are worth a warning
     "the manifest says": "have another um/px in the manifest than in their files, by more than 2 %",
     "the overview (": "are coarser than the overview, which is enlarged for them",
 }
+_FEW_CELLS = 100  # of all magnifications together
 
 
 def validate(config: RunConfig, progress: Callable[[int, int], None] | None = None) -> dict[str, Any]:
-    """Checks everything that a run needs, in parallel processes, and writes nothing.
+    """Checks configuration, manifest, division and slides, in parallel processes, and writes nothing.
+
+    `training.validate.validate` also asks what training asks.
 
     Args:
         config: of the run.
@@ -61,13 +65,16 @@ def validate(config: RunConfig, progress: Callable[[int, int], None] | None = No
         beside = compare_folder(manifest, config.data.slides)
         report["folder"] = {key: [printable(name) for name in names] for key, names in beside._asdict().items()}
         found = compare(config, manifest, digest(splits) if splits.exists() else None)
-        report["stops"] += found.problems
+        mend = f": {MEND}" if RunLayout.of(config).is_trained else ""
+        report["stops"] += [f"{problem}{mend}" for problem in found.problems]
         report["classes"] = found.classes
     except (ManifestError, NotADirectoryError, RunError) as error:
         report["stops"].append(str(error))
         return report
     report["left_out"] = manifest.attrs["left_out"]
     report["warnings"] += manifest.attrs["notes"]
+    report["stops"] += geometry_stops(config)
+    report["warnings"] += geometry_warnings(config) + _mixed_patients(config, manifest)
     report["patients"]["number"] = int(manifest["patient_id"].nunique())
     bad = set()
     for checked in _check_slides(config, manifest, report, progress):
@@ -146,6 +153,15 @@ def _judge(config: RunConfig, report: dict[str, Any]) -> None:
         if ids:
             more = f" and {len(ids) - _SHOWN} more" if len(ids) > _SHOWN else ""
             report["warnings"].append(f"{len(ids)} slide(s) {words}: {', '.join(ids[:_SHOWN])}{more}")
+    few = {
+        slide["cells"]: slide["slide_id"] for slide in report["slides"] if (slide["cells"] or _FEW_CELLS) < _FEW_CELLS
+    }
+    if few:
+        count = sum((slide["cells"] or _FEW_CELLS) < _FEW_CELLS for slide in report["slides"])
+        report["warnings"].append(
+            f"{count} slide(s) have fewer than {_FEW_CELLS} cells to choose among, the fewest {few[min(few)]} ({min(few)}): lower "
+            "`model.stride` or `prepare.overview_mpp`, or look everywhere (`model.test_method: exhaustive`)"
+        )
     same = defaultdict(list)
     for slide in report["slides"]:
         if slide["quickhash"]:
@@ -154,6 +170,20 @@ def _judge(config: RunConfig, report: dict[str, Any]) -> None:
         f"slides {', '.join(slides)} are the same picture: keep one of them"
         for slides in same.values()
         if len(slides) > 1
+    ]
+
+
+def _mixed_patients(config: RunConfig, manifest: pd.DataFrame) -> list[str]:
+    """That patients have slides of different labels, where a slide has one."""
+    if not get_head(config.model.head).exclusive:
+        return []
+    labels = manifest.groupby("patient_id")["label"].unique()
+    mixed = labels[labels.map(len) > 1]
+    if not len(mixed):
+        return []
+    return [
+        f"{len(mixed)} patient(s) have slides of different labels, such as {mixed.index[0]} ({', '.join(sorted(mixed.iloc[0]))}): "
+        "they count as the rarest of them when patients are divided, and are not measured as patients"
     ]
 
 

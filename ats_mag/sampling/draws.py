@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import keras
+import numpy as np
 from keras import ops
 
+from ats_mag.arguments import as_integer, whole
 from ats_mag.sampling.weights import GUMBEL_METHODS, SMALLEST_NORMAL, as_float, check_method, sample_weights
+from ats_mag.short_repr import short_repr
 from ats_mag.tensors import Attention, Index, Noise, Tensor, Weight
 
 Seed: TypeAlias = int | keras.random.SeedGenerator | None
@@ -33,6 +36,9 @@ class Samples(NamedTuple):
     attention: Tensor
     weight: Weight
     threshold: Tensor | None = None
+
+    def __repr__(self) -> str:
+        return short_repr(self, self._asdict())
 
 
 def sample(
@@ -65,7 +71,7 @@ def sample(
         ValueError: for an unknown method, N < 1, N larger than the lattice, noise of the wrong shape, or fewer draws
             than strata.
     """
-    attention = as_float(attention)
+    attention, seed = as_float(attention), _checked_seed(seed)
     if stratify and method != "exhaustive" and attention.shape[-1] > 1:
         return _sample_strata(attention, n_samples, method, seed, noise, normalize)
     space = tuple(attention.shape[1:])
@@ -109,7 +115,7 @@ def _sample_strata(
     noise_of_cells = None
     if noise is not None and method != "replacement":
         noise_of_cells = ops.reshape(noise, (ops.shape(attention)[0], -1, n_strata))
-    parts, first = [], 0
+    parts, first, number = [], 0, as_integer(seed)
     for stratum in range(n_strata):
         n = n_samples // n_strata + (stratum < n_samples % n_strata)
         here = mass[:, stratum]
@@ -122,7 +128,7 @@ def _sample_strata(
             noise_here = None
         else:
             noise_here = noise[:, first : first + n] if noise_of_cells is None else noise_of_cells[..., stratum]
-        own_seed = seed + stratum if isinstance(seed, int) else seed  # a number draws the same wherever it is used
+        own_seed = seed if number is None or stratum == 0 else _spawned(number, stratum)
         part = sample(within, n, method, own_seed, noise_here, normalize)
         index = ops.concatenate([part.index, ops.full_like(part.index[..., :1], stratum)], axis=-1)
         here = here[:, None]
@@ -131,6 +137,18 @@ def _sample_strata(
     joined = [ops.concatenate([part[i] for part in parts], axis=1) for i in range(3)]
     threshold = ops.concatenate([p.threshold for p in parts], axis=1) if method == "priority" else None
     return Samples(joined[0], joined[1], joined[2], threshold)
+
+
+def _spawned(seed: int, stratum: int) -> int:
+    """A seed of the stratum's own: a number draws the same wherever it is used, and its neighbours' strata draw others."""
+    return int(np.random.SeedSequence([seed, stratum]).generate_state(1)[0])
+
+
+def _checked_seed(seed: Seed) -> Seed:
+    """Integers of NumPy as Python's, which Keras takes alone."""
+    if seed is None or isinstance(seed, keras.random.SeedGenerator):
+        return seed
+    return whole("seed", seed, 0)
 
 
 def perturb(flat: Tensor, noise: Noise) -> Tensor:
@@ -162,7 +180,9 @@ def _inverse_cdf(flat: Tensor, noise: Noise, n_cells: int | None) -> Tensor:
     low = ops.zeros_like(noise, dtype="int32")
     # The last cell with any mass bounds the search: rounding must not lead past it.
     positions = ops.arange(ops.shape(flat)[1], dtype="int32")
-    last = ops.max(ops.where(flat > 0, positions, ops.zeros_like(positions)), axis=1, keepdims=True)
+    last = ops.max(
+        ops.where(flat > 0, positions, ops.zeros_like(positions)), axis=1, keepdims=True, initial=0
+    )  # `initial`: of no slides, too
     high = low + last
     for _ in range(31 if n_cells is None else n_cells.bit_length()):
         middle = (low + high) // 2
@@ -181,15 +201,14 @@ def unravel(cell: Tensor, space: Sequence[int]) -> Index:
     return ops.stack(axes[::-1], axis=-1)
 
 
-def _checked_number(n_samples: int | None, n_cells: int | None, method: str, noise: Noise | None) -> int:
+def _checked_number(n_samples: Any, n_cells: int | None, method: str, noise: Noise | None) -> int:
     """The number of draws, 0 for `exhaustive`, after all arguments were found to fit together."""
     check_method(method)
     if method == "exhaustive":
         if noise is not None:
             raise ValueError("method='exhaustive' draws nothing and takes no noise")
         return 0
-    if not isinstance(n_samples, int) or isinstance(n_samples, bool) or n_samples < 1:
-        raise ValueError(f"n_samples must be an integer of at least 1. Received: n_samples={n_samples!r}")
+    n_samples = whole("n_samples", n_samples, 1)
     if n_cells is not None and n_samples > n_cells:
         raise ValueError(
             f"n_samples={n_samples} patches cannot be drawn from a lattice of {n_cells} cells: "

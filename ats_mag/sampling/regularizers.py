@@ -9,6 +9,7 @@ from __future__ import annotations
 import keras
 from keras import ops
 
+from ats_mag.arguments import number
 from ats_mag.tensors import Attention, KerasConfig, SlideWeight, Tensor
 
 PACKAGE = "ats_mag"
@@ -18,10 +19,8 @@ class AttentionRegularizer(keras.regularizers.Regularizer):
     """Holds the strength as a Keras variable, so that a schedule reaches an already traced graph."""
 
     def __init__(self, strength: float) -> None:
-        if not isinstance(strength, (int, float)):
-            raise ValueError(f"strength must be a number. Received: strength={strength!r}")
         self.strength = keras.Variable(
-            float(strength),
+            number("strength", strength),
             dtype="float32",
             trainable=False,
             aggregation="only_first_replica",
@@ -46,10 +45,10 @@ class MultinomialEntropy(AttentionRegularizer):
 
     def __init__(self, strength: float, eps: float = 1e-6) -> None:
         super().__init__(strength)
-        self.eps = eps
+        self.eps = number("eps", eps)
 
     def __call__(self, x: Attention, weight: SlideWeight | None = None) -> Tensor:
-        if weight is not None:
+        if weight is not None or x.shape[0] == 0:
             negentropy = ops.sum(x * ops.log(x + self.eps), axis=tuple(range(1, len(x.shape))))
             return ops.cast(self.strength, x.dtype) * _mean(negentropy, weight)
         batch = ops.cast(ops.shape(x)[0], x.dtype)
@@ -82,7 +81,7 @@ class MagnificationEntropy(AttentionRegularizer):
         if per not in ("slide", "batch"):
             raise ValueError(f"per must be 'slide' or 'batch'. Received: per={per!r}")
         self.per = per
-        self.eps = eps
+        self.eps = number("eps", eps)
 
     def __call__(self, x: Attention, weight: SlideWeight | None = None) -> Tensor:
         marginal = ops.sum(x, axis=tuple(range(1, len(x.shape) - 1)))
@@ -113,7 +112,7 @@ class PlaceEntropy(AttentionRegularizer):
 
     def __init__(self, strength: float, eps: float = 1e-9) -> None:
         super().__init__(strength)
-        self.eps = eps
+        self.eps = number("eps", eps)
 
     def __call__(self, x: Attention, weight: SlideWeight | None = None) -> Tensor:
         places = tuple(range(1, len(x.shape) - 1))
@@ -126,7 +125,9 @@ class PlaceEntropy(AttentionRegularizer):
 
 
 def _mean(values: Tensor, weight: SlideWeight | None) -> Tensor:
-    """The mean over slides of `(B, ...)`; 0 where no slide has a weight."""
+    """The mean over slides of `(B, ...)`; 0 where there is none, or none has a weight."""
+    if values.shape[0] == 0:
+        return ops.zeros(values.shape[1:], dtype=values.dtype)
     if weight is None:
         return ops.mean(values, axis=0)
     weight = ops.reshape(ops.cast(weight, values.dtype), (-1, *[1] * (len(values.shape) - 1)))

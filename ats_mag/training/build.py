@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -135,7 +136,7 @@ def feature_network_of(settings: ModelConfig) -> keras.Model:
     if name == SMALL:
         small = feature_network(settings.patch_size)
         if file:
-            small.load_weights(file)
+            _load_small(small, file)
         return small
     size = settings.encoder_size or round_up(settings.patch_size, 32 if name == LITE0 else 1)
     try:
@@ -148,3 +149,14 @@ def feature_network_of(settings: ModelConfig) -> keras.Model:
         return network  # as earlier releases built it
     behind = adapter(network.output_shape[-1], settings.adapter) if settings.adapter else None
     return AdaptedEncoder(network, behind, settings.patch_size, settings.trainable)
+
+
+def _load_small(network: keras.Model, file: str) -> None:
+    if not os.path.isfile(file):
+        raise ValueError(
+            f"model.encoder: the file of weights {file!r} is not there: give one of `save_weights` (NAME.weights.h5)"
+        )
+    try:
+        network.load_weights(file)
+    except (ValueError, OSError, KeyError) as error:
+        raise ValueError(f"model.encoder: {file!r} does not hold weights of the small network: {error}") from error

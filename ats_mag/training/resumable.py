@@ -157,9 +157,10 @@ class ResumableTraining(keras.callbacks.Callback):
         if self.bad is not None:
             self.bad.check()
         values = {name: float(value) for name, value in (logs or {}).items()}
-        if not np.isfinite(values["loss"]):
+        bad = [name for name in ("loss", "val_loss") if not np.isfinite(values.get(name, 0.0))]
+        if bad:
             raise RuntimeError(
-                f"the loss is {values['loss']} in epoch {epoch + 1}: lower train.learning_rate, or set train.clip_norm, and "
+                f"the {bad[0]} is {values[bad[0]]} in epoch {epoch + 1}: lower train.learning_rate, or set train.clip_norm, and "
                 "train in another run folder"
             )
         rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))

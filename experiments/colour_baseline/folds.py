@@ -17,6 +17,7 @@ import typer
 from ats_mag.cli.show_measures import show_fold, show_folds, warnings_shown_once
 from ats_mag.cohort.splits import part_of
 from ats_mag.config.reading import read_config
+from ats_mag.evaluation.colour_histograms import BINS, histograms, predict
 from ats_mag.evaluation.evaluate import measure_predictions
 from ats_mag.evaluation.folds import across_folds
 from ats_mag.model.heads import get_head
@@ -24,7 +25,6 @@ from ats_mag.records.record import find_records
 from ats_mag.runs.layout import RunLayout
 from ats_mag.runs.run import Run
 from experiments.colour_baseline import FOLDER
-from experiments.colour_baseline.model import BINS, histograms, predict
 
 
 def run_fold(run: Run, results: RunLayout, fold: int) -> dict[str, Any]:

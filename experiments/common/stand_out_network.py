@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import layers
 
+from ats_mag.backend import channels_last
 from ats_mag.tensors import KerasConfig, Overview, Tensor
 
 
@@ -56,13 +57,14 @@ class StandOut(layers.Layer):
         ops = keras.ops
         if not self.any_channel:
             contrast = ops.mean(contrast, axis=-1, keepdims=True)
-        pooled = ops.abs(ops.average_pool(contrast, 2 * self.stride, self.stride, "same"))
+        pooled = ops.abs(ops.average_pool(contrast, 2 * self.stride, self.stride, "same", "channels_last"))
         return ops.max(pooled, axis=-1, keepdims=True)
 
     def get_config(self) -> KerasConfig:
         return {**super().get_config(), "stride": self.stride, "any_channel": self.any_channel}
 
 
+@channels_last()
 def stand_out_network(n_magnifications: int, stride: int, stand_out: float, any_channel: bool = False) -> keras.Model:
     """An attention network that starts on what stands out of the slide, darker or lighter.
 

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ats_mag.prediction.slide_inputs import slide_inputs
+from ats_mag.model.slide_inputs import slide_inputs
 from ats_mag.tensors import Tensor
 from experiments.benchmarks.giant_slides import write_giant
 from experiments.common import in_turns

@@ -8,8 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from ats_mag.evaluation.colour_histograms import histograms, learn
 from data_prep.three_scale_slides.layout import CLASSES
-from experiments.colour_baseline.model import histograms, learn
 from experiments.three_scales.data import Cohort
 from experiments.three_scales.scores import TEST_BATCH, Watch, result, tested
 from experiments.three_scales.settings import Settings

@@ -234,10 +234,12 @@ def test_a_manifest_that_decides_is_followed_when_it_is_edited(tmp_path):
         divided(config, table.assign(split=["test", "train", *parts[2:]]))
     (tmp_path / "run" / "splits.csv").unlink()
     drawn = table.assign(split=["train"] * 5 + ["test"])
-    assert "validation" in stored(config, drawn)["fold_0"].tolist()
+    parts = stored(config, drawn)["fold_0"].tolist()
+    assert "validation" in parts
     divided(config, drawn)
+    other = ["val" if i == parts.index("train") else part for i, part in enumerate(drawn["split"])]
     with pytest.raises(SplitError, match="another part"):
-        divided(config, drawn.assign(split=["val"] + ["train"] * 4 + ["test"]))
+        divided(config, drawn.assign(split=other))
 
     sites = cohort(20, sites=5)
     config = run(tmp_path / "sites", by_site=True)
@@ -292,3 +294,17 @@ def test_sites_that_the_manifest_tears_apart_are_told():
     assert (
         divide(manifest([*rows[:3], ("p3", "b", "y", "test")]), how)["fold_0"].tolist() == ["train"] * 2 + ["test"] * 2
     )
+
+
+@pytest.mark.parametrize("kind", [{}, {"kind": "kfold", "folds": 2}])
+def test_draws_of_neighbouring_seeds_share_no_numbers(kind):
+    """The validation of one seed or fold must not be the test or validation of the next, patient for patient."""
+    table = cohort(60)
+
+    def drawn(seed, fold, part, **how):
+        splits = divide(table, SplitConfig(**({"seed": seed, "test": 0.3, "validation": 0.3} | how)))
+        return set(part_of(splits, fold, part))
+
+    validation = drawn(3, 0, "validation", test=0.0) if not kind else drawn(3, 1, "validation", **kind)
+    other = drawn(4, 0, "test") if not kind else drawn(4, 0, "validation", **kind)
+    assert validation != other

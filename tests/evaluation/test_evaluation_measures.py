@@ -197,7 +197,6 @@ def test_an_absent_class_is_undefined_and_said_once():
     [
         ([0, 0, 0], [[0.9, 0.1], [0.6, 0.4], [0.2, 0.8]], "every slide is of class 'no'"),
         ([], [], "there is no slide to measure"),
-        ([0, 1], [[np.nan, np.nan], [0.5, 0.5]], "probabilities of 1 of 2 slides are no numbers"),
         ([1], [[0.4, 0.6]], "there is only one"),
     ],
 )
@@ -209,6 +208,12 @@ def test_what_cannot_be_measured_is_named(truth, p, reason):
     assert np.sum(found["confusion"]["counts"]) == len(truth)
     assert math.isnan(found["measures"]["auroc"]["value"])
     assert math.isnan(found["measures"]["auroc"]["high"])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_no_number_is_not_measured(value):
+    with pytest.raises(RuntimeError, match="probabilities of 1 of 2 slides are NaN or infinite: training has diverged"):
+        make(np.array([0, 1]), [[value, value], [0.5, 0.5]], ["no", "yes"])
 
 
 def test_every_slide_of_every_class_with_several_labels():

@@ -267,6 +267,40 @@ def test_other_heads(run, slides, tmp_path, head):
         np.testing.assert_allclose(table["p_a"], 1 - table["p_b"], atol=1e-6)
 
 
+def test_baselines_stand_beside_every_evaluation(run, tmp_path):
+    """The commonest class of the training slides, and what the experiment on colour measures on the same test slides."""
+    from experiments.colour_baseline.folds import main as measure_colour
+
+    out, _ = ats_mag("evaluate", run("figures: false"))
+    assert "slides, majority class" in out
+    assert "slides, colour histogram" in out
+    table = pd.read_csv(tmp_path / "run" / "splits.csv")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UndefinedMeasureWarning)
+        measure_colour(tmp_path / "run.yaml")
+    accuracies = []
+    for k in range(2):
+        found = json.loads((tmp_path / "run" / f"fold-{k}" / "metrics.json").read_text())["baseline"]
+        colour = json.loads((tmp_path / "run" / "colour-baseline" / f"fold-{k}" / "metrics.json").read_text())
+        for level in ("slides", "patients"):
+            expected = {name: measure["value"] for name, measure in colour[level]["measures"].items()}
+            assert found["colour_histogram"][level] == expected
+        train, test = (table["label"][table[f"fold_{k}"] == part] for part in ("train", "test"))
+        majority = train.value_counts().sort_index().idxmax()
+        accuracies.append(float((test == majority).mean()))
+        assert found["majority_class"]["slides"]["accuracy"] == pytest.approx(accuracies[-1])
+        assert found["majority_class"]["trained_on"] == len(train)
+    evaluation = json.loads((tmp_path / "run" / "evaluation.json").read_text())
+    assert evaluation["baseline"]["majority_class"]["slides"]["accuracy"] == pytest.approx(np.mean(accuracies))
+    shutil.rmtree(tmp_path / "run" / "colour-baseline")
+    page = CliRunner().invoke(app, ["report", str(tmp_path / "run.yaml")])
+    assert page.exit_code == 0, page.output
+    assert (
+        "Baselines on the same test slides, mean over the folds: majority class:"
+        in (tmp_path / "run" / "report.html").read_text()
+    )
+
+
 def test_the_colour_baseline_writes_the_same_files(run, tmp_path):
     from experiments.colour_baseline.folds import main as measure_colour
 

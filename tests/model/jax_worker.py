@@ -26,7 +26,7 @@ import numpy as np
 
 from ats_mag.model.built_in_networks import attention_network, feature_network
 from ats_mag.model.classifier import SlideClassifier
-from ats_mag.prediction.slide_inputs import slide_inputs
+from ats_mag.model.slide_inputs import slide_inputs
 from ats_mag.sampling.schedules import ScheduleStrength
 from ats_mag.slides.paths import encode_paths
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 import ats_mag
 from ats_mag.model.built_in_networks import application_network, attention_network, feature_network
 from ats_mag.model.classifier import SlideClassifier
-from ats_mag.prediction.slide_inputs import slide_inputs
+from ats_mag.model.slide_inputs import slide_inputs
 
 
 def tensors(inputs):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from ats_mag.model.export.description import CARD
+from ats_mag.model.slide_inputs import slide_inputs
 from ats_mag.prediction.predictor import Predictor
-from ats_mag.prediction.slide_inputs import slide_inputs
 from ats_mag.slides.shared_library import load_op
 
 FRESH_PROCESS = """

@@ -44,8 +44,8 @@ def inspected(model, slide):
 @pytest.fixture(scope="session")
 def bounded(model, slide):
     """The slide as if its file stated bounds, as MRXS files do: the overview is of a part of it."""
+    from ats_mag.model.slide_inputs import slide_inputs
     from ats_mag.pictures.inspected_slide import inspect_slide
-    from ats_mag.prediction.slide_inputs import slide_inputs
 
     whole = inspect_slide(model, slide)
     inputs = slide_inputs([str(slide)], 8.0, model.lattice.stride)

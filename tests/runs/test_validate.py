@@ -113,7 +113,11 @@ def test_a_sound_study(made):
     report = validate(read_config(made / "c.yaml"))
     assert report["stops"] == []
     assert report["warnings"] == [
-        "0.25 um/px is finer than 4 slide(s): their pixels are enlarged for it, and show no more detail"
+        "a cell is 16 um wide and a patch at 0.25 um/px 8 um: 75% of the tissue is never seen at it; lower `model.stride` or "
+        "`prepare.overview_mpp`, or raise `model.patch_size`",
+        "4 patient(s) have slides of different labels, such as p0 (a, b): they count as the rarest of them when patients are "
+        "divided, and are not measured as patients",
+        "0.25 um/px is finer than 4 slide(s): their pixels are enlarged for it, and show no more detail",
     ]
     assert json.loads(json.dumps(report)) == report
     assert [slide["slide_id"] for slide in report["slides"]] == [f"s{i}" for i in range(8)]

@@ -80,6 +80,20 @@ def test_strata_are_drawn_independently(method):
 
 
 @pytest.mark.parametrize("method", STOCHASTIC_METHODS)
+def test_neighbouring_seeds_draw_other_places(method):
+    """A stratum of one seed must not draw what another stratum of the next seed does."""
+    uniform = np.full((1, 30, 30, 2), 1 / 1800, "float32")
+
+    def places(seed, stratum):
+        index = np.asarray(sample(uniform, 40, method, seed=seed, stratify=True).index)[0]
+        return {tuple(cell[:2]) for cell in index if cell[2] == stratum}
+
+    for a, b in ((places(5, 1), places(6, 0)), (places(5, 0), places(5, 1)), (places(5, 1), places(6, 1))):
+        assert len(a & b) < 6  # 20 of 900: 0.4 by chance
+    assert places(5, 1) == places(5, 1)
+
+
+@pytest.mark.parametrize("method", STOCHASTIC_METHODS)
 def test_compiles(method):
     noise = noise_for(method, 6, 2)
 

@@ -73,6 +73,7 @@ def predict_adaptively(
         tf.errors.OpError: as the model itself; on JAX ordinary exceptions.
     """
     attention = model.attend(inputs)
+    model.finite(attention, "(its attention)")
     cells = ops.convert_to_numpy(ops.any(attention > 0, axis=(1, 2, 3)))
     if not cells.all():
         raise ValueError(f"slide {int(np.argmin(cells))} of the batch has no tissue: nothing can be predicted of it")
@@ -87,7 +88,8 @@ def predict_adaptively(
         slide = {name: value[i : i + 1] for name, value in inputs.items()}
         limits = (1 - options.confidence, options.min_patches, options.max_patches or 2**31 - 1)
         ended = read_adaptively(model, slide, attention[i : i + 1], uniform, *limits, options.block, options.first)
-        found.append(adaptive_prediction(model.head_kind, *(ops.convert_to_numpy(part) for part in ended)))
+        score = model.finite(ended[0], f"(scores) of slide {i} of the batch")
+        found.append(adaptive_prediction(model.head_kind, score, *(ops.convert_to_numpy(part) for part in ended[1:])))
     return found
 
 

@@ -109,7 +109,8 @@ class AdaptedEncoder(keras.Model):
     def _encode_at_once(self, patches: Patches, training: bool) -> Tensor:
         patches = ops.cast(patches, "float32")
         if self.encoder_size != self.patch_size:
-            patches = ops.image.resize(patches, (self.encoder_size,) * 2, interpolation="bilinear", antialias=True)
+            size = (self.encoder_size,) * 2
+            patches = ops.image.resize(patches, size, "bilinear", antialias=True, data_format="channels_last")
         return ops.cast(self.encoder(patches, training=training), "float32")
 
     def _encode_in_chunks(self, patches: Patches, chunk: int) -> Tensor:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import keras
 from keras import layers
 
+from ats_mag.arguments import positive
+
 
 def adapter(n_features: int, dimension: int = 64, hidden: int = 128) -> keras.Model:
     """Brings an encoder's features to a chosen number, of zero mean and equal norm.
@@ -20,6 +22,7 @@ def adapter(n_features: int, dimension: int = 64, hidden: int = 128) -> keras.Mo
     Returns:
         A model `(B, n_features)` -> `(B, dimension)` float32.
     """
+    dimension, hidden = positive("dimension", dimension), positive("hidden", hidden)
     inputs = keras.Input((n_features,), name="features")
     x = layers.LayerNormalization(dtype="float32", name="incoming")(inputs)
     x = layers.Dense(hidden, activation="gelu", name="hidden")(x)

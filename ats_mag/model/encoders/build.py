@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 
+from ats_mag.arguments import positive
 from ats_mag.model.built_in_networks import application_network, feature_network
 from ats_mag.model.encoders import convolutions, lite0_weights
 from ats_mag.model.encoders.lite0_file import lite0_file
@@ -53,8 +54,7 @@ def encoder(
             this patch size or pool.
     """
     check_trainable(trainable)
-    if type(patch_size) is not int or patch_size < 1:
-        raise ValueError(f"patch_size must be a positive number of pixels. Received: patch_size={patch_size!r}")
+    patch_size = positive("patch_size", patch_size)
     if pool is not None and pool not in POOLS:
         raise ValueError(f"pool must be one of {', '.join(map(repr, POOLS))}. Received: pool={pool!r}")
     text = os.fspath(name)
@@ -120,7 +120,7 @@ def _application(name: str, patch_size: int, trainable: bool | str, pool: str | 
     try:
         model = application_network(network, patch_size, None if file == RANDOM else file or "imagenet")
     except (OSError, ValueError, KeyError) as error:
-        if not file:
+        if not file or file == RANDOM:
             raise
         raise WeightsError(f"{file} does not hold weights of {network} without its top: {error}") from error
     except Exception as error:  # what Keras raises where a download fails

@@ -11,6 +11,7 @@ import itertools
 import keras
 from keras import layers
 
+from ats_mag.backend import channels_last
 from ats_mag.sampling.regularizers import PACKAGE
 from ats_mag.tensors import Tensor
 
@@ -44,6 +45,7 @@ def _features(x: Tensor) -> Tensor:
     return layers.GlobalAveragePooling2D(dtype="float32", name="mean")(x)
 
 
+@channels_last()
 def efficientnet_lite0(patch_size: int, dtype: str | None = None) -> keras.Model:
     """EfficientNet-Lite0 without its classifier: ReLU6, no squeeze-and-excitation, zero padding as TensorFlow's "same".
 
@@ -88,6 +90,7 @@ def efficientnet_lite0(patch_size: int, dtype: str | None = None) -> keras.Model
     return keras.Model(inputs, _features(x), name="efficientnet_lite0")
 
 
+@channels_last()
 def resnet50(patch_size: int, dtype: str | None = None) -> keras.Model:
     """ResNet-50 without its classifier, with the stride on the 3 x 3 convolution and symmetric padding as in torch.
 

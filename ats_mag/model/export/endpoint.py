@@ -7,6 +7,9 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from ats_mag.model.network import SlideNetwork
+from ats_mag.slides.overview import WHITE
+
 
 class Endpoint(NamedTuple):
     """One function of a SavedModel.
@@ -26,6 +29,19 @@ def slides_of(path: tf.Tensor, slide_mpp: tf.Tensor) -> tuple[tf.Tensor, tf.Tens
     """Paths `(B,)` and um/px `(B,)`, of one or several of each."""
     path = tf.reshape(path, (-1,))
     return path, tf.broadcast_to(tf.reshape(tf.cast(slide_mpp, tf.float64), (-1,)), tf.shape(path))
+
+
+def attend(model: SlideNetwork, overview: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+    """The attention; also of no slides, which not all layers take: they see a white one then."""
+    batch = tf.shape(overview)[0]
+    more = tf.cast(batch == 0, tf.int32)
+    overview = tf.pad(overview, [[0, more], [0, 0], [0, 0], [0, 0]], constant_values=WHITE)
+    return model.attend({"overview": overview, "mask": tf.pad(mask, [[0, more], [0, 0], [0, 0]])})[:batch]
+
+
+def numbers(probabilities: tf.Tensor) -> tf.Tensor:
+    """The probabilities; fails where one is no number."""
+    return tf.debugging.check_numerics(probabilities, "the model gives NaN or infinite probabilities: train it again")
 
 
 def assert_tissue(mask: tf.Tensor, path: tf.Tensor) -> tf.Operation:

@@ -7,7 +7,7 @@ import tensorflow as tf
 from ats_mag.geometry.slide_geometry import slide_mpp as mpp_of
 from ats_mag.model.adaptive.bounds import bounded
 from ats_mag.model.export.adaptive_endpoint import adaptive_endpoint
-from ats_mag.model.export.endpoint import Endpoint, assert_tissue, slides_of
+from ats_mag.model.export.endpoint import Endpoint, assert_tissue, numbers, slides_of
 from ats_mag.model.network import SlideNetwork
 from ats_mag.slides.overview import WHITE, Overview, pad_to_multiple, view_slide
 
@@ -29,6 +29,21 @@ def path_endpoints(model: SlideNetwork) -> list[Endpoint]:
 
     def serve(path: tf.Tensor, slide_mpp: tf.Tensor) -> dict[str, tf.Tensor]:
         path, slide_mpp = slides_of(path, slide_mpp)
+        return tf.cond(tf.size(path) > 0, lambda: serve_some(path, slide_mpp), serve_none)
+
+    def serve_none() -> dict[str, tf.Tensor]:
+        units, n, kinds = model.head.units, model.test_n_patches, len(model.magnifications)
+        return {
+            "probabilities": tf.zeros((0, units)),
+            "attention": tf.zeros((0, 0, 0, kinds)),
+            "index": tf.zeros((0, n, 3), tf.int32),
+            "location": tf.zeros((0, n, 2), tf.int64),
+            "downsample": tf.zeros((0, n), tf.float64),
+            "weight": tf.zeros((0, n)),
+            "mpp": tf.zeros((0,), tf.float64),
+        }
+
+    def serve_some(path: tf.Tensor, slide_mpp: tf.Tensor) -> dict[str, tf.Tensor]:
         signature = (image_spec, mask_spec, tf.TensorSpec((5,), tf.int64))
         images, masks, geometry = tf.map_fn(ragged_view, (path, slide_mpp), fn_output_signature=signature)
         mask = masks.to_tensor(False)
@@ -47,7 +62,7 @@ def path_endpoints(model: SlideNetwork) -> list[Endpoint]:
         else:
             probabilities = model.classify_samples(inputs, samples)
         return {
-            "probabilities": probabilities,
+            "probabilities": numbers(probabilities),
             "attention": attention,
             "index": samples.index,
             "location": location,

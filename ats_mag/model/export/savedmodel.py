@@ -67,7 +67,9 @@ def export_model(
         FileExistsError: one of the folders exists.
         OSError: they cannot be written; nothing is left of them.
         ValueError: the model has no frozen encoder to leave out.
+        RuntimeError: a weight is no number.
     """
+    model.check_weights()
     path = Path(path)
     stock = path.with_name(path.name + STOCK_SUFFIX)
     model.feature_cache = None  # of this process

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from ats_mag.model.encoders.adapted_encoder import AdaptedEncoder
-from ats_mag.model.export.endpoint import Endpoint
+from ats_mag.model.export.endpoint import Endpoint, attend, numbers
 from ats_mag.model.network import SlideNetwork
 from ats_mag.slides.tissue import tissue_mask
 
@@ -19,7 +19,7 @@ def stock_endpoints(model: SlideNetwork, include_encoder: bool = True) -> list[E
         return {"mask": tissue_mask(overview)}
 
     def locate(overview: tf.Tensor, mask: tf.Tensor) -> dict[str, tf.Tensor]:
-        attention = model.attend({"overview": overview, "mask": mask})
+        attention = attend(model, overview, mask)
         samples = model.draw(attention, method="topk" if model.test_method == "exhaustive" else None)
         centre = lattice.centres_um(samples.index)
         mpp = tf.gather(tf.constant(lattice.magnifications, tf.float32), samples.index[..., 2])
@@ -32,10 +32,10 @@ def stock_endpoints(model: SlideNetwork, include_encoder: bool = True) -> list[E
         }
 
     def classify(patches: tf.Tensor, weight: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"probabilities": model.classify(model.features_of(patches), weight)}
+        return {"probabilities": numbers(model.classify(model.features_of(patches), weight))}
 
     def classify_encoded(encoded: tf.Tensor, weight: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"probabilities": model.classify(model.features_of_encoded(encoded), weight)}
+        return {"probabilities": numbers(model.classify(model.features_of_encoded(encoded), weight))}
 
     side = model.patch_size
     taken = tf.TensorSpec((None, None, side, side, 3), tf.uint8, name="patches")

@@ -57,7 +57,7 @@ def write_pyramid(
     Raises:
         ValueError: an argument is not as described.
     """
-    path = Path(path)
+    path, mpp = Path(path), float(mpp)  # tifffile takes no numbers of NumPy
     source, height, width = _tile_source(image, shape, tile)
     _check(mpp, downsamples, tile, compression, quality)
     downsamples = [downsample for downsample in downsamples if min(height, width) >= downsample]

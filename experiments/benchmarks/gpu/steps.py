@@ -15,7 +15,7 @@ import numpy as np
 from keras import ops
 
 import ats_mag
-from ats_mag.prediction.slide_inputs import slide_inputs
+from ats_mag.model.slide_inputs import slide_inputs
 
 OVERVIEW = 8.0
 MAGNIFICATIONS = (0.5, 2.0)

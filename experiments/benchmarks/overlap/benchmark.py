@@ -29,7 +29,7 @@ import tensorflow as tf
 from ats_mag.layers.read_slide_patches import ReadSlidePatches
 from ats_mag.model.built_in_networks import attention_network, feature_network
 from ats_mag.model.classifier import SlideClassifier
-from ats_mag.prediction.slide_inputs import slide_inputs
+from ats_mag.model.slide_inputs import slide_inputs
 from ats_mag.slides.writing.pyramid import write_pyramid
 from ats_mag.tensors import Index, Labels, Tensor
 from experiments.benchmarks.overlap.readers import PROCESSORS, ElsewhereReader, HeldPatches

@@ -12,8 +12,8 @@ from ats_mag.model.adaptive.bounds import score_range
 from ats_mag.model.adaptive.options import AdaptiveOptions
 from ats_mag.model.adaptive.predict import predict_adaptively
 from ats_mag.model.built_in_networks import feature_network
+from ats_mag.model.slide_inputs import slide_inputs
 from ats_mag.prediction.predictor import Predictor
-from ats_mag.prediction.slide_inputs import slide_inputs
 
 
 @pytest.fixture(scope="module")

@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+import os
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV, GroupKFold, StratifiedGroupKFold
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from ats_mag.records.dataset import dataset
-from ats_mag.records.record import encode_label
+if TYPE_CHECKING:
+    from sklearn.model_selection import GridSearchCV
+    from sklearn.pipeline import Pipeline
 
 BINS = 16  # of each channel
+_known: dict[tuple[str, int], np.ndarray] = {}  # histograms of records that were read: a slide is in several folds
 STRENGTHS = np.logspace(-4, 1, 6)  # C of the logistic regression
 
 
-def histograms(records: list[dict[str, Any]], slide_root: Path) -> np.ndarray:
+def histograms(records: list[dict[str, Any]], slide_root: str | os.PathLike[str]) -> np.ndarray:
     """Shares of pixels per bin of red, green and blue, `(n, 2, 3 * BINS)`: of the whole overview, and of its tissue."""
-    found = []
-    for inputs in dataset(records, slide_root, None, 1, multiple=1):
-        image, mask = inputs["overview"][0].numpy(), inputs["mask"][0].numpy() > 0
-        found.append([_histogram(image.reshape(-1, 3)), _histogram(image[mask])])
-    return np.array(found)
+    from ats_mag.records.dataset import dataset
+
+    keys = [(r["record"], os.stat(r["record"]).st_mtime_ns) for r in records]
+    new = [(key, record) for key, record in zip(keys, records, strict=True) if key not in _known]
+    if new:
+        inputs = dataset([record for _, record in new], slide_root, None, 1, multiple=1)
+        for (key, _), slide in zip(new, inputs, strict=True):
+            image, mask = slide["overview"][0].numpy(), slide["mask"][0].numpy() > 0
+            _known[key] = np.array([_histogram(image.reshape(-1, 3)), _histogram(image[mask])])
+    return np.array([_known[key] for key in keys]).reshape(len(records), 2, 3 * BINS)
 
 
 def _histogram(pixels: np.ndarray) -> np.ndarray:
-    counts = [np.histogram(pixels[:, c], BINS, (0, 256))[0] for c in range(3)]
+    counts = [np.bincount(pixels[:, c] // (256 // BINS), minlength=BINS) for c in range(3)]
     return np.concatenate(counts) / max(len(pixels), 1)
 
 
@@ -40,6 +43,11 @@ def choose(features: np.ndarray, areas: tuple[int, ...]) -> np.ndarray:
 
 def learn(features: np.ndarray, truth: np.ndarray, patients: np.ndarray) -> Pipeline | GridSearchCV:
     """The regression whose area and strength have the least log loss in cross-validation over the training patients."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GridSearchCV, GroupKFold, StratifiedGroupKFold
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
     model = make_pipeline(FunctionTransformer(choose), StandardScaler(), LogisticRegression(max_iter=5000))
     grid = {
         "functiontransformer__kw_args": [{"areas": areas} for areas in ((0,), (1,), (0, 1))],
@@ -72,6 +80,8 @@ def predict(
     Raises:
         ValueError: all slides for training are of one class.
     """
+    from ats_mag.records.record import encode_label
+
     ids = zip(slides["slide_id"], slides["label"], strict=True)
     truth = np.array([encode_label(label, classes, not exclusive, slide) for slide, label in ids]).astype(int)
     patients = slides["patient_id"].to_numpy(str)

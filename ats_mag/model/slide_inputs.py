@@ -31,6 +31,8 @@ def slide_inputs(
         tf.errors.OpError: see `overview.view_slide`; on another backend than TensorFlow, ordinary exceptions instead.
     """
     views = [view_by_backend(path, overview_mpp, slide_mpp) for path in paths]
+    if not views:
+        return _no_slides(multiple)
     for path, view in zip(paths, views, strict=True):
         if not view.mask.any():
             raise ValueError(f"no tissue was found on slide {path!r}: nothing can be predicted of it")
@@ -45,4 +47,16 @@ def slide_inputs(
         "mask": padded([view.mask for view in views], 0),
         "path": encode_paths(paths),
         "geometry": np.stack([view.geometry for view in views]),
+        "overview_mpp": np.full(len(views), overview_mpp, "float32"),
+    }
+
+
+def _no_slides(multiple: int) -> dict[str, np.ndarray]:
+    sides = (0, multiple, multiple)
+    return {
+        "overview": np.zeros((*sides, 3), "uint8"),
+        "mask": np.zeros(sides, bool),
+        "path": encode_paths([]),
+        "geometry": np.zeros((0, 5), "int64"),
+        "overview_mpp": np.zeros(0, "float32"),
     }
