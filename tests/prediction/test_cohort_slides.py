@@ -70,3 +70,13 @@ def test_the_files_of_a_dicom_slide_are_one_slide(tmp_path):
         "two/boxes_0.dcm",
         "two/torn.dcm",
     ]
+
+
+def test_paths_of_another_machine_are_found_and_told(tmp_path):
+    (tmp_path / "S1.tif").write_bytes(b"")
+    (tmp_path / "m.csv").write_text("path\nD:\\scans\\s1.TIF\n")
+    with pytest.warns(
+        UserWarning, match=r"m\.csv': 1 path\(s\) are taken for files of a slightly other name: .* for 'S1\.tif'"
+    ):
+        (found,) = find_slides([tmp_path / "m.csv"])
+    assert found.path == str(tmp_path / "S1.tif")
