@@ -79,4 +79,4 @@ def test_paths_of_another_machine_are_found_and_told(tmp_path):
         UserWarning, match=r"m\.csv': 1 path\(s\) are taken for files of a slightly other name: .* for 'S1\.tif'"
     ):
         (found,) = find_slides([tmp_path / "m.csv"])
-    assert found.path == str(tmp_path / "S1.tif")
+    assert (found.path, found.slide_id) == (str(tmp_path / "S1.tif"), "s1")
