@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ats_mag.cli.console import errors, say, show_error
+from ats_mag.cli.slide_progress import show_failures
 
 if TYPE_CHECKING:
     from ats_mag.slides.writing.flat import Converted
@@ -27,6 +28,12 @@ def convert(
     white: Annotated[
         int | None, typer.Option(help="Value of white in images of 16 bits per channel: 65535, 4095, ...")
     ] = None,
+    manifest: Annotated[
+        Path | None,
+        typer.Option(
+            help="Table of the slides to write, for `data.manifest`: of images from several folders, these are the labels."
+        ),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Write slides whatever is there under their names.")
     ] = False,
@@ -40,9 +47,27 @@ def convert(
 
     slides = slide_names(find_images(images), out)
     options = Conversion(None if mpp is None else parse_slide_mpp(mpp), lossless, white, overwrite)
+    if manifest is not None and manifest.exists():
+        raise FileExistsError(f"{str(manifest)!r} exists already: give another name, or remove it first")
     done = track(convert_images(slides, options, workers), "Converting", len(slides), console=errors)
-    if not report_converted(done):
+    sound = report_converted(done)
+    if manifest is not None and sound:
+        _write_manifest(slides, manifest)
+    elif manifest is not None:
+        show_error("no manifest was written: mend or remove these images, then run the same command again")
+    if not sound:
         raise typer.Exit(1)
+
+
+def _write_manifest(slides: dict[Path, Path], manifest: Path) -> None:
+    from ats_mag.slides.writing.flat_manifest import manifest_of
+    from ats_mag.system.atomic_files import write_whole
+
+    table = manifest_of(slides)
+    manifest.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(manifest, table.to_csv(index=False).encode())
+    labels = ", ".join(sorted(set(table["label"]))) if table["label"].any() else "to be filled in"
+    say(f"wrote {manifest}; labels: {labels}; add a column patient_id where patients have several images")
 
 
 def report_converted(done: Iterable[Converted]) -> bool:
@@ -50,9 +75,8 @@ def report_converted(done: Iterable[Converted]) -> bool:
     from ats_mag.geometry.units import format_mpp
 
     results = sorted(done, key=lambda converted: converted.image)
-    failed = [converted for converted in results if converted.error is not None]
-    for converted in failed:
-        show_error(converted.error or "", "failed")
+    failed = [(str(converted.image), converted.error) for converted in results if converted.error is not None]
+    show_failures(failed, None, named=True)
     counts = ", ".join(f"{sum(c.status == s for c in results)} {s}" for s in ("written", "kept", "failed"))
     say(f"{len(results)} images: {counts}")
     sources = Counter((format_mpp(c.mpp), c.mpp_source) for c in results if c.error is None)

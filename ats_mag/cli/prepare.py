@@ -36,6 +36,8 @@ def prepare(
 
     run = Run.open(read_config(config))
     settings, manifest = run.config, run.manifest
+    for note in manifest.attrs["notes"]:  # before hours are spent on what was not meant
+        show_error(note, "note")
     asked = settings.prepare
     slides = prepare_slides(
         manifest,

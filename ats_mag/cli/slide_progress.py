@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Protocol, TypeVar
 
 from ats_mag.cli.console import errors, say, show_error
@@ -59,13 +60,36 @@ def show_progress(slides: Iterable[_Done], total: int, doing: str, done: str) ->
             yield slide
 
 
-def show_failures(failed: list[tuple[str, str]], table: Path | None) -> None:
-    """Names slides that failed, with the reason, and the table that has all of them."""
-    for name, error in failed[:SHOWN]:
-        show_error(f"{name}: {error}", "failed")
+def show_failures(failed: list[tuple[str, str]], table: Path | None, named: bool = False) -> None:
+    """Names slides that failed, those of one reason together, and the table that has all of them.
+
+    Args:
+        failed: the slide (its id, or its path) and the reason.
+        table: None: there is none.
+        named: whether the reasons say already what failed.
+    """
+    groups = same_reason(failed)
+    for names, error in groups[:SHOWN]:
+        others = names[1:] if len(names) > 1 else []
+        more = f"; the same of {len(others)} more: {', '.join(others[:SHOWN])}{', ...' if others[SHOWN:] else ''}"
+        text = error if named else f"{names[0]}: {error}"
+        show_error(text + (more if others else ""), "failed")
+    left = sum(len(names) for names, _ in groups[SHOWN:])
     if failed and table is not None:
-        more = f"{len(failed) - SHOWN} more, and all, " if len(failed) > SHOWN else "all "
-        show_error(f"{more}with their reasons in {table}", "failed")
+        show_error(f"{f'{left} more, and all, ' if left else 'all '}with their reasons in {table}", "failed")
+    elif left:
+        show_error(f"{left} more, for other reasons", "failed")
+
+
+def same_reason(failed: list[tuple[str, str]]) -> list[tuple[list[str], str]]:
+    """What failed for one reason, but for its name: the names, and the reason of the first; in the order of the first."""
+    groups: dict[str, tuple[list[str], str]] = {}
+    for name, error in failed:
+        reason = error
+        for own in sorted({name, PurePath(name).name, PurePath(name).stem}, key=len, reverse=True):
+            reason = re.sub(rf"(?<!\w){re.escape(own)}(?!\w)", "\0", reason)
+        groups.setdefault(reason, ([], error))[0].append(name)
+    return list(groups.values())
 
 
 def show_counts(statuses: list[str], order: tuple[str, ...], more: str = "") -> None:

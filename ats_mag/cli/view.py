@@ -17,7 +17,9 @@ _AT_ONCE = 64  # requests; more are refused, a browser makes six
 
 def view(
     slides: Annotated[list[Path], typer.Argument(help="Slide files, folders of them, or manifests (CSV, XLSX).")],
-    model: Annotated[Path, typer.Option(help="A .keras file.")],
+    model: Annotated[
+        Path | None, typer.Option(help="A .keras file; default: none, and the slides are shown alone.")
+    ] = None,
     mpp: Annotated[
         str | None, typer.Option(help="Resolution of level 0, um/px or \"20x\", over the files' and manifests' own.")
     ] = None,
@@ -29,7 +31,7 @@ def view(
     browser: Annotated[bool, typer.Option("--browser", help="Open the page in the browser.")] = False,
     modules: Imports = None,
 ) -> None:
-    """Shows slides in the browser, with what the model looks at.
+    """Shows slides in the browser and, with a model, what it looks at.
 
     The page is served to this machine only and ends with the command (Ctrl-C). From afar: `ssh -L PORT:127.0.0.1:PORT`.
     """
@@ -46,7 +48,8 @@ def view(
     import_given(modules)
     static_file("openseadragon.min.js")  # what is missing is told at once
     shown = find_slides(slides, slide_root, None if mpp is None else parse_slide_mpp(mpp))
-    app = create_app(shown, BackgroundInspection(shown, model_opener(model)), lossless)
+    inspection = None if model is None else BackgroundInspection(shown, model_opener(model))
+    app = create_app(shown, inspection, lossless)
     with socket.socket() as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -15,7 +15,7 @@ from ats_mag.demo.slides import Place
 from ats_mag.pictures.colours import magnification_colour
 from ats_mag.pictures.heaviest_patches import heaviest_first
 from ats_mag.pictures.inspected_slide import InspectedSlide
-from ats_mag.pictures.panels import draw_attention, draw_colour_bar, draw_places, draw_slide
+from ats_mag.pictures.panels import LEAST_HIGHEST, draw_attention, draw_colour_bar, draw_places, draw_slide
 
 _SHOWN_PATCHES = 4  # of each magnification
 
@@ -48,12 +48,12 @@ def draw_figure(
             f"class '{label}', predicted '{inspected.classes[predicted]}' ({inspected.probabilities[predicted]:.2f})"
         )
         axes.set_title(title, fontsize=9)
-        highest = float(inspected.attention.max())
+        relative = inspected.relative_attention
+        highest = max(LEAST_HIGHEST, float(relative.max()))
         for m, mpp in enumerate(magnifications):
             axes = figure.add_subplot(grid[row, 1 + m])
-            attention = inspected.attention[..., m]
-            draw_attention(axes, inspected, attention, highest)
-            title = f"attention at {mpp:.3g} um/px: {attention.sum():.2f} of 1"
+            draw_attention(axes, inspected, relative[..., m], highest)
+            title = f"attention at {mpp:.3g} um/px: {inspected.attention[..., m].sum():.2f} of 1"
             axes.set_title(title, fontsize=9, color=magnification_colour(m))
         draw_colour_bar(figure.add_subplot(grid[row, -2]), highest)
         _draw_patches(figure, grid[row, -1], inspected)

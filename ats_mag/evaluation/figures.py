@@ -14,6 +14,7 @@ from matplotlib.figure import Figure, SubFigure
 from ats_mag.evaluation.scored_table import Scored
 from ats_mag.runs.layout import ResultFiles
 from ats_mag.system.atomic_files import whole_file
+from ats_mag.system.figure_fonts import any_script
 
 _GREY = "0.6"
 _BAR = "#9ecae1"
@@ -30,12 +31,17 @@ def draw_figures(files: ResultFiles, scored: dict[str, Scored], found: dict[str,
     share = f"{100 * found['confidence']:g} % interval"
 
     def panels(name: str, draw: Callable[[SubFigure, Scored, dict[str, Any], str], None], height: float) -> None:
+        names = [text for level in scored.values() for text in (level.name, *level.classes)]
+        with matplotlib.rc_context({"svg.hashsalt": "ats_mag"}), any_script(names, svg=True):
+            panel(name, draw, height)
+
+    def panel(name: str, draw: Callable[[SubFigure, Scored, dict[str, Any], str], None], height: float) -> None:
         rows = max(len(level.classes) for level in scored.values()) if name != "reliability" else 0
         figure = Figure(figsize=(4.6 * len(scored), height + 0.17 * rows), layout="constrained")
         for part, level in zip(figure.subfigures(1, len(scored), squeeze=False)[0], scored, strict=True):
             part.suptitle(_plain(f"{scored[level].name} (n = {len(scored[level])})"), fontsize=10)
             draw(part, scored[level], found[level], share)
-        with matplotlib.rc_context({"svg.hashsalt": "ats_mag"}), whole_file(files.figure(name)) as unfinished:
+        with whole_file(files.figure(name)) as unfinished:
             figure.savefig(unfinished, format="svg", metadata={"Date": None})
 
     panels("roc", _draw_roc, 4.9)

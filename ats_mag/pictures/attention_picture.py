@@ -9,10 +9,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ats_mag.pictures.colours import magnification_colour
-from ats_mag.pictures.figure_frame import DPI, GAP, HEAD, counted, draw_heading, save_figure
+from ats_mag.pictures.figure_frame import DPI, GAP, HEAD, counted, draw_heading, save_figure, with_fonts
 from ats_mag.pictures.heaviest_patches import heaviest_first
 from ats_mag.pictures.inspected_slide import InspectedSlide
-from ats_mag.pictures.panels import draw_attention, draw_colour_bar, draw_places, draw_scale_bar, draw_slide
+from ats_mag.pictures.panels import (
+    LEAST_HIGHEST,
+    draw_attention,
+    draw_colour_bar,
+    draw_places,
+    draw_scale_bar,
+    draw_slide,
+)
 from ats_mag.pictures.patch_numbers import NUMBERED, draw_numbers
 
 _WIDE, _HIGH = 15.0, 9.5  # inches that the panels should fill
@@ -20,11 +27,12 @@ _TITLE, _BELOW, _BAR = 0.48, 0.32, 1.05  # inches above and below a panel, and o
 _NARROWEST = 2.75  # inches that a panel's title takes
 
 
+@with_fonts
 def draw_attention_picture(inspected: InspectedSlide, path: str | os.PathLike[str]) -> None:
     """Draws the attention over the overview as PNG.
 
     One panel shows the slide with the patches, numbered as on the sheet; one per magnification its attention and its
-    patches; one the attention of all magnifications together. All outlines are the patches' true fields of view.
+    patches; one the attention of all magnifications together. Attention is in multiples of uniform attention. All outlines are the patches' true fields of view.
     """
     shown = heaviest_first(inspected)
     n_magnifications = len(inspected.lattice.magnifications)
@@ -37,8 +45,8 @@ def draw_attention_picture(inspected: InspectedSlide, path: str | os.PathLike[st
     width, height = 2 * GAP + columns * step[0] + _BAR, HEAD + rows * step[1] + 0.1
     figure = Figure(figsize=(width, height), dpi=DPI)
     points = 72 * size[0] / pixels[0]
-    total = inspected.attention.sum(axis=-1)
-    highest = float(total.max())
+    relative = inspected.relative_attention
+    highest = max(LEAST_HIGHEST, float(relative.max()))
 
     def panel(number: int, title: str, more: str, colour: str = "black") -> Axes:
         row, column = divmod(number, columns)
@@ -56,15 +64,14 @@ def draw_attention_picture(inspected: InspectedSlide, path: str | os.PathLike[st
     draw_scale_bar(axes, inspected, points)
     for m, mpp in enumerate(inspected.lattice.magnifications):
         here = shown[inspected.index[shown, 2] == m]
-        attention = inspected.attention[..., m]
-        more = f"{100 * attention.sum():.1f} % of the attention, {counted(len(here), 'patch', 'patches')}"
+        more = f"{100 * inspected.attention[..., m].sum():.1f} % of the attention, {counted(len(here), 'patch', 'patches')}"
         field = f"{mpp:.3g} um/px, fields of {inspected.lattice.field_of_view_um(m):.3g} um"
         axes = panel(1 + m, field, more, magnification_colour(m))
-        draw_attention(axes, inspected, attention, highest)
+        draw_attention(axes, inspected, relative[..., m], highest)
         draw_places(axes, inspected, here, 0.8)
     if n_magnifications > 1:
-        axes = panel(1 + n_magnifications, "all magnifications", "the sum of their attention")
-        draw_attention(axes, inspected, total, highest)
+        axes = panel(1 + n_magnifications, "all magnifications", "the mean of their attention")
+        draw_attention(axes, inspected, relative.mean(axis=-1), highest)
     bar = min(3.2, rows * step[1] - _TITLE - _BELOW)
     top = HEAD + _TITLE
     left = GAP + columns * step[0]

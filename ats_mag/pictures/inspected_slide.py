@@ -85,6 +85,11 @@ class InspectedSlide(ShortRepr):
         width, height = self.geometry[2:4] / self.overview_px
         return float(width), float(height)
 
+    @property
+    def relative_attention(self) -> np.ndarray:
+        """`(H, W, M)` attention in multiples of what it would be if it were uniform over all places that have any."""
+        return self.attention * np.count_nonzero(self.attention)
+
     def on_overview(self, point: Sequence[float] | np.ndarray) -> tuple[float, float]:
         """A place (x, y) in level-0 pixels, in pixels of the overview."""
         x, y = (np.asarray(point) - self.origin) / self.overview_px

@@ -12,7 +12,9 @@ from matplotlib.patheffects import withStroke
 from ats_mag.model.attention_layer import attention_rgba
 from ats_mag.pictures.colours import magnification_colour
 from ats_mag.pictures.inspected_slide import InspectedSlide
+from ats_mag.system.figure_fonts import readable
 
+LEAST_HIGHEST = 5.0  # times uniform attention that the scale goes to at least: nearly uniform attention must not glow
 _DARKEST, _LIGHTEST = 0.09, 0.38  # of the grey slide below the attention
 
 
@@ -64,17 +66,17 @@ def draw_scale_bar(axes: Axes, inspected: InspectedSlide, points: float) -> None
 
 
 def draw_colour_bar(axes: Axes, highest: float, scale: str = "square-root scale") -> None:
-    """The scale of `draw_attention`, upright, in percent of the slide's attention; `scale` is what is said of it."""
+    """The scale of `draw_attention`, upright, in multiples of uniform attention; `scale` is what is said of it."""
     root = np.linspace(0, 1, 256)[::-1, None]  # of the attention
     layer = attention_rgba(root**2, 1.0).astype(float) / 255
     alpha = layer[..., 3:]
     axes.imshow(layer[..., :3] * alpha + _DARKEST * (1 - alpha), extent=(0, 1, 0, 1), aspect="auto")
-    ticks = _ticks(100 * highest)
-    axes.set_yticks([math.sqrt(tick / 100 / highest) for tick in ticks], [f"{tick:g}" for tick in ticks], fontsize=8.5)
+    ticks = _ticks(highest)
+    axes.set_yticks([math.sqrt(tick / highest) for tick in ticks], [f"{tick:g}" for tick in ticks], fontsize=8.5)
     axes.yaxis.tick_right()
     axes.yaxis.set_label_position("right")
     axes.set_xticks([])
-    axes.set_ylabel(f"attention of a cell, % of the slide's\n({scale})", fontsize=8.5)
+    axes.set_ylabel(f"attention of a cell, times uniform attention\n({scale})", fontsize=8.5)
 
 
 def round_length(um: float) -> float:
@@ -84,7 +86,8 @@ def round_length(um: float) -> float:
 
 
 def plain(text: str, longest: int | None = None) -> str:
-    """A name as it stands, not to be read as a formula; the middle of one that is too long is left out."""
+    """A name as it stands, not to be read as a formula, see `readable`; the middle of one that is too long is left out."""
+    text = readable(text)
     if longest is not None and len(text) > longest:
         text = f"{text[: longest // 2 - 1]}…{text[len(text) - (longest - longest // 2) :]}"
     return text.replace("$", r"\$")

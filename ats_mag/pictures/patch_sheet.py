@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from ats_mag.pictures.colours import magnification_colour
-from ats_mag.pictures.figure_frame import DPI, GAP, HEAD, counted, draw_heading, save_figure
+from ats_mag.pictures.figure_frame import DPI, GAP, HEAD, counted, draw_heading, save_figure, with_fonts
 from ats_mag.pictures.heaviest_patches import heaviest_first, score_names, shown_score
 from ats_mag.pictures.inspected_slide import InspectedSlide
 from ats_mag.pictures.panels import plain
@@ -19,6 +19,7 @@ _PATCH, _TEXT = 1.3, 0.66  # inches of a patch on the sheet and of what stands b
 _FOR, _AGAINST = "#00734f", "#b3261e"
 
 
+@with_fonts
 def draw_patch_sheet(inspected: InspectedSlide, path: str | os.PathLike[str], most: int = 80) -> None:
     """Draws the patches as PNG, the heaviest first, with magnification, weight and contribution to the class score.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import datetime
 import hashlib
 from importlib import resources
 from pathlib import Path
@@ -13,6 +14,7 @@ import yaml
 from ats_mag.evaluation.baseline import WORDS
 from ats_mag.evaluation.measures import measure_words
 from ats_mag.model.heads import get_head
+from ats_mag.report.examples import examples
 from ats_mag.report.history import draw_history
 from ats_mag.report.run_results import FIGURES, FoldResults, RunResults, read_results
 from ats_mag.runs.layout import LEVELS
@@ -53,6 +55,7 @@ def render(results: RunResults) -> str:
         loader=PackageLoader("ats_mag.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     environment.filters |= {"measure": _measure, "number": _number}
+    slides = [row for fold in results.folds for row in _rows(results, fold)]
     style, script = (_template(f"report.{kind}") for kind in ("css", "js"))
     return environment.get_template("report.html").render(
         run=results.run,
@@ -72,7 +75,10 @@ def render(results: RunResults) -> str:
         counts=None if results.counts is None else results.counts.to_dict("records"),
         words=measure_words(results.run["classes"]),
         levels=LEVELS,
-        slides=[row for fold in results.folds for row in _rows(results, fold)],
+        slides=slides,
+        examples=examples(slides, results.pictures),
+        times={f.fold: _duration(f.seconds) for f in results.folds if f.seconds is not None},
+        total=_duration(sum(f.seconds for f in results.folds if f.seconds is not None)),
         curves=_curves(results),
         histories={f.fold: _uri(draw_history(f.history)) for f in results.folds if f.history is not None},
         sheets=results.sheets,
@@ -138,6 +144,7 @@ def _rows(results: RunResults, fold: FoldResults) -> list[dict[str, Any]]:
                 "label": true,
                 "predicted": predicted,
                 "right": same,
+                "exclusive": results.exclusive,
                 "probabilities": [row[f"p_{name}"] for name in results.run["classes"]],
                 "sheet": results.sheets.get(str(row["slide_id"])),
             }
@@ -159,6 +166,11 @@ def _measure(measure: dict[str, Any] | None) -> str:
         return "undefined"
     text = f"{measure['value']:.3f}"
     return text if measure["low"] is None else f"{text} ({measure['low']:.3f} to {measure['high']:.3f})"
+
+
+def _duration(seconds: float) -> str:
+    """Hours, minutes and seconds."""
+    return str(datetime.timedelta(seconds=round(seconds)))
 
 
 def _number(value: float) -> str:

@@ -16,6 +16,7 @@ from ats_mag.evaluation.result_files import read_table
 from ats_mag.model.heads import get_head
 from ats_mag.runs.layout import FoldFiles, ResultFiles, RunLayout
 from ats_mag.runs.run_file import RunFile
+from ats_mag.training.checkpoints import Checkpoints
 
 if TYPE_CHECKING:
     from ats_mag.runs.run import Run
@@ -40,6 +41,7 @@ class FoldResults:
         history: of the training.
         bad_slides: rows of `bad_slides.csv`.
         figures: SVG by name of `FIGURES`.
+        seconds: that training took; None: not known.
     """
 
     fold: int
@@ -49,6 +51,7 @@ class FoldResults:
     history: pd.DataFrame | None
     bad_slides: list[dict[Hashable, str]]
     figures: dict[str, bytes]
+    seconds: float | None
 
 
 @dataclass(frozen=True)
@@ -56,13 +59,14 @@ class RunResults:
     """A run.
 
     Attributes:
-        name: of its folder.
+        name: of the folder and of the study that it lies in.
         run: what it keeps about itself.
         counts: slides and patients by fold, part and class, see `count_labels`; None where there is no division.
         folds: all of them.
         evaluation: `evaluation.json`, None where not all folds are measured.
         figures: over all folds; of a single fold none.
         sheets: address of each slide's quality sheet, by slide id, and of the page of all under ``""``.
+        pictures: files of the same sheets, by slide id.
     """
 
     name: str
@@ -72,6 +76,7 @@ class RunResults:
     evaluation: dict[str, Any] | None
     figures: dict[str, bytes]
     sheets: dict[str, str]
+    pictures: dict[str, Path]
 
     @property
     def exclusive(self) -> bool:
@@ -93,14 +98,20 @@ def read_results(run: Run) -> RunResults:
     folds = [_fold(layout.fold(k), k) for k in range(about["folds"])]
     measured = all(fold.metrics is not None for fold in folds)  # else what is there is of models that are gone
     return RunResults(
-        name=layout.folder.resolve().name,
+        name=_name(layout.folder.resolve()),
         run=about,
         counts=count_labels(run.splits, not exclusive, run.classes) if run.folds else None,
         folds=folds,
         evaluation=_json(layout.evaluation) if measured else None,
         figures=dict(_figures(layout)) if len(folds) > 1 else {},
         sheets=_sheets(layout),
+        pictures={file.stem: file for file in layout.sheets.glob("*.png")},
     )
+
+
+def _name(folder: Path) -> str:
+    """Most runs are called "run": the folder that they lie in says of what."""
+    return " / ".join(part for part in (folder.parent.name, folder.name) if part)
 
 
 def _fold(files: FoldFiles, fold: int) -> FoldResults:
@@ -114,6 +125,7 @@ def _fold(files: FoldFiles, fold: int) -> FoldResults:
         history=_csv(files.history),
         bad_slides=[] if bad is None else bad.to_dict("records"),
         figures=dict(_figures(files)),
+        seconds=Checkpoints(files.checkpoints).seconds(),
     )
 
 

@@ -56,7 +56,7 @@ class Run:
             config: of the run.
 
         Warns:
-            UserWarning: slides that were trained on cannot be read any more; or, where they are new, the manifest's notes.
+            UserWarning: slides that were trained on cannot be read any more.
 
         Raises:
             ManifestError, SplitError: see `load_manifest` and `load_splits`.
@@ -184,9 +184,6 @@ def _begin(config: RunConfig, layout: RunLayout, manifest: pd.DataFrame, splits:
     if all(before.get(name) == value for name, value in run.items()):
         _store_splits(layout, content)
         return before
-    for note in run["notes"]:
-        if note not in before.get("notes", []):
-            warnings.warn(note, stacklevel=4)
     start: Start = {
         "at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "versions": run["versions"],

@@ -19,6 +19,8 @@ FEATURE_SUFFIXES = (".h5", ".pt")  # of files of features, by which tables of ot
 
 def stem_of(name: str) -> str:
     """A slide's name without its folder and its suffix, if that is one of a slide or of its features."""
+    if re.match(r"[A-Za-z]:\\|\\\\", name):  # a whole path of Windows
+        name = name.replace("\\", "/")
     name = PurePath(name).name
     stem, suffix = os.path.splitext(name)
     return stem if suffix.lower() in SUFFIXES + FEATURE_SUFFIXES else name

@@ -13,6 +13,7 @@ import numpy as np
 
 from ats_mag.system.atomic_files import remove_unfinished, whole_file
 
+SECONDS = "seconds"  # of the state: how long training took, of all commands together
 _KEPT = 2
 _NAMES = "names of arrays"  # the archive's checksums are of its arrays, not of its list of them
 
@@ -62,6 +63,17 @@ class Checkpoints:
     def files(self) -> list[Path]:
         """The files, latest first."""
         return sorted(self.folder.glob("*.npz"), reverse=True)
+
+    def seconds(self) -> float | None:
+        """How long training took up to the latest one; None: it does not say, or there is none. Changes nothing."""
+        for file in self.files()[:1]:
+            try:
+                with np.load(file, allow_pickle=False) as stored:
+                    found = json.loads(str(stored["state"])).get(SECONDS)
+                    return None if found is None else float(found)
+            except Exception:  # a damaged archive fails in many ways, and training itself tells of it
+                return None
+        return None
 
     def latest(self) -> Checkpoint | None:
         """The latest one that is whole; damaged ones are renamed. None: there is none.

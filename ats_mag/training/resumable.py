@@ -18,7 +18,7 @@ from ats_mag.system.atomic_files import write_whole
 from ats_mag.tensors import Logs
 from ats_mag.training.bad_slides import BadSlides
 from ats_mag.training.best_epoch import BestEpoch
-from ats_mag.training.checkpoints import Checkpoint, Checkpoints
+from ats_mag.training.checkpoints import SECONDS, Checkpoint, Checkpoints
 from ats_mag.training.settings import check_settings
 from ats_mag.training.variable_keys import model_keys, optimizer_keys
 
@@ -74,7 +74,8 @@ class ResumableTraining(keras.callbacks.Callback):
         self.best_weights: dict[str, np.ndarray] = {}
         self._metrics: dict[str, np.ndarray] = {}
         self._first = 0
-        self._written = time.monotonic()
+        self._seconds = 0.0  # that earlier commands trained
+        self._begun = self._written = time.monotonic()
 
     def restore(self, model: SlideClassifier) -> bool:
         """Brings the model to where the latest whole checkpoint was taken; False: there is none.
@@ -102,6 +103,7 @@ class ResumableTraining(keras.callbacks.Callback):
         self.best_weights = {n.removeprefix(_BEST): value for n, value in arrays.items() if n.startswith(_BEST)}
         self._metrics = metrics
         self.epoch, self.batch, self.ended, self.rows = (state[k] for k in ("epoch", "batch", "ended", "rows"))
+        self._seconds = state.get(SECONDS, 0.0)  # earlier releases did not count them
         if self.best is not None and state["best"] is not None:
             self.best.restore(state["best"])
         self._write_history()
@@ -123,6 +125,7 @@ class ResumableTraining(keras.callbacks.Callback):
             "batch": self.batch,
             "ended": self.ended,
             "rows": self.rows,
+            SECONDS: self._seconds + time.monotonic() - self._begun,
             "best": None if self.best is None else self.best.state(),
             "best_weights": len(self.best_weights),
             "settings": self.settings,

@@ -18,6 +18,7 @@ from starlette.routing import Route
 from ats_mag.prediction import CohortSlide
 from ats_mag.slides.paths import printable
 from ats_mag.viewer.background_inspection import BackgroundInspection
+from ats_mag.viewer.overlay import Overlay
 from ats_mag.viewer.request_guard import Guard
 from ats_mag.viewer.tiles import OVERLAP, TILE, DeepZoom, encode
 
@@ -34,12 +35,14 @@ _VENDORED = "vendor"
 _OPEN_SLIDES = 4  # a slide of one level keeps a picture of some megabytes
 
 
-def create_app(slides: Sequence[CohortSlide], inspection: BackgroundInspection, lossless: bool = False) -> Starlette:
+def create_app(
+    slides: Sequence[CohortSlide], inspection: BackgroundInspection | None = None, lossless: bool = False
+) -> Starlette:
     """The application.
 
     Args:
         slides: that are served, by their number in this sequence; no request can name another file.
-        inspection: of the same slides by a model.
+        inspection: of the same slides by a model. None: there is no model, and only the slides are shown.
         lossless: whether tiles are PNG, the slide's very pixels, instead of JPEG.
     """
 
@@ -84,14 +87,21 @@ def create_app(slides: Sequence[CohortSlide], inspection: BackgroundInspection, 
         return JSONResponse({"share": opened(slide_of(request)).reading})
 
     def look(request: Request) -> Response:
-        return JSONResponse(inspection.ask(slide_of(request)))
+        number = slide_of(request)
+        return JSONResponse({"state": "none"} if inspection is None else inspection.ask(number))
+
+    def overlay(request: Request) -> Overlay:
+        number = slide_of(request)
+        if inspection is None:
+            raise LookupError("there is no model")
+        return inspection.overlay(number)
 
     def attention(request: Request) -> Response:
-        layer = inspection.overlay(slide_of(request)).attention_png(request.path_params["magnification"])
+        layer = overlay(request).attention_png(request.path_params["magnification"])
         return Response(layer, media_type="image/png")
 
     def patch(request: Request) -> Response:
-        picture = inspection.overlay(slide_of(request)).patch_png(request.path_params["patch"])
+        picture = overlay(request).patch_png(request.path_params["patch"])
         return Response(picture, media_type="image/png")
 
     of_slide: dict[str, Callable[[Request], Response]] = {

@@ -9,6 +9,7 @@ import time
 import pytest
 from PIL import Image
 
+from ats_mag.cohort.manifest import ManifestError, read_manifest
 from ats_mag.slides.properties import slide_info
 from ats_mag.slides.writing import flat_many
 
@@ -46,12 +47,39 @@ def test_a_folder_of_images(images, tmp_path):
     assert "6 images: 6 written" in _convert(images, "--out", out, "--mpp", "0.5", "--workers", 1, "--overwrite")
 
 
+def test_a_manifest_of_images_whose_folders_are_their_classes(images, tmp_path, picture):
+    (tmp_path / "tumour").mkdir()
+    Image.fromarray(picture(7)).save(tmp_path / "tumour" / "field 7.png")
+    out, file = tmp_path / "out", tmp_path / "cohort.csv"
+    command = (images, tmp_path / "tumour", "--out", out, "--mpp", "20x", "--workers", 1, "--manifest", file)
+    assert "labels: images, tumour" in _convert(*command)
+    table = read_manifest(file, slides=out)
+    assert table["label"].tolist() == ["images"] * 6 + ["tumour"]
+    assert table["path"].tolist() == [f"field {i}.tiff" for i in (*range(6), 7)]
+    before = file.read_bytes()
+    assert "exists already" in _convert(*command, status=1)
+    assert file.read_bytes() == before
+
+
+def test_a_manifest_of_one_folder_has_no_labels_and_one_of_failures_is_not_written(images, tmp_path):
+    file = tmp_path / "cohort.csv"
+    command = (images, "--out", tmp_path / "out", "--mpp", "20x", "--workers", 1, "--manifest", file)
+    assert "labels: to be filled in" in _convert(*command)
+    with pytest.raises(ManifestError, match="line 2: the column 'label' is empty"):
+        read_manifest(file)
+    file.unlink()
+    (images / "field 0.png").write_bytes(b"")
+    assert "no manifest was written" in _convert(*command, "--overwrite", status=1)
+    assert not file.exists()
+
+
 def test_what_cannot_be_used_is_named_and_the_rest_is_done(images, tmp_path, picture):
     (images / "field 0.png").write_bytes(b"")
     Image.fromarray(picture(9)).save(images / "scanned.tif", dpi=(50800, 50800))
     said = _convert(images, "--out", tmp_path / "out", "--workers", 1, status=1)
-    assert said.count("failed: ") == 6
+    assert said.count("failed: ") == 2  # of five the reason is the same
     assert "field 0.png' cannot be read" in said
+    assert "; the same of 4 more: " in said
     assert "field 1.png' is unknown: the file states none; give its true resolution (`--mpp`, um/px)" in said
     assert "7 images: 1 written, 0 kept, 6 failed" in said
     assert "1 at 0.5 um/px (20x), from TIFF XResolution" in said

@@ -61,3 +61,14 @@ def test_figures(tmp_path, n, classes, exclusive):
     measure = found["slides"]["measures"][f"auroc_{classes[1]}"]
     shown = "{value:.2f} ({low:.2f} to {high:.2f})".format(**measure) if n > 2 else "undefined"
     assert f"{classes[1]}: {shown}" in words
+
+
+def test_names_in_any_script_are_read_by_who_looks_at_the_figure(tmp_path):
+    """Where no font here has them, they stay text; a machine with such fonts draws their outlines."""
+    from ats_mag.system.figure_fonts import font_of
+
+    classes = ["опухоль", "肿瘤"]
+    scored, found = made(20, classes)
+    draw_figures(ResultFiles(tmp_path), scored, found)  # warnings, as of glyphs that are missing, are errors
+    text = (tmp_path / "confusion.svg").read_text(encoding="utf-8")
+    assert ("肿瘤" in ElementTree.fromstring(text).itertext()) == (font_of("肿") is None)

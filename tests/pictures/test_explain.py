@@ -8,10 +8,13 @@ from made_inspected import invent_inspected
 from typer.testing import CliRunner
 
 from ats_mag.cli import app
+from ats_mag.cli.slides_to_explain import slides_to_explain
+from ats_mag.config.reading import read_config
 from ats_mag.model.saving import load_classifier
 from ats_mag.pictures.explain import write_explanation
 from ats_mag.pictures.heaviest_patches import heaviest_first, shown_score
 from ats_mag.pictures.maps import slide_maps, write_maps
+from ats_mag.runs.run import Run
 
 
 def test_maps_come_back_with_transforms_to_the_slides_pixels(bounded, tmp_path):
@@ -58,6 +61,42 @@ def test_the_command(model, slide, tmp_path):
         load_classifier(tmp_path / "exported")
     with pytest.raises(FileNotFoundError, match=r"gone\.keras"):
         load_classifier(tmp_path / "gone.keras")
+
+
+def test_folders_and_manifests_have_a_folder_per_slide_in_one_process(model, slide, tmp_path, monkeypatch):
+    loaded = []
+    monkeypatch.setattr("ats_mag.model.saving.load_classifier", lambda path: (loaded.append(path), model)[1])
+    monkeypatch.setattr(
+        "ats_mag.pictures.explain.write_explanation", lambda seen, out: (out.mkdir(parents=True), [out / "a.png"])[1]
+    )
+    (tmp_path / "slides" / "more").mkdir(parents=True)
+    (tmp_path / "slides" / "s.tif").symlink_to(slide)
+    (tmp_path / "slides" / "more" / "s.tif").write_bytes(b"torn")
+    (tmp_path / "m.csv").write_text(f"slide_id,path,mpp\nfrom table,{slide},0.5\n")
+    command = ["explain", "m.keras", str(tmp_path / "slides"), str(tmp_path / "m.csv"), "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 1, done.output
+    assert "3 slides: 2 explained, 1 failed" in done.output
+    assert "from table: a 0." in done.output
+    assert len(loaded) == 1
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["from table", "s-2"]
+
+
+def test_a_run_stands_for_the_test_slides_of_the_models_fold(tmp_path):
+    from made_results import make_run
+
+    config = make_run(tmp_path, figures=False)
+    run = Run.stored(read_config(config))
+    for fold in (0, 1):
+        for model, asked in ((run.layout.fold(fold).model, None), (tmp_path / "copy.keras", fold)):
+            found = slides_to_explain([config], model, None, None, asked)
+            expected = run.test_slides(fold)["slide_id"].tolist()
+            assert [slide.slide_id for slide in found] == expected
+            assert {slide.path for slide in found} == {
+                str(tmp_path / "slides" / path) for path in run.manifest.set_index("slide_id").loc[expected, "path"]
+            }
+    with pytest.raises(ValueError, match=r"copy.keras' is no model of the run .* say by --fold"):
+        slides_to_explain([config], tmp_path / "copy.keras", None, None, None)
 
 
 def test_the_shown_score_is_of_the_most_probable_class(inspected):

@@ -1,5 +1,7 @@
 """Pictures for every shape of slide: readable, to scale, and whole."""
 
+import dataclasses
+
 import matplotlib.image
 import numpy as np
 import pytest
@@ -12,7 +14,14 @@ from ats_mag.model.attention_layer import attention_rgba
 from ats_mag.pictures.attention_picture import draw_attention_picture
 from ats_mag.pictures.colours import MAGNIFICATION_COLOURS, colour_scale, magnification_colour, rgb
 from ats_mag.pictures.heaviest_patches import heaviest_first
-from ats_mag.pictures.panels import draw_attention, draw_colour_bar, draw_places, plain, round_length
+from ats_mag.pictures.panels import (
+    LEAST_HIGHEST,
+    draw_attention,
+    draw_colour_bar,
+    draw_places,
+    plain,
+    round_length,
+)
 from ats_mag.pictures.patch_numbers import draw_numbers
 from ats_mag.pictures.patch_sheet import draw_patch_sheet
 
@@ -125,15 +134,36 @@ def test_attention_lies_over_its_cells_and_nowhere_else():
 
 
 def test_the_colour_bar_has_round_ticks_up_to_the_end():
-    for highest in (1.0, 0.0457, 3.1e-6):
+    for highest in (5.0, 45.7, 31000.0, 1.0):
         axes = Figure().add_subplot()
         draw_colour_bar(axes, highest)
         labels = [float(tick.get_text()) for tick in axes.get_yticklabels()]
         assert labels[0] == 0
-        assert labels[-1] > 0.75 * 100 * highest
+        assert labels[-1] > 0.75 * highest
         assert len(labels) >= 4
         for at, label in zip(axes.get_yticks(), labels, strict=True):
-            assert at**2 * 100 * highest == pytest.approx(label, rel=0.03)
+            assert at**2 * highest == pytest.approx(label, rel=0.03)
+
+
+def test_attention_is_drawn_in_multiples_of_uniform(monkeypatch, tmp_path):
+    inspected = invent_inspected(160, 96, (0.5, 1.0), 3)
+    there = inspected.attention > 0
+    even = dataclasses.replace(inspected, attention=there / there.sum())
+    np.testing.assert_allclose(even.relative_attention[there], 1)
+    np.testing.assert_allclose(inspected.relative_attention[there].mean(), 1)
+    ends = {}
+    for name, one in (("even", even), ("peaked", inspected)):
+        figure, _ = drawn(monkeypatch, draw_attention_picture, one, tmp_path / f"{name}.png")
+        *panels, bar = figure.axes
+        ends[name] = max(float(tick.get_text()) for tick in bar.get_yticklabels())
+        assert "times uniform attention" in bar.get_ylabel()
+        opacity = [axes.images[1].get_array()[..., 3].max() / 255 for axes in panels[1:]]
+        highest = max(LEAST_HIGHEST, one.relative_attention.max())
+        expected = [one.relative_attention[..., m].max() for m in range(2)]
+        expected.append(one.relative_attention.mean(axis=-1).max())
+        np.testing.assert_allclose(opacity, np.sqrt(np.array(expected) / highest), atol=0.01)
+    assert ends["even"] == LEAST_HIGHEST  # where nothing was learnt, nothing glows
+    assert ends["peaked"] > 20
 
 
 def test_lengths_and_names():

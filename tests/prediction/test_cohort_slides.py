@@ -92,3 +92,13 @@ def test_a_folder_that_cannot_be_listed_is_an_error(tmp_path, monkeypatch):
     locked.append("batch2")
     with pytest.raises(PermissionError, match=r"batch2' cannot be listed \(Permission denied\).*give the right"):
         find_slides([tmp_path / "slides"])
+
+
+def test_paths_of_another_machine_are_found_and_told(tmp_path):
+    (tmp_path / "S1.tif").write_bytes(b"")
+    (tmp_path / "m.csv").write_text("path\nD:\\scans\\s1.TIF\n")
+    with pytest.warns(
+        UserWarning, match=r"m\.csv': 1 path\(s\) are taken for files of a slightly other name: .* for 'S1\.tif'"
+    ):
+        (found,) = find_slides([tmp_path / "m.csv"])
+    assert (found.path, found.slide_id) == (str(tmp_path / "S1.tif"), "s1")

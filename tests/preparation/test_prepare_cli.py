@@ -59,6 +59,15 @@ def test_broken_slides_are_told_and_decide_the_status_as_configured(project, tmp
     assert "index.html" not in done.stdout
 
 
+def test_what_looks_wrong_in_the_manifest_is_said_first(project, tmp_path):
+    config = project(overview_mpp=16.0, sheets=False)
+    rows = pd.read_csv(tmp_path / "manifest.csv").query("slide_id in ('s0', 's1')")
+    rows.assign(patient_id=["P1", "p1"]).to_csv(tmp_path / "manifest.csv", index=False)
+    done = ats_mag(config)
+    assert done.exit_code == 0, done.output
+    assert done.stderr.startswith("note: the patients 'P1' (line 2) and 'p1' (line 3) differ only")
+
+
 def test_that_all_slides_failed_is_no_success(project, tmp_path, monkeypatch):
     """Also where bad slides are skipped: it is the disk, or the path, that is wrong."""
 

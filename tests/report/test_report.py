@@ -1,13 +1,16 @@
 import base64
 import html
+import io
 import json
 import re
 import shutil
 import warnings
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 from made_results import ATTACK, CLASSES, make_run
+from PIL import Image
 
 from ats_mag.config.reading import read_config
 from ats_mag.evaluation.result_files import read_table
@@ -15,6 +18,7 @@ from ats_mag.evaluation.scored_table import EvaluationWarning
 from ats_mag.report.page import write_report
 from ats_mag.runs.run import Run
 from ats_mag.runs.run_file import RunError
+from ats_mag.training.checkpoints import Checkpoints
 
 
 @pytest.fixture(autouse=True)
@@ -178,6 +182,39 @@ def test_quality_sheets_are_linked(made):
     (sheets / "index.html").write_text("")
     links = [a["href"] for a in Page(write_report(Run.stored(config))).of("a") if not a["href"].startswith("#")]
     assert links == [f"records/sheets/{shown}.png", "records/sheets/index.html"]
+
+
+def test_the_right_the_wrong_and_the_unsure_are_shown(made):
+    config = made(folds=1)
+    sheets = config.run / "records" / "sheets"
+    sheets.mkdir(parents=True)
+    table = read_table(config.run / "slides.csv").set_index("slide_id")
+    for slide_id in table.index:
+        Image.new("RGB", (600, 300), "pink").save(sheets / f"{slide_id}.png")
+    page = Page(write_report(Run.stored(config)))
+    pictures = [img for img in page.of("img") if img["src"].startswith("data:image/jpeg")]
+    margin = (table[f"p_{CLASSES[0]}"] - table[f"p_{CLASSES[1]}"]).abs().sort_values()
+    right = table["label"] == table["predicted"]
+    assert len(pictures) == min(4, right.sum()) + min(4, (~right).sum()) + min(4, len(table))
+    with Image.open(io.BytesIO(base64.b64decode(pictures[0]["src"].partition(",")[2]))) as shown:
+        assert shown.size == (280, 140)
+    _, sure, rest = re.split("Right, and sure|Unsure, the least sure first", page.text.partition("All")[0])
+    assert margin.index[0] in rest
+    assert margin[right].index[-1] in sure.partition("Wrong")[0]
+    if (~right).any():
+        assert margin[~right].index[-1] in sure.partition("Wrong")[2]
+    (sheets / f"{margin.index[0]}.png").write_bytes(b"torn")
+    write_report(Run.stored(config))
+
+
+def test_the_title_says_of_what_and_how_long_training_took(made):
+    config = made(folds=1)
+    Checkpoints(config.run / "fold-0" / "checkpoints").write(3, 0, {"seconds": 3725.2}, {"x": np.zeros(2)})
+    page = Page(write_report(Run.stored(config)))
+    assert "<title>of / run: report</title>" in page.source
+    assert "1:02:05" in page.text
+    Checkpoints(config.run / "fold-0" / "checkpoints").write(4, 0, {}, {"x": np.zeros(2)})  # of an earlier release
+    assert "1:02:05" not in Page(write_report(Run.stored(config))).text
 
 
 def test_a_folder_without_a_run_and_a_damaged_one(made):

@@ -374,8 +374,7 @@ def test_the_positive_class_can_be_set(study):
         start(study, low.replace("model: {", "model: {head: multi_label, "))
 
 
-def test_what_is_doubtful_in_the_manifest_is_said_once(study):
+def test_what_is_doubtful_in_the_manifest_is_kept_with_the_run(study):
     edit_manifest(study, lambda table: table.assign(case_id=[("P1", "p1")[i] if i < 2 else f"q{i}" for i in range(20)]))
-    with pytest.warns(UserWarning, match="the patients 'P1' .line 2. and 'p1' .line 3. differ only"):
-        start(study)
-    start(study)  # warnings are errors
+    (note,) = about(start(study))["notes"]
+    assert note.startswith("the patients 'P1' (line 2) and 'p1' (line 3) differ only")

@@ -102,6 +102,8 @@ def test_names_in_another_encoding_are_told(study):
     done = CliRunner().invoke(app, ["validate", str(study / "c.yaml")])
     assert done.exit_code == 0, done.output
     assert "in the folder, not in the table: M\\xfcller.tif" in done.output
+    assert "classes, in the order of the outputs: a, b" in done.output
+    assert "positive class: b" in done.output
     os.rename(study / "slides", os.fsencode(study) + b"/old\xfc")
     (study / "slides").mkdir()
     os.rename(os.fsencode(study) + b"/old\xfc", os.fsencode(study / "slides") + b"/old\xfc")
@@ -120,6 +122,7 @@ def test_a_sound_study(made):
         "0.25 um/px is finer than 4 slide(s): their pixels are enlarged for it, and show no more detail",
     ]
     assert json.loads(json.dumps(report)) == report
+    assert (report["classes"], report["positive"]) == (["a", "b"], "b")
     assert [slide["slide_id"] for slide in report["slides"]] == [f"s{i}" for i in range(8)]
     assert [slide["mpp"] for slide in report["slides"][:4]] == pytest.approx(MPP, rel=1e-3)
     assert {slide["mpp_source"] for slide in report["slides"]} == {"openslide.mpp-x"}

@@ -18,6 +18,7 @@ def test_all_folds_are_trained_once(prepared, tmp_path, monkeypatch):  # noqa: F
     first = CliRunner().invoke(app, ["train", str(config)])
     assert first.exit_code == 0, first.output
     assert "epoch 1/1: accuracy" in first.output
+    assert "positive class: striped" in first.output
     assert "wrote" in first.output
     again = CliRunner().invoke(app, ["train", str(config), "--fold", "0"])
     assert "fold 0 is trained already" in again.output

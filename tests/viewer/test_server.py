@@ -67,6 +67,14 @@ def test_what_the_model_says_comes_once_asked_for(get, inspected):
     assert get("/slides/0/attention/0").status == 404  # of a slide that was not asked for
 
 
+def test_without_a_model_the_slides_are_shown_alone(slides, serve):
+    get = serve(server.create_app(find_slides(slides)))
+    assert get("/slides/1/look").json() == {"state": "none"}
+    assert get("/slides/0").json()["width"] == 2400
+    for path in ("/slides/0/attention/0", "/slides/0/patches/0", "/slides/2/look"):
+        assert get(path).status == 404
+
+
 def test_a_slide_that_fails_says_so_and_the_next_has_its_turn(slides, inspected, serve):
     shown = find_slides(slides)
     calls = []

@@ -116,6 +116,7 @@ async function followLook(mine) {
   try {
     const look = await ask(`${mine.address}/look`);
     if (mine !== current) return;
+    if (look.state === "none") return; // the slides are shown without a model
     if (look.state === "failed") return say(look.error, "failed");
     if (look.state !== "done") {
       say(STATES[look.state], "busy");
