@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from ats_mag.backend import channels_last
 from ats_mag.cohort.manifest import read_manifest
 from ats_mag.demo.cohort import make_cohort, read_places
 from ats_mag.demo.figure import draw_figure
@@ -167,6 +168,7 @@ def _fit(model: SlideClassifier, data: tf.data.Dataset, epochs: int, steps: int,
     return model
 
 
+@channels_last()
 def _overview_accuracy(
     data: tf.data.Dataset, test_records: Records, slide_root: Path, epochs: int, seed: int, console: Console
 ) -> float:

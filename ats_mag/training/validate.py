@@ -35,11 +35,10 @@ def validate(config: RunConfig, progress: Callable[[int, int], None] | None = No
         As there, with more sentences.
     """
     report = validate_slides(config, progress)
-    report["stops"] += _rights(config)
+    report["stops"] += [*_rights(config), *_packages(config)]
     if not report["classes"]:  # the manifest cannot be read
         return report
     config = settled(config, read_run_file(RunLayout.of(config).run))
-    report["stops"] += _packages(config)
     report["warnings"] += _records(config)
     heads = get_head(config.model.head)
     fits = heads.fewest_classes <= len(report["classes"]) <= (heads.most_classes or len(report["classes"]))
