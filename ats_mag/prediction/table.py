@@ -13,6 +13,8 @@ from pathlib import Path
 from ats_mag.system.atomic_files import write_whole
 from ats_mag.system.json_text import json_bytes
 
+CONTENT = "slide_sha256"  # of the ends of the slide's files, see `fingerprint`
+
 
 class PredictionTable:
     """The predictions of one model in a file, held by one process at a time.
@@ -26,6 +28,7 @@ class PredictionTable:
 
     Attributes:
         rows: by the path of the slide its `mpp`, both as they stand in the row.
+        contents: by the path of the slide its `CONTENT`, where the row has one.
 
     Raises:
         ValueError: the file is of another model, or is no such table.
@@ -40,6 +43,7 @@ class PredictionTable:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._columns: list[str] | None = None
         self.rows: dict[str, str] = {}
+        self.contents: dict[str, str] = {}
         self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
         try:
             self._lock()
@@ -51,11 +55,13 @@ class PredictionTable:
             raise
 
     def append(self, row: Mapping[str, object]) -> None:
-        """Writes a row to the disk.
+        """Writes a row to the disk; without its `CONTENT`, where an earlier release began the table.
 
         Raises:
             ValueError: its columns are not those of the file.
         """
+        if self._columns is not None and CONTENT not in self._columns:
+            row = {name: value for name, value in row.items() if name != CONTENT}
         text = _line(row.values())
         if self._columns is None:
             text = _line(row) + text  # at once, so that there is no header without a row
@@ -71,6 +77,7 @@ class PredictionTable:
             data = data[os.write(self._file, data) :]
         os.fsync(self._file)
         self.rows[str(row["path"])] = _text(row["mpp"])
+        self.contents[str(row["path"])] = _text(row.get(CONTENT))
 
     def close(self) -> None:
         """Gives the file back."""
@@ -109,6 +116,7 @@ class PredictionTable:
             if row[0] in self.rows:
                 raise self._strange(f"has the slide {row[0]!r} twice, the second time in row {number}")
             self.rows[row[0]] = row[2]
+            self.contents[row[0]] = dict(zip(columns, row, strict=True)).get(CONTENT, "")
         if rows:
             self._columns = columns
         os.ftruncate(self._file, whole if rows else 0)
