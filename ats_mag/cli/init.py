@@ -27,4 +27,7 @@ def init(
             new.write(template())
     except FileExistsError as error:
         raise FileExistsError(f"{str(file)!r} exists already: give another name, or remove it first") from error
+    except OSError as error:  # of a full disk, say, which names no file
+        file.unlink(missing_ok=True)
+        raise OSError(error.errno, f"{error.strerror}; it could not be written", str(file)) from error
     say(f"wrote {file}: fill in `data`, then run `ats-mag validate {file}`")

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from ats_mag.cohort.find_slides import CohortSlide
+from ats_mag.cohort.fingerprints import fingerprint
 from ats_mag.prediction.failures import FailureTable
 from ats_mag.prediction.model_identity import ModelIdentity
 from ats_mag.prediction.predict_slide import Answer, Task, load, predict_slide
-from ats_mag.prediction.table import PredictionTable
+from ats_mag.prediction.table import CONTENT, PredictionTable
 
 _Run = Callable[[Sequence[Task]], Iterator[tuple[Task, Answer]]]
 
@@ -46,7 +47,8 @@ def predict_cohort(
     """Predicts slides one by one, and yields what became of each as it is done.
 
     With `out`, each slide is a row of that CSV, on the disk before the slide is yielded: `path` (absolute), `slide_id`, `mpp`
-    (um/px of level 0 that was given; empty: the file's own), and the columns of `SlidePrediction`. A slide that has a row
+    (um/px of level 0 that was given; empty: the file's own), the columns of `SlidePrediction`, and `slide_sha256`, by which a file
+    that was replaced is known. A slide that has a row
     is kept as it is, so a run that was interrupted, however roughly, is finished by the same call; slides may be added.
     Slides that fail cost the others nothing: they stand in `NAME.csv.failed.csv` with the reason, and are tried again by the
     next call. `NAME.csv.model.json` says which model the rows are of.
@@ -64,7 +66,7 @@ def predict_cohort(
 
     Raises:
         FileNotFoundError: there is no such model.
-        ValueError: `out` holds rows of another model, or was predicted with another um/px; the model is none.
+        ValueError: `out` holds rows of another model, or a slide's that was replaced or had another um/px; the model is none.
         RuntimeError: another process writes to `out`, or the Dask workers cannot do this work.
         ConnectionError: no Dask scheduler answers, or it was lost.
         ImportError: Dask is not installed.
@@ -101,7 +103,8 @@ def _predict_all(
                 continue
             if table is not None and failures is not None:
                 slide = task.slide
-                table.append({"path": task.path, "slide_id": slide.slide_id, "mpp": slide.mpp, **answer.columns})
+                about = {"path": task.path, "slide_id": slide.slide_id, "mpp": slide.mpp}
+                table.append({**about, **answer.columns, CONTENT: fingerprint(task.path).get("sha256")})
                 failures.drop(task.path)
             yield Predicted(task.slide, "predicted", answer.columns)
 
@@ -116,6 +119,14 @@ def _stands(slide: CohortSlide, table: PredictionTable) -> bool:
         raise ValueError(
             f"{str(table.path)!r} has a row of slide {path!r} that was predicted with {was} um/px of level 0, not with {asked}: "
             "choose another file, or remove that row"
+        )
+    content = table.contents.get(path)
+    if (
+        content and fingerprint(path).get("sha256", content) != content
+    ):  # one that cannot be read now may be what it was
+        raise ValueError(
+            f"{str(table.path)!r} has a row of slide {path!r}, whose file has been replaced since: choose another file, or remove "
+            "that row"
         )
     return True
 

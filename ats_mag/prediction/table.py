@@ -14,6 +14,8 @@ from ats_mag.system.atomic_files import write_whole
 from ats_mag.system.csv_cells import cell_text, csv_line
 from ats_mag.system.json_text import json_bytes
 
+CONTENT = "slide_sha256"  # of the ends of the slide's files, see `fingerprint`
+
 
 class PredictionTable:
     """The predictions of one model in a file, held by one process at a time.
@@ -27,6 +29,7 @@ class PredictionTable:
 
     Attributes:
         rows: by the path of the slide its `mpp`, both as they stand in the row.
+        contents: by the path of the slide its `CONTENT`, where the row has one.
 
     Raises:
         ValueError: the file is of another model, or is no such table.
@@ -41,6 +44,7 @@ class PredictionTable:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._columns: list[str] | None = None
         self.rows: dict[str, str] = {}
+        self.contents: dict[str, str] = {}
         self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
         try:
             self._lock()
@@ -57,8 +61,8 @@ class PredictionTable:
         Raises:
             ValueError: its columns are not those of the file.
         """
-        if self._columns == [name for name in row if name not in _ADDED]:
-            row = {name: row[name] for name in self._columns}
+        if self._columns is not None:
+            row = {name: value for name, value in row.items() if name in self._columns or name not in _ADDED}
         text = csv_line(row.values())
         if self._columns is None:
             text = csv_line(row) + text  # at once, so that there is no header without a row
@@ -74,6 +78,7 @@ class PredictionTable:
             data = data[os.write(self._file, data) :]
         os.fsync(self._file)
         self.rows[cell_text(row["path"])] = cell_text(row["mpp"])
+        self.contents[cell_text(row["path"])] = cell_text(row.get(CONTENT))
 
     def close(self) -> None:
         """Gives the file back."""
@@ -112,6 +117,7 @@ class PredictionTable:
             if row[0] in self.rows:
                 raise self._strange(f"has the slide {row[0]!r} twice, the second time in row {number}")
             self.rows[row[0]] = row[2]
+            self.contents[row[0]] = dict(zip(columns, row, strict=True)).get(CONTENT, "")
         if rows:
             self._columns = columns
         os.ftruncate(self._file, whole if rows else 0)
@@ -142,7 +148,7 @@ class PredictionTable:
 
 
 _KEYS = ("path", "slide_id", "mpp")
-_ADDED = ("predicted",)  # since tables of earlier releases
+_ADDED = ("predicted", CONTENT)  # since tables of earlier releases
 _SAME = ("sha256", "options")  # where the model lies and which release asks may change
 
 

@@ -60,7 +60,7 @@ class FoldFiles(ResultFiles):
         self.bad_slides = folder / "bad_slides.csv"
         self.tensorboard = folder / "tensorboard"
         self.metrics = folder / "metrics.json"
-        self.lock = folder.with_name(f".{folder.name}.lock")
+        self.lock = folder.parent / f".{folder.name}.lock"
 
     @property
     def is_trained(self) -> bool:

@@ -120,3 +120,15 @@ def test_where_an_error_is_from_is_shown_where_asked(monkeypatch):
 
     with pytest.raises(KeyError):
         run_app(app)
+
+
+def test_a_configuration_that_cannot_be_written_leaves_nothing(tmp_path, monkeypatch):
+    from ats_mag.cli.init import init
+
+    def full():
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("ats_mag.config.template.template", full)
+    with pytest.raises(OSError, match=r"could not be written: '.*/a\.yaml'"):
+        init(tmp_path / "a.yaml")
+    assert list(tmp_path.iterdir()) == []

@@ -1,10 +1,12 @@
 """Predicting a cohort: what is kept, what fails, and what a new call makes of it."""
 
+import os
+
 import pandas as pd
 import pytest
 from stub_predictor import StubPredictor, write_slides
 
-from ats_mag.prediction import find_slides, predict_cohort
+from ats_mag.prediction import CohortSlide, find_slides, predict_cohort
 
 
 def statuses(done):
@@ -82,3 +84,31 @@ def test_without_a_file_nothing_is_kept(stub, tmp_path):
     done = list(predict_cohort(stub, slides))
     assert statuses(done) == ["failed", "predicted"]
     assert done[1].columns == {"p_a": 1 / 3, "p_b": 1 - 1 / 3}
+
+
+def test_a_slide_that_was_replaced_is_told_and_one_that_was_touched_is_kept(stub, tmp_path):
+    files = write_slides(tmp_path / "slides", 2)
+    out = tmp_path / "p.csv"
+    list(predict_cohort(stub, find_slides(files), out))
+    before = out.read_bytes()
+    os.utime(files[0], ns=(1, 1))
+    assert statuses(predict_cohort(stub, find_slides(files), out)) == ["kept", "kept"]
+    stat = files[1].stat()
+    files[1].write_text(files[1].read_text()[::-1])  # of the same size, and as old
+    os.utime(files[1], ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    with pytest.raises(ValueError, match=r"row of slide '.*s001\.tif', whose file has been replaced since"):
+        list(predict_cohort(stub, find_slides(files), out))
+    files[1].unlink()  # the disk that it lies on may be away
+    assert statuses(predict_cohort(stub, [CohortSlide(str(files[1]), "s001")], out)) == ["kept"]
+    assert out.read_bytes() == before
+
+
+def test_a_table_without_the_slides_contents_goes_on_as_it_is(stub, tmp_path):
+    """As earlier releases wrote them."""
+    files = write_slides(tmp_path / "slides", 2)
+    out = tmp_path / "p.csv"
+    list(predict_cohort(stub, find_slides(files[:1]), out))
+    table = pd.read_csv(out, dtype=str, keep_default_na=False).drop(columns="slide_sha256")
+    table.to_csv(out, index=False)
+    assert statuses(predict_cohort(stub, find_slides(files), out)) == ["kept", "predicted"]
+    assert list(pd.read_csv(out)) == list(table)

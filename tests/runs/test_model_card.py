@@ -177,3 +177,10 @@ def ask(address, patience=0):
             if time.monotonic() > until:
                 raise
             time.sleep(0.1)
+
+
+def test_a_model_may_lie_where_one_stands(build, tmp_path, monkeypatch):
+    model = build()
+    model.save(tmp_path / "m.keras")
+    monkeypatch.chdir(tmp_path)
+    assert model_card(model, "m.keras")["model_file"]["name"] == "m.keras"
