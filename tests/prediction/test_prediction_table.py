@@ -9,8 +9,8 @@ from backends import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ats_mag.prediction.failures import FailureTable, failures_of
 from ats_mag.cohort.find_slides import CohortSlide
+from ats_mag.prediction.failures import FailureTable, failures_of
 from ats_mag.prediction.table import PredictionTable
 from ats_mag.system.csv_cells import cell_text
 
