@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 # Names may hold what looks like an emoji code; what looks like markup is up to who prints.
 console = Console(emoji=False)
@@ -24,7 +24,7 @@ def say(text: str) -> None:
 
 def show_error(text: str, title: str = "error") -> None:
     """One line on standard error."""
-    errors.print(f"[bold red]{title}:[/] {escape(text)}", soft_wrap=True, highlight=False)
+    errors.print(Text.assemble((f"{title}:", "bold red"), f" {text}"), soft_wrap=True, highlight=False)
 
 
 def resumable(command: Callable[..., None]) -> Callable[..., None]:

@@ -67,5 +67,5 @@ def test_records_of_another_resolution_are_refused(slides):
     from ats_mag.records.record import find_records
 
     records = [{**r, "overview_mpp": 4.0} for r in find_records(slides / "records")]
-    with pytest.raises(ValueError, match="'s0' was prepared with an overview of 4 um/px, the model was trained on 8"):
+    with pytest.raises(ValueError, match="overview of slide 's0' is of 4 um/px, the model was made for overviews of 8"):
         predict_records(load_model(slides / "model.keras", compile=False), records, slides / "slides")
