@@ -62,17 +62,13 @@ def choose_division(draft: Draft, facts: Facts) -> pd.DataFrame | None:
     """
     manifest = facts.readable
     for keys in _ways(manifest):
-        trial = draft.config()
-        trial_splits = {
-            key: trial.splits.__dict__[key] if draft.is_given(f"splits.{key}") else value
-            for key, (value, _) in keys.items()
-        }
-        settings = trial.splits.model_copy(update=trial_splits)
+        chosen = {key: value for key, (value, _) in keys.items() if not draft.is_given(f"splits.{key}")}
+        settings = draft.config().splits.model_copy(update=chosen)
         try:
             splits = divide(facts.manifest, settings)
             splits = splits[splits["slide_id"].isin(manifest["slide_id"])]
             for fold in range(len(fold_names(splits))):
-                check_fold(splits, fold, draft["model.head"] == "multi_label", list(count_classes(facts.readable)))
+                check_fold(splits, fold, draft["model.head"] == "multi_label", list(count_classes(manifest)))
         except SplitError:
             continue
         for key, (value, why) in keys.items():

@@ -140,10 +140,12 @@ class Facts:
 
     @property
     def regular(self) -> tuple[SlideFacts, ...]:
-        """The slides without those whose shorter side is less than a quarter of the median's: magnifications fit these."""
-        return tuple(slide for slide in self.slides if 4 * slide.short >= self.median_short)
+        """The slides without those whose shorter side is less than a quarter of the median's."""
+        median = sorted(slide.short for slide in self.slides)[len(self.slides) // 2]
+        return tuple(slide for slide in self.slides if 4 * slide.short >= median)
 
     @property
-    def median_short(self) -> float:
-        """Median of the slides' shorter sides, um."""
-        return sorted(slide.short for slide in self.slides)[len(self.slides) // 2]
+    def small(self) -> SlideFacts:
+        """The slide below whose shorter side are a tenth of the regular ones: what fits it fits the cohort."""
+        by_short = sorted(self.regular, key=lambda slide: slide.short)
+        return by_short[(len(by_short) - 1) // 10]

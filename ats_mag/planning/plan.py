@@ -99,14 +99,7 @@ def plan(
     facts = _look(draft)
     choose_scales(draft, facts)
     start = time.monotonic()
-    # Whether slides hold enough cells and tissue is for the rules to see to.
-    seen = draft.config().model_copy(
-        update={
-            "prepare": draft.config().prepare.model_copy(update={"empty_mask": "whole"}),
-            "model": draft.config().model.model_copy(update={"n_patches": 1}),
-        }
-    )
-    facts = look_at_tissue(seen, facts, progress)
+    facts = look_at_tissue(_lenient(draft.config()), facts, progress)
     looking = time.monotonic() - start
     _check_some(facts)
     choose_labels(draft, facts)
@@ -133,9 +126,15 @@ def _look(draft: Draft) -> Facts:
     return facts
 
 
+def _lenient(config: RunConfig) -> RunConfig:
+    """The configuration under which no slide is bad for its size or for lack of tissue: the rules see to that."""
+    prepare = config.prepare.model_copy(update={"empty_mask": "whole"})
+    return config.model_copy(update={"prepare": prepare, "model": config.model.model_copy(update={"n_patches": 1})})
+
+
 def _check_some(facts: Facts) -> None:
-    bad = {**facts.bad, **facts.damaged}
     if not facts.slides:
+        bad = {**facts.bad, **facts.damaged}
         slide, why = next(iter(bad.items()))
         raise ValueError(f"none of the {len(bad)} slides can be read, so nothing can be planned; {slide!r}: {why}")
 

@@ -73,7 +73,7 @@ def _finest(facts: Facts) -> tuple[float, str]:
 
 
 def _choose_patch(draft: Draft, facts: Facts, finest: float) -> None:
-    encoder, short = facts.encoder, min(slide.short for slide in facts.regular) / finest
+    encoder, short = facts.encoder, facts.small.short / finest
     fields = is_field_cohort(facts, finest)
     size = encoder.field_patch if fields else encoder.patch
     why = f"What {encoder.name} likes of {'fields' if fields else 'whole slides'} "
@@ -88,12 +88,11 @@ def _choose_patch(draft: Draft, facts: Facts, finest: float) -> None:
 
 
 def _choose_magnifications(draft: Draft, facts: Facts, finest: float, why: str) -> None:
-    side, regular = draft["model.patch_size"], facts.regular
-    short = min(slide.short for slide in regular)
+    side, short = draft["model.patch_size"], facts.small.short
     overview = draft["prepare.overview_mpp"] if draft.is_given("prepare.overview_mpp") else math.inf
     for count, factor in LADDERS:
         chosen = [_rounded(finest * factor**i) for i in range(count)]
-        if side * chosen[-1] <= short and chosen[-1] <= overview and _quick_to_read(chosen, regular):
+        if side * chosen[-1] <= short and chosen[-1] <= overview and _quick_to_read(chosen, facts.regular):
             break
     widths = ", ".join(f"{side * mpp:.0f}" for mpp in chosen)
     reason = f"{why[0].upper()}{why[1:]}. "
@@ -144,10 +143,10 @@ def _choose_overview(draft: Draft, facts: Facts) -> None:
 
 
 def _cell(facts: Facts, patch: float, count: int) -> tuple[float, int]:
-    """Side of a cell in um, and how many the smallest of the regular slides has."""
+    """Side of a cell in um, and how many the smaller slides have."""
     for share in (1.0, 0.5, 0.25):
         side = patch * share
-        cells = min(count * math.prod(math.ceil(x / side) for x in slide.extent) for slide in facts.regular)
+        cells = count * math.prod(math.ceil(x / side) for x in facts.small.extent)
         if cells >= LEAST_CELLS:
             break
     return side, cells
