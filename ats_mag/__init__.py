@@ -28,6 +28,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "model.feature_cache.cache": ["FeatureCache"],
         "model.recipe": ["Recipe"],
         "model.saving": ["load_model"],
+        "planning.plan": ["Plan", "plan"],
         "preparation": ["prepare"],
         "records.dataset": ["dataset"],
         "records.record": ["RecordError"],

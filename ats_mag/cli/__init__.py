@@ -15,6 +15,7 @@ from ats_mag.cli.evaluate import evaluate
 from ats_mag.cli.explain import explain
 from ats_mag.cli.export import export
 from ats_mag.cli.init import init
+from ats_mag.cli.plan import plan
 from ats_mag.cli.predict import predict
 from ats_mag.cli.prepare import prepare
 from ats_mag.cli.report import report
@@ -37,6 +38,7 @@ for command in (
     encoders,
     convert,
     init,
+    plan,
     validate,
     resumable(prepare),
     resumable(train),

@@ -69,6 +69,15 @@ _Loader.add_constructor("tag:yaml.org,2002:int", _spelled(SpelledInt, yaml.SafeL
 _Loader.add_constructor("tag:yaml.org,2002:float", _spelled(SpelledFloat, yaml.SafeLoader.construct_yaml_float))
 
 
+def read_value(text: str) -> object:
+    """A value as a configuration has it behind a key.
+
+    Raises:
+        yaml.YAMLError: it is no YAML.
+    """
+    return yaml.load(text, _Loader)
+
+
 def problem(error: ErrorDetails) -> str:
     """One of pydantic's errors in words."""
     where = ".".join(map(str, error["loc"]))

@@ -42,11 +42,11 @@ def _lines(model: type[Section], indent: str) -> Iterator[str]:
             if not indent:
                 yield ""
             summary = inspect.cleandoc(type(default).__doc__ or "").partition("\n\n")[0]
-            yield from comment(_null(summary), indent)
+            yield from comment(spelled_null(summary), indent)
             yield f"{indent}{name}:"
             yield from _lines(type(default), indent + "  ")
         else:
-            yield from comment(_null(docs.get(name) or _choices(field.annotation)), indent)
+            yield from comment(spelled_null(docs.get(name) or _choices(field.annotation)), indent)
             yield f"{indent}{name}: {dumped(default)}"
 
 
@@ -56,7 +56,8 @@ def _choices(annotation: object) -> str:
     return f"One of {', '.join(choices)}." if choices else ""
 
 
-def _null(text: str) -> str:
+def spelled_null(text: str) -> str:
+    """A text on Python's values as one on YAML's."""
     return re.sub(r"\bNone\b", "null", " ".join(text.split()))  # as YAML spells it
 
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from ats_mag.config.reading import ConfigError, problem
 from ats_mag.config.schema import RunConfig, Section
-from ats_mag.config.template import attribute_docs, comment, dumped
+from ats_mag.config.template import attribute_docs, comment, dumped, spelled_null
 from ats_mag.system.atomic_files import write_whole
 
 
@@ -49,5 +49,5 @@ def _lines(model: type[Section], values: Mapping[str, Any], notes: Mapping[str, 
             yield f"{indent}{name}:"
             yield from _lines(inner, value, notes, key)
         else:
-            yield from comment(notes.get(key, docs.get(name, "")), indent)
+            yield from comment(notes.get(key) or spelled_null(docs.get(name, "")), indent)
             yield f"{indent}{name}: {dumped(value)}"

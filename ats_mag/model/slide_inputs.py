@@ -13,7 +13,11 @@ from ats_mag.slides.paths import encode_paths
 
 
 def slide_inputs(
-    paths: Sequence[str], overview_mpp: float, multiple: int, slide_mpp: float = float("nan")
+    paths: Sequence[str],
+    overview_mpp: float,
+    multiple: int,
+    slide_mpp: float | Sequence[float] = float("nan"),
+    empty_mask: str = "error",
 ) -> dict[str, np.ndarray]:
     """The inputs of a `SlideClassifier` for slides given by path, without records: a batch of all of them.
 
@@ -21,7 +25,8 @@ def slide_inputs(
         paths: the slides.
         overview_mpp: um/px of the overviews.
         multiple: overviews are padded to multiples of it, see `SlideClassifier.overview_multiple`.
-        slide_mpp: um/px of level 0; NaN means the files' own.
+        slide_mpp: um/px of level 0, of all slides or of each; NaN means the files' own.
+        empty_mask: a slide without tissue is an `error`, or has its `whole` area looked at.
 
     Returns:
         NumPy arrays, see `SlideClassifier`. They need TensorFlow only where Keras runs on it.
@@ -30,11 +35,14 @@ def slide_inputs(
         ValueError: a slide without tissue.
         tf.errors.OpError: see `overview.view_slide`; on another backend than TensorFlow, ordinary exceptions instead.
     """
-    views = [view_by_backend(path, overview_mpp, slide_mpp) for path in paths]
+    each = slide_mpp if isinstance(slide_mpp, Sequence) else [slide_mpp] * len(paths)
+    views = [view_by_backend(path, overview_mpp, mpp) for path, mpp in zip(paths, each, strict=True)]
     if not views:
         return _no_slides(multiple)
+    if empty_mask == "whole":
+        views = [v if np.any(v.mask) else v._replace(mask=np.ones(v.mask.shape, bool)) for v in views]
     for path, view in zip(paths, views, strict=True):
-        if not view.mask.any():
+        if not np.any(view.mask):
             raise ValueError(f"no tissue was found on slide {path!r}: nothing can be predicted of it")
     height, width = (round_up(max(view.mask.shape[axis] for view in views), multiple) for axis in (0, 1))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -15,14 +14,14 @@ from ats_mag.cohort.manifest import ManifestError, compare_folder, load_manifest
 from ats_mag.cohort.patient_division import SplitError
 from ats_mag.cohort.splits import check_fold, count_labels, fold_names, load_splits, patients_across, read_splits
 from ats_mag.model.heads import get_head
-from ats_mag.runs.check_slide import STOPS, SlideJob, check_slide, given_up
+from ats_mag.runs.check_slide import STOPS
+from ats_mag.runs.check_slides import check_slides
 from ats_mag.runs.comparability import MEND, compare
 from ats_mag.runs.geometry_sense import geometry_stops, geometry_warnings
 from ats_mag.runs.layout import RunLayout
 from ats_mag.runs.run_file import RunError
 from ats_mag.slides.paths import printable
 from ats_mag.system.atomic_files import digest
-from ats_mag.system.processes import run_in_processes
 
 if TYPE_CHECKING:
     from ats_mag.config.schema import RunConfig
@@ -94,28 +93,9 @@ def _check_slides(
     magnifications = tuple(config.model.magnifications)
     if len(set(magnifications)) < len(magnifications):
         report["stops"].append(f"model.magnifications names a resolution twice: {config.model.magnifications}")
-    jobs = [
-        SlideJob(
-            slide_id,
-            path,
-            str(config.data.slides),
-            None if mpp != mpp else mpp,
-            config.data.default_mpp,
-            config.prepare.overview_mpp,
-            magnifications,
-            config.model.patch_size,
-            config.model.n_patches,
-            config.model.stride,
-            config.prepare.empty_mask,
-        )
-        for slide_id, path, mpp in manifest[["slide_id", "path", "mpp"]].itertuples(index=False)
-    ]
-    workers = config.prepare.workers or os.cpu_count() or 1
-    seconds = 60 * config.prepare.minutes_per_slide
-    checks = run_in_processes(check_slide, jobs, workers, given_up, seconds)
-    for done, (_, found) in enumerate(checks, start=1):
+    for done, found in enumerate(check_slides(config, manifest), start=1):
         if progress is not None:
-            progress(done, len(jobs))
+            progress(done, len(manifest))
         yield asdict(found)
 
 

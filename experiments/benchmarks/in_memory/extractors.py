@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from ats_mag.layers.sample_patches import extract_patches
-from experiments.benchmarks import memory
+from ats_mag.system import memory
 from experiments.benchmarks.in_memory.cases import origins
 
 Way: TypeAlias = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]  # (B, *space, C) images, (B, N, n) origins -> patches

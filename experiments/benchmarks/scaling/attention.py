@@ -7,8 +7,8 @@ import tensorflow as tf
 
 from ats_mag.sampling.regularizers import MagnificationEntropy, PlaceEntropy
 from ats_mag.slides.overview import WHITE, pad_to_multiple, view_slide
+from ats_mag.system import memory
 from ats_mag.tensors import Attention
-from experiments.benchmarks import memory
 from experiments.benchmarks.scaling.steps import OVERVIEW, Steps
 
 

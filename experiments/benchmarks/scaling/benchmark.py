@@ -23,7 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from experiments.benchmarks import memory
+from ats_mag.system import memory
 from experiments.benchmarks.giant_slides import write_giant
 from experiments.common import in_turns
 from experiments.common.arguments import new_parser

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from ats_mag.slides.reader import read_patches
-from experiments.benchmarks import memory
+from ats_mag.system import memory
 from experiments.benchmarks.scaling.steps import CHUNK, SIZE, Steps, loss_of
 
 

@@ -8,8 +8,8 @@ import tensorflow as tf
 
 from ats_mag.sampling.draws import Samples
 from ats_mag.slides.paths import encode_paths
+from ats_mag.system import memory
 from ats_mag.tensors import Probabilities
-from experiments.benchmarks import memory
 from experiments.benchmarks.scaling.steps import FINE, OVERVIEW, PATCHES, Steps, loss_of
 
 

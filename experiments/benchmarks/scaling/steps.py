@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 import ats_mag
+from ats_mag.system import memory
 from ats_mag.tensors import Probabilities
-from experiments.benchmarks import memory
 
 SIZE, PATCHES, CHUNK = 224, 16, 32
 FINE, COARSE, OVERVIEW = 0.5, 2.0, 8.0  # um/px
