@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 FORMER_KEYS = frozenset({"feature", "feature_weights"})
+FORMER_TISSUE = {"method": "otsu"}
 
 
 def current_model_keys(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -26,10 +27,12 @@ def current_model_keys(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def current_keys(config: Mapping[str, Any]) -> dict[str, Any]:
     """A whole stored configuration, which had every key of its release, in today's keys."""
-    model = config.get("model")
-    if not isinstance(model, Mapping) or "encoder" in model:
-        return dict(config)
-    return {**config, "model": current_model_keys(model)}
+    now, model, prepare = dict(config), config.get("model"), config.get("prepare")
+    if isinstance(model, Mapping) and "encoder" not in model:
+        now["model"] = current_model_keys(model)
+    if isinstance(prepare, Mapping) and "tissue" not in prepare:
+        now["prepare"] = {**prepare, "tissue": FORMER_TISSUE}
+    return now
 
 
 def current_settings(settings: Mapping[str, Any]) -> dict[str, Any]:

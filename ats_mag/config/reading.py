@@ -89,7 +89,7 @@ def _keys(sections: list[str | int]) -> list[str]:
     return list(model.model_fields)
 
 
-_PATHS = ("run", "data.slides", "data.manifest", "prepare.records", "train.local_copies")
+_PATHS = ("run", "data.slides", "data.manifest", "prepare.records", "prepare.tissue.masks", "train.local_copies")
 
 
 def resolve_paths(config: RunConfig, folder: Path) -> RunConfig:

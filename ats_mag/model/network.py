@@ -29,6 +29,7 @@ from ats_mag.records.augmentation import original_cells, recolour, turn_patches
 from ats_mag.sampling.draws import Samples, sample
 from ats_mag.sampling.seeds import ReplicaSeedGenerator
 from ats_mag.sampling.weights import METHODS, STOCHASTIC_METHODS
+from ats_mag.slides.tissue_options import TissueOptions
 from ats_mag.tensors import (
     Attention,
     Downsample,
@@ -90,6 +91,7 @@ class SlideNetwork(MendedModel):
         head: str,
         auxiliary_heads: bool,
         min_tissue: float,
+        tissue: TissueOptions,
         method: str,
         stratify: bool,
         smooth: float,
@@ -116,6 +118,7 @@ class SlideNetwork(MendedModel):
         self.chunk = positive("chunk", chunk)
         self.stratify = stratify
         self.min_tissue = min_tissue
+        self.tissue = tissue
         self.smooth = smooth
         self.normalize_features = normalize_features
         self.seed = None if seed is None else operator.index(seed)

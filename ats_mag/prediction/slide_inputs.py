@@ -10,10 +10,15 @@ from ats_mag.geometry.multiples import round_up
 from ats_mag.slides.overview import WHITE
 from ats_mag.slides.overview_by_backend import view_by_backend
 from ats_mag.slides.paths import encode_paths
+from ats_mag.slides.tissue_options import DEFAULT_TISSUE, TissueOptions
 
 
 def slide_inputs(
-    paths: Sequence[str], overview_mpp: float, multiple: int, slide_mpp: float = float("nan")
+    paths: Sequence[str],
+    overview_mpp: float,
+    multiple: int,
+    slide_mpp: float = float("nan"),
+    tissue: TissueOptions = DEFAULT_TISSUE,
 ) -> dict[str, np.ndarray]:
     """The inputs of a `SlideClassifier` for slides given by path, without records: a batch of all of them.
 
@@ -22,6 +27,7 @@ def slide_inputs(
         overview_mpp: um/px of the overviews.
         multiple: overviews are padded to multiples of it, see `SlideClassifier.overview_multiple`.
         slide_mpp: um/px of level 0; NaN means the files' own.
+        tissue: how tissue is found, `SlideClassifier.tissue`.
 
     Returns:
         NumPy arrays, see `SlideClassifier`. They need TensorFlow only where Keras runs on it.
@@ -30,7 +36,7 @@ def slide_inputs(
         ValueError: a slide without tissue.
         tf.errors.OpError: see `overview.view_slide`; on another backend than TensorFlow, ordinary exceptions instead.
     """
-    views = [view_by_backend(path, overview_mpp, slide_mpp) for path in paths]
+    views = [view_by_backend(path, overview_mpp, slide_mpp, tissue) for path in paths]
     for path, view in zip(paths, views, strict=True):
         if not view.mask.any():
             raise ValueError(f"no tissue was found on slide {path!r}: nothing can be predicted of it")

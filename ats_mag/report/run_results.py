@@ -14,6 +14,8 @@ import pandas as pd
 from ats_mag.cohort.splits import count_labels
 from ats_mag.evaluation.result_files import read_table
 from ats_mag.model.heads import get_head
+from ats_mag.preparation.index import remarks
+from ats_mag.preparation.state import read_state
 from ats_mag.runs.layout import FoldFiles, ResultFiles, RunLayout
 from ats_mag.runs.run_file import RunFile
 
@@ -63,6 +65,7 @@ class RunResults:
         evaluation: `evaluation.json`, None where not all folds are measured.
         figures: over all folds; of a single fold none.
         sheets: address of each slide's quality sheet, by slide id, and of the page of all under ``""``.
+        flags: what had better be looked at, sentences by slide id; slides without are left out.
     """
 
     name: str
@@ -72,6 +75,7 @@ class RunResults:
     evaluation: dict[str, Any] | None
     figures: dict[str, bytes]
     sheets: dict[str, str]
+    flags: dict[str, list[str]]
 
     @property
     def exclusive(self) -> bool:
@@ -100,7 +104,15 @@ def read_results(run: Run) -> RunResults:
         evaluation=_json(layout.evaluation) if measured else None,
         figures=dict(_figures(layout)) if len(folds) > 1 else {},
         sheets=_sheets(layout),
+        flags=_flags(run),
     )
+
+
+def _flags(run: Run) -> dict[str, list[str]]:
+    least = run.config.prepare.tissue.least_share
+    states = {str(slide_id): read_state(run.layout.records, str(slide_id)) for slide_id in run.manifest["slide_id"]}
+    found = {slide_id: remarks(state, least) for slide_id, state in states.items()}
+    return {slide_id: texts for slide_id, texts in found.items() if texts}
 
 
 def _fold(files: FoldFiles, fold: int) -> FoldResults:

@@ -16,9 +16,10 @@ from ats_mag.cohort.patient_division import SplitError
 from ats_mag.cohort.splits import check_fold, count_labels, fold_names, load_splits, patients_across, read_splits
 from ats_mag.model.heads import get_head
 from ats_mag.runs.check_slide import STOPS, SlideJob, check_slide, given_up
-from ats_mag.runs.comparability import compare
+from ats_mag.runs.comparability import compare, settled, tissue_of
 from ats_mag.runs.layout import RunLayout
-from ats_mag.runs.run_file import RunError
+from ats_mag.runs.run_file import RunError, read_run_file
+from ats_mag.slides.own_mask import OwnMaskError, own_masks
 from ats_mag.slides.paths import printable
 from ats_mag.system.atomic_files import digest
 from ats_mag.system.processes import run_in_processes
@@ -48,11 +49,13 @@ def validate(config: RunConfig, progress: Callable[[int, int], None] | None = No
     report |= {"patients": {"number": 0, "across": []}, "folder": {"not_in_table": [], "not_in_folder": []}}
     splits = RunLayout.of(config).splits
     try:
+        config = settled(config, read_run_file(RunLayout.of(config).run))
         manifest = load_manifest(config)
+        own_masks(manifest, config.prepare.tissue.masks)  # says what is missing before any slide is read
         beside = compare_folder(manifest, config.data.slides)
         report["folder"] = {key: [printable(name) for name in names] for key, names in beside._asdict().items()}
         report["stops"] += compare(config, manifest, digest(splits) if splits.exists() else None).problems
-    except (ManifestError, NotADirectoryError, RunError) as error:
+    except (ManifestError, NotADirectoryError, RunError, OwnMaskError) as error:
         report["stops"].append(str(error))
         return report
     report["left_out"] = manifest.attrs["left_out"]
@@ -76,6 +79,7 @@ def _check_slides(
     magnifications = tuple(config.model.magnifications)
     if len(set(magnifications)) < len(magnifications):
         report["stops"].append(f"model.magnifications names a resolution twice: {config.model.magnifications}")
+    drawn = own_masks(manifest, config.prepare.tissue.masks)
     jobs = [
         SlideJob(
             slide_id,
@@ -89,8 +93,13 @@ def _check_slides(
             config.model.n_patches,
             config.model.stride,
             config.prepare.empty_mask,
+            tissue_of(config),
+            own,
+            config.prepare.tissue.least_share,
         )
-        for slide_id, path, mpp in manifest[["slide_id", "path", "mpp"]].itertuples(index=False)
+        for (slide_id, path, mpp), own in zip(
+            manifest[["slide_id", "path", "mpp"]].itertuples(index=False), drawn, strict=True
+        )
     ]
     workers = config.prepare.workers or os.cpu_count() or 1
     seconds = 60 * config.prepare.minutes_per_slide
@@ -129,6 +138,10 @@ def _judge(config: RunConfig, report: dict[str, Any]) -> None:
     report["warnings"] += [
         f"{mpp:g} um/px is finer than {count} slide(s): their pixels are enlarged for it, and show no more detail"
         for mpp, count in sorted(enlarged.items())
+    ]
+    flags = Counter(flag for slide in report["slides"] for flag in slide["flags"])
+    report["warnings"] += [
+        f"{count} slide(s) deserve a look before they are trusted: {flag}" for flag, count in sorted(flags.items())
     ]
     same = defaultdict(list)
     for slide in report["slides"]:

@@ -6,6 +6,7 @@ import keras
 
 import ats_mag
 from ats_mag.model.stand_out_network import stand_out_network
+from ats_mag.slides.tissue_options import OTSU
 from ats_mag.tensors import KerasConfig, Tensor
 from experiments.crc_tiles.settings import CLASSES, Attention, Settings
 
@@ -30,6 +31,7 @@ def classifier(settings: Settings, attention: Attention = "learnt") -> ats_mag.S
         patch_size=settings.patch_size,
         n_patches=settings.n_patches,
         overview_mpp=settings.overview_mpp,
+        tissue=OTSU,
         attention=network,
         explore_steps=settings.explore_steps,
         snap=settings.snap,
