@@ -41,6 +41,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "slides.properties": ["SlideInfo", "slide_info"],
         "slides.reader": ["read_overview", "read_patches"],
         "slides.shared_library": ["load_op"],
+        "slides.tissue_options": ["TissueOptions"],
         "slides.writing.pyramid": ["write_pyramid"],
     },
 )

@@ -35,6 +35,7 @@ _NOTES = {
     "splits.kind": "The challenge's own division; a part of its training fields is for validation.",
     "splits.validation": "Share of the training fields.",
     "prepare.overview_mpp": "A field is small: an overview of 194 x 131 pixels, in which cells of `stride` pixels are 40 um.",
+    "prepare.tissue.method": "As the published numbers were measured; `whole` looks at all of a field.",
     "prepare.empty_mask": "A field is tissue all over: one without contrast between tissue and glass is looked at whole.",
     "model.magnifications": "Nuclei at full resolution, glands, and their surroundings: patches of 69, 139 and 278 um.",
     "model.patch_size": "Enlarged to 128 pixels for the default encoder, EfficientNet-Lite0.",
@@ -60,7 +61,7 @@ def configuration(split: Split) -> dict[str, Any]:
         division = {"kind": "kfold", "folds": 4, "validation": 0.2, "seed": 0}
     return {
         "splits": division,
-        "prepare": {"overview_mpp": round(4 * MPP, 4), "empty_mask": "whole"},
+        "prepare": {"overview_mpp": round(4 * MPP, 4), "tissue": {"method": "otsu"}, "empty_mask": "whole"},
         "model": {
             "magnifications": [MPP, round(2 * MPP, 4), round(4 * MPP, 4)],
             "patch_size": 112,

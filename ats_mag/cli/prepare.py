@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -32,6 +33,7 @@ def prepare(
     from ats_mag.config.reading import read_config
     from ats_mag.preparation import prepare as prepare_slides
     from ats_mag.preparation import unlisted_records
+    from ats_mag.runs.comparability import tissue_of
     from ats_mag.runs.run import Run
 
     run = Run.open(read_config(config))
@@ -51,6 +53,9 @@ def prepare(
         asked.sheets,
         settings.model.stride,
         asked.minutes_per_slide,
+        tissue_of(settings),
+        asked.tissue.masks,
+        asked.tissue.least_share,
     )
     done = list(show_progress(slides, len(manifest), "Preparing", "prepared"))
     _summarise(done, run.layout, asked.sheets)
@@ -81,5 +86,9 @@ def _summarise(done: list[Prepared], layout: RunLayout, sheets: bool) -> None:
     sizes = [p.bytes for p in done if p.error is None]
     mean = f"; {sum(sizes) / len(sizes) / 1000:.1f} kB per slide" if sizes else ""
     show_counts([p.status for p in done], ("written", "kept", "failed"), mean)
+    flags = Counter(flag for p in done for flag in p.flags)
+    if flags:
+        listed = ", ".join(f"{flag}: {count}" for flag, count in sorted(flags.items()))
+        say(f"slides that deserve a look ({listed})")
     if sheets:
         say(f"look through {layout.sheets / 'index.html'}")

@@ -59,9 +59,10 @@ def _slides_table(slides: list[dict[str, Any]]) -> Table:
     for mpp in next((slide["levels"] for slide in slides if slide["levels"]), []):
         table.add_column(f"{mpp['mpp']:g} um/px")
     table.add_column("tissue", justify="right")
+    table.add_column("look at")
     table.add_column("problems")
     table.columns[0].overflow = table.columns[2].overflow = "fold"
-    resolutions = len(table.columns) - 5
+    resolutions = len(table.columns) - 6
     for slide in slides:
         levels = [_level_text(level) for level in slide["levels"]]
         table.add_row(
@@ -70,6 +71,7 @@ def _slides_table(slides: list[dict[str, Any]]) -> Table:
             escape(slide["mpp_source"] or ""),
             *(levels or [""] * resolutions),
             "" if slide["tissue"] is None else f"{slide['tissue']:.0%}",
+            ", ".join(f"[yellow]{flag}[/]" for flag in slide["flags"]),
             ", ".join(f"[red]{problem['kind']}[/]" for problem in slide["problems"] if problem["kind"] != "note"),
         )
     return table
@@ -106,6 +108,11 @@ def _sentences(found: dict[str, Any]) -> Iterator[str]:
     ]
     for slide_id, problem in bad:
         yield f"[red]{escape(slide_id)}, {problem['kind']}:[/] {escape(problem['text'])}"
+    flagged = [(slide["slide_id"], text) for slide in found["slides"] for text in slide["flags"].values()]
+    for slide_id, text in flagged[:_SHOWN]:
+        yield f"[yellow]{escape(slide_id)}:[/] {escape(text)}"
+    if len(flagged) > _SHOWN:
+        yield f"[yellow]... and so on, {len(flagged)} in all:[/] see the report"
     number = len({slide_id for slide_id, _ in bad})
     yield f"{len(found['slides'])} slides of {found['patients']['number']} patients, {number} with problems"
     across = found["patients"]["across"]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 FORMER_KEYS = frozenset({"feature", "feature_weights"})
+FORMER_TISSUE = {"method": "otsu"}
 
 
 def current_model_keys(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -26,12 +27,14 @@ def current_model_keys(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def current_keys(config: Mapping[str, Any]) -> dict[str, Any]:
     """A whole stored configuration, which had every key of its release, in today's keys."""
-    model, train = config.get("model"), config.get("train")
+    model, train, prepare = config.get("model"), config.get("train"), config.get("prepare")
     now = dict(config)
     if isinstance(model, Mapping) and "encoder" not in model:
         now["model"] = current_model_keys(model)
     if isinstance(train, Mapping):
         now["train"] = _current_train_keys(train)
+    if isinstance(prepare, Mapping) and "tissue" not in prepare:
+        now["prepare"] = {**prepare, "tissue": FORMER_TISSUE}
     return now
 
 

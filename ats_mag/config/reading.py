@@ -103,6 +103,7 @@ _PATHS = (
     "data.slides",
     "data.manifest",
     "prepare.records",
+    "prepare.tissue.masks",
     "train.local_copies",
     "train.feature_cache_file",
 )

@@ -92,12 +92,34 @@ class SplitConfig(Section):
     seed: NonNegativeInt = 0
 
 
+class TissueConfig(Section):
+    """How tissue is found on the overviews, here and in an exported model; see docs/tissue.md.
+
+    Attributes:
+        method: `bounded`: thresholds held between bounds, ink told apart by hue; `otsu`: Otsu's threshold of the saturation alone;
+            `whole`: all of every slide, for fields that are tissue all over. None: `bounded`; of a run that an earlier release
+            began, `otsu`.
+        threshold: saturation, 0 to 1, above which a pixel is stained, on every slide. None: found on each.
+        ink: `leave_out` what has the colour of ink, or `keep` it, where that is a stain. Of `bounded` only.
+        least_share: of an overview on tissue, below which a slide is said to have little.
+        masks: folder of tissue that somebody drew: `SLIDE_ID.png` (all but 0 is tissue) or `SLIDE_ID.geojson` (regions of
+            QuPath); slides without one have theirs found. The manifest's column `tissue_mask` may name other files in it.
+    """
+
+    method: Literal["bounded", "otsu", "whole"] | None = None
+    threshold: Share | None = None
+    ink: Literal["leave_out", "keep"] = "leave_out"
+    least_share: Annotated[Share, _FREE] = 0.01
+    masks: Path | None = None
+
+
 class PrepareConfig(Section):
     """How records are made.
 
     Attributes:
         records: folder of the records. None: `records` in the run's folder.
         overview_mpp: um/px of the overviews.
+        tissue: see `TissueConfig`.
         empty_mask: a slide without tissue is an `error`, or has its `whole` area looked at.
         on_bad_slide: `raise`: the command ends with an error after all slides were tried; `skip`: it does not.
         workers: processes. None: one per processor.
@@ -108,6 +130,7 @@ class PrepareConfig(Section):
 
     records: Annotated[Path | None, _FREE] = None
     overview_mpp: Mpp = 8.0
+    tissue: TissueConfig = TissueConfig()
     empty_mask: Literal["error", "whole"] = "error"
     on_bad_slide: Annotated[Literal["raise", "skip"], _FREE] = "raise"
     workers: Annotated[PositiveInt | None, _FREE] = None

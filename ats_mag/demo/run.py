@@ -35,6 +35,7 @@ from ats_mag.pictures.inspected_slide import inspect_slide
 from ats_mag.preparation import prepare
 from ats_mag.records.dataset import dataset
 from ats_mag.records.record import find_records
+from ats_mag.slides.tissue_options import OTSU
 from ats_mag.training.progress_bar import FitProgress
 
 Records: TypeAlias = list[dict[str, Any]]  # as of `find_records`
@@ -78,7 +79,7 @@ def run(
     manifest = read_manifest(out / "manifest.csv")
     prepared = list(
         track(
-            prepare(manifest, out / "slides", out / "records", OVERVIEW_MPP),
+            prepare(manifest, out / "slides", out / "records", OVERVIEW_MPP, tissue=OTSU),
             "Preparing",
             len(manifest),
             console=console,
@@ -151,6 +152,7 @@ def _build(seed: int, steps: int, uniform: bool = False) -> SlideClassifier:
         N_PATCHES,
         OVERVIEW_MPP,
         attention=attention,
+        tissue=OTSU,  # with which the numbers of the documentation were measured
         feature=feature_network(PATCH_SIZE),
         method="priority",
         explore_steps=RECIPE.explore(steps),
@@ -237,7 +239,7 @@ def _export_and_reload(model: SlideClassifier, out: Path, test_records: Records)
     with open(table, "w") as printed:
         subprocess.run(command, check=True, stdout=printed, stderr=subprocess.DEVNULL)
     again = pd.read_csv(table)[[f"p_{name}" for name in CLASSES]].to_numpy()
-    inputs = slide_inputs(slides, OVERVIEW_MPP, STRIDE)
+    inputs = slide_inputs(slides, OVERVIEW_MPP, STRIDE, tissue=OTSU)
     return float(np.abs(again - np.asarray(model(inputs))).max())
 
 

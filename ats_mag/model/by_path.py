@@ -150,7 +150,7 @@ class PathModel(MendedModel):
     def _inputs(self, paths: list[str], mpp: float | None) -> dict[str, np.ndarray]:
         mpp = float("nan") if mpp is None else mpp
         with plain_errors():
-            return slide_inputs(paths, self.lattice.overview_mpp, self.overview_multiple, mpp)
+            return slide_inputs(paths, self.lattice.overview_mpp, self.overview_multiple, mpp, tissue=self.tissue)
 
 
 def is_paths(x: Any) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,6 +26,7 @@ from ats_mag.model.recipe import Recipe, batches_of
 from ats_mag.model.training_step import mean_loss, parts_of, test_step, training_step
 from ats_mag.sampling.regularizers import PACKAGE
 from ats_mag.sampling.schedules import ScheduleStrength
+from ats_mag.slides.tissue_options import DEFAULT_TISSUE, OTSU, TissueOptions
 from ats_mag.tensors import Attention, KerasConfig, Labels, Noise, SlideWeight, Tensor, TissueMask
 
 
@@ -49,6 +50,7 @@ class SlideClassifier(SlideNetwork):
         normalize_features: whether features are scaled to unit L2 norm, for which sampling from the attention has the
             least variance (Katharopoulos & Fleuret 2019, section 3.2).
         min_tissue: share of a cell that must be tissue for the cell to be looked at.
+        tissue: how tissue is found on slides that are predicted by path, as `prepare` found it on those of the records.
 
         method: how to draw while training: `sequential`, `priority` or `replacement`.
         stratify: draw N / M patches at each magnification, see `sample`.
@@ -112,6 +114,7 @@ class SlideClassifier(SlideNetwork):
         head: str = "single_label",
         normalize_features: bool = True,
         min_tissue: float = 0.05,
+        tissue: TissueOptions | Mapping[str, Any] = DEFAULT_TISSUE,
         # how it draws
         method: str = "sequential",
         stratify: bool = True,
@@ -148,6 +151,7 @@ class SlideClassifier(SlideNetwork):
             auxiliary_heads=bool(stratify and auxiliary and len(magnifications) > 1),
             normalize_features=normalize_features,
             min_tissue=min_tissue,
+            tissue=tissue if isinstance(tissue, TissueOptions) else TissueOptions(**tissue),
             method=method,
             stratify=stratify,
             smooth=smooth,
@@ -349,6 +353,7 @@ class SlideClassifier(SlideNetwork):
             "head": self.head_kind.name,
             "normalize_features": self.normalize_features,
             "min_tissue": self.min_tissue,
+            "tissue": self.tissue.to_dict(),
             "method": self.method,
             "stratify": self.stratify,
             "smooth": self.smooth,
@@ -367,7 +372,7 @@ class SlideClassifier(SlideNetwork):
 
     @classmethod
     def from_config(cls, config: KerasConfig) -> SlideClassifier:
-        config = dict(config)
+        config = {"tissue": OTSU.to_dict(), **config}  # an earlier release had no other
         for network in ("attention", "feature"):
             config[network] = keras.saving.deserialize_keras_object(config[network])
         config["regularizers"] = [keras.regularizers.get(regularizer) for regularizer in config["regularizers"]]

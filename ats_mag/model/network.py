@@ -31,6 +31,7 @@ from ats_mag.records.augmentation import original_cells, recolour, turn_patches
 from ats_mag.sampling.draws import Samples, sample
 from ats_mag.sampling.seeds import ReplicaSeedGenerator
 from ats_mag.sampling.weights import METHODS, STOCHASTIC_METHODS
+from ats_mag.slides.tissue_options import TissueOptions
 from ats_mag.tensors import (
     Attention,
     Downsample,
@@ -92,6 +93,7 @@ class SlideNetwork(PathModel):
         head: str,
         auxiliary_heads: bool,
         min_tissue: float,
+        tissue: TissueOptions,
         method: str,
         stratify: bool,
         smooth: float,
@@ -118,6 +120,7 @@ class SlideNetwork(PathModel):
         self.chunk = positive("chunk", chunk)
         self.stratify, self.normalize_features = bool(stratify), bool(normalize_features)
         self.min_tissue, self.smooth = number("min_tissue", min_tissue), number("smooth", smooth)
+        self.tissue = tissue
         self.seed = None if seed is None else whole("seed", seed, 0)
         self.head_kind.check_classes(self.classes)
         check_magnifications(self.magnifications)

@@ -10,6 +10,7 @@ from ats_mag.geometry.multiples import round_up
 from ats_mag.slides.overview import WHITE
 from ats_mag.slides.overview_by_backend import view_by_backend
 from ats_mag.slides.paths import encode_paths
+from ats_mag.slides.tissue_options import DEFAULT_TISSUE, TissueOptions
 
 
 def slide_inputs(
@@ -18,6 +19,7 @@ def slide_inputs(
     multiple: int,
     slide_mpp: float | Sequence[float] = float("nan"),
     empty_mask: str = "error",
+    tissue: TissueOptions = DEFAULT_TISSUE,
 ) -> dict[str, np.ndarray]:
     """The inputs of a `SlideClassifier` for slides given by path, without records: a batch of all of them.
 
@@ -27,6 +29,7 @@ def slide_inputs(
         multiple: overviews are padded to multiples of it, see `SlideClassifier.overview_multiple`.
         slide_mpp: um/px of level 0, of all slides or of each; NaN means the files' own.
         empty_mask: a slide without tissue is an `error`, or has its `whole` area looked at.
+        tissue: how tissue is found, `SlideClassifier.tissue`.
 
     Returns:
         NumPy arrays, see `SlideClassifier`. They need TensorFlow only where Keras runs on it.
@@ -36,7 +39,7 @@ def slide_inputs(
         tf.errors.OpError: see `overview.view_slide`; on another backend than TensorFlow, ordinary exceptions instead.
     """
     each = slide_mpp if isinstance(slide_mpp, Sequence) else [slide_mpp] * len(paths)
-    views = [view_by_backend(path, overview_mpp, mpp) for path, mpp in zip(paths, each, strict=True)]
+    views = [view_by_backend(path, overview_mpp, mpp, tissue) for path, mpp in zip(paths, each, strict=True)]
     if not views:
         return _no_slides(multiple)
     if empty_mask == "whole":

@@ -125,7 +125,7 @@ def inspect_slide(
     path = os.fspath(slide)
     with plain_errors():
         mpp = float("nan") if slide_mpp is None else slide_mpp
-        inputs = slide_inputs([path], model.lattice.overview_mpp, model.overview_multiple, mpp)
+        inputs = slide_inputs([path], model.lattice.overview_mpp, model.overview_multiple, mpp, tissue=model.tissue)
         seen = model.inspect(inputs, method=method, n_patches=n_patches)
     rows, columns = _lattice_of(inputs["geometry"][0], seen.attention[0], model.lattice)
     height, width = rows * model.lattice.stride, columns * model.lattice.stride

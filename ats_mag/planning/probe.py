@@ -97,7 +97,7 @@ def run_probe(config: RunConfig, facts: Facts) -> Probe:
 
 
 def _inputs(config: RunConfig, facts: Facts, slides: list[str], model: SlideClassifier) -> dict[str, Any]:
-    from ats_mag.prediction.slide_inputs import slide_inputs
+    from ats_mag.model.slide_inputs import slide_inputs
 
     path_of, mpp_of = facts.manifest.set_index("slide_id")["path"], {s.slide_id: s.mpp for s in facts.slides}
     paths = [os.path.join(config.data.slides, path_of[slide]) for slide in slides]

@@ -125,7 +125,9 @@ def _open_keras(path: Path, adaptive: AdaptiveOptions | None) -> tuple[list[str]
         score_range(model, model.head.kernel)  # says what is missing before any slide is read
 
     def predict(slide: str, slide_mpp: float) -> np.ndarray | AdaptivePrediction:
-        inputs = slide_inputs([slide], model.lattice.overview_mpp, model.overview_multiple, slide_mpp)
+        inputs = slide_inputs(
+            [slide], model.lattice.overview_mpp, model.overview_multiple, slide_mpp, tissue=model.tissue
+        )
         if adaptive is not None:
             return predict_adaptively(model, inputs, adaptive.for_slide(Path(slide).name))[0]
         return model.head_kind.class_probabilities(model.finite(model(inputs), f"of slide {slide!r}"))[0]

@@ -11,9 +11,8 @@ from urllib.parse import quote
 from ats_mag.geometry.units import format_mpp
 from ats_mag.preparation.job import SHEETS, Job
 from ats_mag.preparation.state import State
+from ats_mag.slides.quality import LEAST_SHARE
 from ats_mag.system.atomic_files import write_whole
-
-_LITTLE_TISSUE = 0.01  # share of the overview's pixels below which a sheet deserves a look
 
 _PAGE = Template("""<!DOCTYPE html>
 <html lang="en">
@@ -67,7 +66,7 @@ def write_index(out: Path, slides: list[tuple[Job, State]]) -> Path:
         slides: all of the manifest, in its order.
     """
     kinds = ("failed", "look", "good")
-    found = [(_kind(state), job, state) for job, state in slides]
+    found = [(_kind(job, state), job, state) for job, state in slides]
     found.sort(key=lambda card: kinds.index(card[0]))
     page = _PAGE.substitute(
         slides=len(found),
@@ -79,16 +78,23 @@ def write_index(out: Path, slides: list[tuple[Job, State]]) -> Path:
     return file
 
 
-def remarks(state: State) -> list[str]:
-    """What is unusual about a slide that could be prepared."""
+def remarks(state: State, least_tissue: float = LEAST_SHARE) -> list[str]:
+    """What is unusual about a slide that could be prepared.
+
+    Args:
+        state: of the slide.
+        least_tissue: share of the overview on tissue, below which there is little.
+    """
     facts = state.facts
     if facts is None:
         return []
     found = []
     if facts.whole:
         found.append("no tissue was found; all of the slide is looked at")
-    elif facts.tissue < _LITTLE_TISSUE:
+    elif facts.quality is None and facts.tissue < least_tissue:
         found.append(f"tissue covers {facts.tissue:.2%} of the slide only")
+    if facts.quality is not None:
+        found += facts.quality.flags(least_tissue).values()
     if facts.cells == 0:
         found.append("no cell of the lattice holds enough tissue to be looked at")
     if facts.mpp_source == "default":
@@ -96,18 +102,18 @@ def remarks(state: State) -> list[str]:
     return found
 
 
-def _kind(state: State) -> str:
-    return "failed" if state.status != "done" else "look" if remarks(state) else "good"
+def _kind(job: Job, state: State) -> str:
+    return "failed" if state.status != "done" else "look" if remarks(state, job.least_tissue) else "good"
 
 
 def _card(kind: str, job: Job, state: State) -> str:
     facts = state.facts
-    problems = [state.error or "not prepared yet"] if kind == "failed" else remarks(state)
+    problems = [state.error or "not prepared yet"] if kind == "failed" else remarks(state, job.least_tissue)
     lines = [f"label {job.label}, patient {job.patient_id}", job.path]
     if kind != "failed" and facts is not None:
         lines.append(f"{facts.width} x {facts.height} px at {format_mpp(facts.mpp)}, from {facts.mpp_source}")
         cells = "" if facts.cells is None else f", {facts.cells} cells"
-        lines.append(f"tissue {facts.tissue:.1%}{cells}")
+        lines.append(f"tissue {facts.tissue:.1%}{cells}{', drawn by hand' if job.own_mask else ''}")
     sheet = ""
     if f"{SHEETS}/{job.sheet.name}" in state.outputs:
         name = html.escape(quote(os.fsencode(job.sheet.name)))

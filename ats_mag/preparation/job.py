@@ -8,11 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from ats_mag.records.schema import SCHEMA, SUFFIX
+from ats_mag.slides.quality import LEAST_SHARE, Quality
 from ats_mag.slides.slide_files import slide_files
+from ats_mag.slides.tissue_options import DEFAULT_TISSUE, OTSU, TissueOptions
+from ats_mag.system.atomic_files import digest
 
 SHEETS = "sheets"
 
-_WHERE = ("slide_root", "out", "default_mpp", "empty_mask", "stride", "version", "standing")
+_WHERE = (
+    "slide_root", "out", "default_mpp", "empty_mask", "stride", "version", "standing", "tissue", "own_mask", "least_tissue",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,7 @@ class Facts:
         tissue: share of the overview's pixels on tissue.
         cells: of the lattice, enough on tissue to be looked at; None where no sheet was drawn.
         whole: no tissue was found, and the whole area is looked at.
+        quality: what had better be looked at; None of what an earlier release prepared.
     """
 
     mpp: float
@@ -35,6 +41,7 @@ class Facts:
     tissue: float
     cells: int | None
     whole: bool
+    quality: Quality | None = None
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,9 @@ class Job:
         stride: overview pixels per cell of the sheet's lattice; None: no sheet.
         version: of the package that asks.
         standing: facts of the record where that stands and only the sheet is to be drawn, else None.
+        tissue: how tissue is found.
+        own_mask: file in which somebody drew it instead, see `read_own_mask`; None: nobody did.
+        least_tissue: share of the overview on tissue, below which a slide deserves a look.
     """
 
     slide_id: str
@@ -68,6 +78,9 @@ class Job:
     stride: int | None
     version: str
     standing: Facts | None = None
+    tissue: TissueOptions = DEFAULT_TISSUE
+    own_mask: str | None = None
+    least_tissue: float = LEAST_SHARE
 
     @property
     def slide(self) -> str:
@@ -100,7 +113,10 @@ class Job:
         """
         files = [[place, size, modified] for _, place, size, modified in slide_files(self.slide).files]
         asked = {name: value for name, value in asdict(self).items() if name not in _WHERE}
-        return {**asked, "files": files, "schema": SCHEMA}
+        # As earlier releases, which found tissue in one way only, so that their records stand.
+        tissue = {} if self.tissue == OTSU or self.own_mask else {"tissue": self.tissue.to_dict()}
+        own = {"own_mask": digest(self.own_mask)} if self.own_mask else {}
+        return {**asked, **tissue, **own, "files": files, "schema": SCHEMA}
 
 
 @dataclass(frozen=True)

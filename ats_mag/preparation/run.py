@@ -16,7 +16,7 @@ import ats_mag
 from ats_mag.geometry.units import parse_mpp, parse_slide_mpp
 from ats_mag.preparation.folder import held_alone
 from ats_mag.preparation.index import write_index
-from ats_mag.preparation.job import SHEETS, Job, Outcome
+from ats_mag.preparation.job import SHEETS, Facts, Job, Outcome
 from ats_mag.preparation.slide import prepare_slide
 from ats_mag.preparation.state import (
     State,
@@ -27,7 +27,10 @@ from ats_mag.preparation.state import (
     sheet_stands,
     write_state,
 )
+from ats_mag.slides.own_mask import own_masks
+from ats_mag.slides.quality import LEAST_SHARE
 from ats_mag.slides.shared_library import find_library
+from ats_mag.slides.tissue_options import DEFAULT_TISSUE, TissueOptions
 from ats_mag.system.atomic_files import whole_file
 from ats_mag.system.processes import run_in_processes
 
@@ -45,12 +48,14 @@ class Prepared:
         status: `written`, `kept` (its record was there and up to date) or `failed`.
         bytes: size of the record; 0 where failed.
         error: why it failed, else None.
+        flags: kinds of what had better be looked at, see `Quality.flags`.
     """
 
     slide_id: str
     status: str
     bytes: int = 0
     error: str | None = None
+    flags: tuple[str, ...] = ()
 
 
 def prepare(
@@ -65,6 +70,9 @@ def prepare(
     sheets: bool = False,
     stride: int = 8,
     minutes_per_slide: float = 60.0,
+    tissue: TissueOptions = DEFAULT_TISSUE,
+    masks: str | os.PathLike[str] | None = None,
+    least_tissue: float = LEAST_SHARE,
 ) -> Iterator[Prepared]:
     """Writes one record per slide, and yields what became of each as it is done.
 
@@ -91,9 +99,13 @@ def prepare(
         sheets: whether to draw a quality sheet of every slide, and `sheets/index.html` to look through them.
         stride: overview pixels per cell of the sheets' lattice.
         minutes_per_slide: a slide that takes longer is given up and counts as failed.
+        tissue: how tissue is found on the overviews.
+        masks: folder of masks that somebody drew, `SLIDE_ID.png` or `SLIDE_ID.geojson`, see `slides.own_mask`; slides without one
+            have theirs found. The manifest's column `tissue_mask` names files of other names.
+        least_tissue: share of an overview on tissue, below which a slide is said to have little.
 
     Raises:
-        ValueError: for an unknown `empty_mask`, an absurd resolution or number.
+        ValueError: for an unknown `empty_mask`, an absurd resolution or number, or a mask that is named and not there.
         FileNotFoundError: there is no folder of slides.
         ConnectionError: no Dask scheduler answers, or it was lost.
         ImportError: the slide reader or Dask is not installed.
@@ -112,17 +124,23 @@ def prepare(
         "empty_mask": empty_mask,
         "stride": stride if sheets else None,
         "version": ats_mag.__version__,
+        "tissue": tissue,
+        "least_tissue": least_tissue,
     }
-    jobs = _jobs(manifest, options)
+    jobs = _jobs(manifest, options, None if masks is None else os.path.abspath(masks))
     find_library()
     if not os.path.isdir(slide_root) and not all(os.path.isabs(job.path) for job in jobs):
         raise FileNotFoundError(f"the folder of slides {os.fspath(slide_root)!r} does not exist")
     return _prepare_all(jobs, Path(options["out"]), workers, scheduler, minutes_per_slide * 60)
 
 
-def _jobs(manifest: pd.DataFrame, options: dict[str, Any]) -> list[Job]:
+def _jobs(manifest: pd.DataFrame, options: dict[str, Any], masks: str | None) -> list[Job]:
     rows: list[Any] = manifest[["slide_id", "patient_id", "path", "label", "split", "mpp"]].to_dict("records")
-    return [Job(**{**row, "mpp": None if pd.isna(row["mpp"]) else float(row["mpp"])}, **options) for row in rows]
+    drawn = own_masks(manifest, masks)
+    return [
+        Job(**{**row, "mpp": None if pd.isna(row["mpp"]) else float(row["mpp"])}, **options, own_mask=mask)
+        for row, mask in zip(rows, drawn, strict=True)
+    ]
 
 
 def _prepare_all(
@@ -136,7 +154,8 @@ def _prepare_all(
         for job in jobs:
             job, stands = _kept(job, out)
             if stands:
-                yield Prepared(job.slide_id, "kept", job.record.stat().st_size)
+                flags = _flags(job, read_state(out, job.slide_id).facts)
+                yield Prepared(job.slide_id, "kept", job.record.stat().st_size, flags=flags)
             else:
                 todo.append(job)
         if todo:
@@ -211,10 +230,14 @@ def _finish(job: Job, outcome: Outcome, out: Path) -> Prepared:
     write_state(out, read_state(out, job.slide_id).finished(job, outcome))
     if outcome.error is None:
         drop_aside(job)
-        return Prepared(job.slide_id, "written", job.record.stat().st_size)
+        return Prepared(job.slide_id, "written", job.record.stat().st_size, flags=_flags(job, outcome.facts))
     if job.standing is None:
         set_aside(job)
     return Prepared(job.slide_id, "failed", error=outcome.error)
+
+
+def _flags(job: Job, facts: Facts | None) -> tuple[str, ...]:
+    return () if facts is None or facts.quality is None else tuple(facts.quality.flags(job.least_tissue))
 
 
 def _report(jobs: list[Job], out: Path) -> None:

@@ -12,6 +12,8 @@ from ats_mag.preparation.job import SHEETS, Facts, Job, Outcome
 from ats_mag.system.atomic_files import digest, write_whole
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from ats_mag.slides.overview import Overview
 
 
@@ -49,7 +51,9 @@ def _prepare(job: Job) -> Outcome:
 
     from ats_mag.geometry.slide_geometry import slide_mpp
     from ats_mag.records.record import encode_record, write_record
-    from ats_mag.slides.overview import view_slide
+    from ats_mag.slides.overview import Overview, view_slide
+    from ats_mag.slides.own_mask import own_mask
+    from ats_mag.slides.quality import assess
 
     try:
         source = job.source()  # before the file is read: a change meanwhile shows at the next run
@@ -59,24 +63,38 @@ def _prepare(job: Job) -> Outcome:
         ) from error
     content = fingerprint(job.slide).get("sha256")
     mpp, mpp_source = _resolution(job)
-    view = view_slide(job.slide, job.overview_mpp, math.nan if mpp is None else mpp)
-    mask = view.mask.numpy()
+    found = view_slide(job.slide, job.overview_mpp, math.nan if mpp is None else mpp, job.tissue)
+    view = Overview(*map(np.asarray, found))
+    if job.own_mask is not None:
+        view = view._replace(mask=own_mask(job.own_mask, view, job.overview_mpp))
+    mask = view.mask
     whole = not mask.any() and job.empty_mask == "whole"
-    view = view._replace(image=view.image.numpy(), mask=~mask if whole else mask)
+    view = view._replace(mask=~mask if whole else mask)
     cells, outputs = _draw(job, view)
     if not view.mask.any():
         return Outcome(
-            error=f"no tissue was found on slide {job.path!r}: remove it from the manifest, or let the `whole` of it be "
-            "looked at (`empty_mask`)",
+            error=f"no tissue was found on slide {job.path!r}{_instead(view.image, job)}: remove it from the manifest, draw its "
+            "tissue (`tissue.masks`), or let the `whole` of it be looked at (`empty_mask`)",
             outputs=outputs,
         )
     write_record(job.record, encode_record(view, job.overview_mpp, {**job.texts, "mpp_source": mpp_source}))
     outputs[job.record.name] = digest(job.record)
-    geometry = np.asarray(view.geometry)
+    geometry = view.geometry
     width, height = (int(side) for side in geometry[2:4])
+    quality = assess(job.slide, view, job.overview_mpp, job.tissue, job.own_mask is not None)
     tissue = 0.0 if whole else round(float(mask.mean()), 6)
-    facts = Facts(round(float(slide_mpp(geometry)), 7), mpp_source, width, height, tissue, cells, whole)
+    facts = Facts(round(float(slide_mpp(geometry)), 7), mpp_source, width, height, tissue, cells, whole, quality)
     return Outcome(source=source, content=content, facts=facts, outputs=outputs)
+
+
+def _instead(image: np.ndarray, job: Job) -> str:
+    """What is there that was not taken for tissue."""
+    from ats_mag.slides.numpy_tissue import findings
+
+    seen = findings(image, job.tissue)
+    inked = float((seen.ink | seen.red).mean())
+    kept = job.own_mask is not None or job.tissue.method != "bounded" or job.tissue.ink == "keep"
+    return "" if kept or not inked else f", but {inked:.1%} of the colour of ink or blood (`tissue.ink: keep`)"
 
 
 def _draw_again(job: Job, facts: Facts) -> Outcome:

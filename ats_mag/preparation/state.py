@@ -13,6 +13,7 @@ from typing import Any
 
 from ats_mag.cohort.fingerprints import fingerprint
 from ats_mag.preparation.job import SHEETS, Facts, Job, Outcome
+from ats_mag.slides.quality import Quality
 from ats_mag.system.atomic_files import digest, write_whole
 from ats_mag.system.json_text import json_bytes
 
@@ -78,9 +79,14 @@ def read_state(out: Path, slide_id: str) -> State:
     try:
         values = json.loads(_file(out, slide_id).read_text(encoding="utf-8"))
         facts = values.pop("facts")
-        return State(**values, facts=None if facts is None else Facts(**facts))
+        return State(**values, facts=None if facts is None else _facts(facts))
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return State(slide_id)
+
+
+def _facts(values: dict[str, Any]) -> Facts:
+    quality = values.get("quality")
+    return Facts(**{**values, "quality": None if quality is None else Quality(**quality)})
 
 
 def write_state(out: Path, state: State) -> None:

@@ -82,6 +82,7 @@ def render(results: RunResults) -> str:
         curves=_curves(results),
         histories={f.fold: _uri(draw_history(f.history)) for f in results.folds if f.history is not None},
         sheets=results.sheets,
+        flags=results.flags,
         configuration=yaml.safe_dump(results.run["config"], sort_keys=False, allow_unicode=True),
     )
 

@@ -14,6 +14,8 @@ import pandas as pd
 from ats_mag.cohort.splits import count_labels
 from ats_mag.evaluation.result_files import read_table
 from ats_mag.model.heads import get_head
+from ats_mag.preparation.index import remarks
+from ats_mag.preparation.state import read_state
 from ats_mag.runs.layout import FoldFiles, ResultFiles, RunLayout
 from ats_mag.runs.run_file import RunFile
 from ats_mag.training.checkpoints import Checkpoints
@@ -67,6 +69,7 @@ class RunResults:
         figures: over all folds; of a single fold none.
         sheets: address of each slide's quality sheet, by slide id, and of the page of all under ``""``.
         pictures: files of the same sheets, by slide id.
+        flags: what had better be looked at, sentences by slide id; slides without are left out.
     """
 
     name: str
@@ -77,6 +80,7 @@ class RunResults:
     figures: dict[str, bytes]
     sheets: dict[str, str]
     pictures: dict[str, Path]
+    flags: dict[str, list[str]]
 
     @property
     def exclusive(self) -> bool:
@@ -106,12 +110,20 @@ def read_results(run: Run) -> RunResults:
         figures=dict(_figures(layout)) if len(folds) > 1 else {},
         sheets=_sheets(layout),
         pictures={file.stem: file for file in layout.sheets.glob("*.png")},
+        flags=_flags(run),
     )
 
 
 def _name(folder: Path) -> str:
     """Most runs are called "run": the folder that they lie in says of what."""
     return " / ".join(part for part in (folder.parent.name, folder.name) if part)
+
+
+def _flags(run: Run) -> dict[str, list[str]]:
+    least = run.config.prepare.tissue.least_share
+    states = {str(slide_id): read_state(run.layout.records, str(slide_id)) for slide_id in run.manifest["slide_id"]}
+    found = {slide_id: remarks(state, least) for slide_id, state in states.items()}
+    return {slide_id: texts for slide_id, texts in found.items() if texts}
 
 
 def _fold(files: FoldFiles, fold: int) -> FoldResults:

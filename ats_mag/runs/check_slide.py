@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ats_mag.geometry.levels import TOLERANCE
+from ats_mag.slides.quality import LEAST_SHARE
+from ats_mag.slides.tissue_options import DEFAULT_TISSUE, TissueOptions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,6 +33,9 @@ class SlideJob:
     n_patches: int
     stride: int
     empty_mask: str
+    tissue: TissueOptions = DEFAULT_TISSUE
+    own_mask: str | None = None
+    least_tissue: float = LEAST_SHARE
 
 
 @dataclass
@@ -49,6 +54,7 @@ class SlideCheck:
         tissue_cells: of them, those that hold enough tissue to be looked at; 0 where there is none.
         quickhash: OpenSlide's, the same for the same picture.
         problems: `kind` (see `STOPS`, or `note`) and `text`.
+        flags: kinds of what had better be looked at, and a sentence each, see `slides.quality.Quality`.
     """
 
     slide_id: str
@@ -63,6 +69,7 @@ class SlideCheck:
     tissue_cells: int | None = None
     quickhash: str | None = None
     problems: list[dict[str, str]] = field(default_factory=list)
+    flags: dict[str, str] = field(default_factory=dict)
 
     def add(self, kind: str, text: str) -> None:
         """One problem more."""
@@ -170,9 +177,17 @@ def _read(job: SlideJob, found: SlideCheck, file: str) -> None:
 
     from ats_mag.geometry.lattice import Lattice
     from ats_mag.slides import numpy_overview as native_view
+    from ats_mag.slides.own_mask import OwnMaskError, own_mask
+    from ats_mag.slides.quality import assess
 
     assert found.mpp is not None
-    view = native_view.view_slide(file, job.overview_mpp, found.mpp)
+    view = native_view.view_slide(file, job.overview_mpp, found.mpp, job.tissue)
+    if job.own_mask is not None:
+        try:
+            view = view._replace(mask=own_mask(job.own_mask, view, job.overview_mpp))
+        except OwnMaskError as error:
+            found.add("no tissue", str(error))
+            return
     found.tissue = round(float(view.mask.mean()), 4)
     lattice = Lattice(job.overview_mpp, job.stride, job.magnifications, job.patch_size)
     found.cells = lattice.cell_count(lattice.shape_of_overview(view.mask.shape))
@@ -187,13 +202,17 @@ def _read(job: SlideJob, found: SlideCheck, file: str) -> None:
     if not len(places):
         whole = job.empty_mask == "whole"
         text = "no tissue was found: " + (
-            "all of it is looked at" if whole else "take it out of the manifest, or set `prepare.empty_mask: whole`"
+            "all of it is looked at"
+            if whole
+            else "take it out of the manifest, draw its tissue (`prepare.tissue.masks`), or set `prepare.empty_mask: whole`"
         )
         found.add("note" if whole else "no tissue", text)
         places = np.argwhere(~view.mask)
     chosen = places[np.linspace(0, len(places) - 1, PROBES).astype(int)]
     centres = view.geometry[:2] + (chosen[:, ::-1] + 0.5) * lattice.overview_px(found.mpp)
     _probe(job, found, file, centres)
+    if not found.problems or found.problems[-1]["kind"] != "damaged":
+        found.flags = assess(file, view, job.overview_mpp, job.tissue, job.own_mask is not None).flags(job.least_tissue)
 
 
 def _count_valid(mask: np.ndarray, stride: int) -> int:

@@ -18,6 +18,7 @@ from ats_mag.model.heads import get_head
 from ats_mag.preparation.state import read_state
 from ats_mag.runs.layout import RunLayout
 from ats_mag.runs.run_file import RunFile, read_run_file
+from ats_mag.slides.tissue_options import DEFAULT_TISSUE, TissueOptions
 
 if TYPE_CHECKING:
     from ats_mag.config.schema import RunConfig
@@ -45,12 +46,23 @@ class Comparison(NamedTuple):
 
 
 def settled(config: RunConfig, begun: RunFile | None) -> RunConfig:
-    """The configuration with what it leaves to the run: the encoder that the run was begun with, or the default."""
-    if config.model.encoder is not None:
-        return config
-    before = {} if begun is None else current_keys(begun["config"]).get("model", {})
-    encoder = before.get("encoder") or DEFAULT_ENCODER
-    return config.model_copy(update={"model": config.model.model_copy(update={"encoder": encoder})})
+    """The configuration with what it leaves to the run: the encoder and the tissue that the run was begun with, or the defaults."""
+    before = {} if begun is None else current_keys(begun["config"])
+    model, prepare = config.model, config.prepare
+    if model.encoder is None:
+        encoder = before.get("model", {}).get("encoder") or DEFAULT_ENCODER
+        model = model.model_copy(update={"encoder": encoder})
+    if prepare.tissue.method is None:
+        method = before.get("prepare", {}).get("tissue", {}).get("method") or DEFAULT_TISSUE.method
+        tissue = prepare.tissue.model_copy(update={"method": method})
+        prepare = prepare.model_copy(update={"tissue": tissue})
+    return config.model_copy(update={"model": model, "prepare": prepare})
+
+
+def tissue_of(config: RunConfig) -> TissueOptions:
+    """How tissue is found, of a configuration that was settled or that begins a run."""
+    asked = config.prepare.tissue
+    return TissueOptions(asked.method or DEFAULT_TISSUE.method, asked.threshold, asked.ink)
 
 
 def compare(config: RunConfig, manifest: pd.DataFrame, division: str | None) -> Comparison:

@@ -14,7 +14,11 @@ from ats_mag.cohort.fingerprints import fingerprint, is_damaged
 from ats_mag.geometry.slide_geometry import MPP_UNIT, slide_mpp
 from ats_mag.preparation.state import State, read_state
 from ats_mag.records.record import RecordError, find_records
+from ats_mag.runs.comparability import tissue_of
+from ats_mag.slides.own_mask import COLUMN, find_own_mask
 from ats_mag.slides.slide_files import slide_files
+from ats_mag.slides.tissue_options import OTSU
+from ats_mag.system.atomic_files import digest
 
 if TYPE_CHECKING:
     from ats_mag.config.schema import RunConfig
@@ -66,7 +70,21 @@ def _what_differs(config: RunConfig, row: pd.Series, record: dict[str, Any], ski
     state = read_state(config.records, record["slide_id"])
     if state.facts is not None and state.facts.whole and config.prepare.empty_mask != "whole":
         return "prepare.empty_mask was 'whole' and is 'error'"
+    other = _other_tissue(config, row, state)
+    if other is not None:
+        return other
     return "another slide file" if _is_other_file(os.path.join(config.data.slides, row["path"]), state, skip) else None
+
+
+def _other_tissue(config: RunConfig, row: pd.Series, state: State) -> str | None:
+    """That tissue was found in another way, or drawn by somebody else."""
+    if state.source is None:
+        return None
+    own = find_own_mask(str(row.name), row.get(COLUMN), config.prepare.tissue.masks)
+    if state.source.get("own_mask") != (None if own is None else digest(own)):
+        return "another tissue mask was drawn"
+    before, now = state.source.get("tissue", OTSU.to_dict()), tissue_of(config).to_dict()
+    return None if own is not None or before == now else f"prepare.tissue was {before} and is {now}"
 
 
 def _same_mpp(record: dict[str, Any], stated: float | None) -> bool:

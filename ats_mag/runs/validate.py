@@ -16,10 +16,11 @@ from ats_mag.cohort.splits import check_fold, count_labels, fold_names, load_spl
 from ats_mag.model.heads import get_head
 from ats_mag.runs.check_slide import STOPS
 from ats_mag.runs.check_slides import check_slides
-from ats_mag.runs.comparability import MEND, compare
+from ats_mag.runs.comparability import MEND, compare, settled
 from ats_mag.runs.geometry_sense import geometry_stops, geometry_warnings
 from ats_mag.runs.layout import RunLayout
-from ats_mag.runs.run_file import RunError
+from ats_mag.runs.run_file import RunError, read_run_file
+from ats_mag.slides.own_mask import OwnMaskError, own_masks
 from ats_mag.slides.paths import printable
 from ats_mag.system.atomic_files import digest
 
@@ -60,14 +61,16 @@ def validate(config: RunConfig, progress: Callable[[int, int], None] | None = No
     report |= {"patients": {"number": 0, "across": []}, "folder": {"not_in_table": [], "not_in_folder": []}}
     splits = RunLayout.of(config).splits
     try:
+        config = settled(config, read_run_file(RunLayout.of(config).run))
         manifest = load_manifest(config)
+        own_masks(manifest, config.prepare.tissue.masks)  # says what is missing before any slide is read
         beside = compare_folder(manifest, config.data.slides)
         report["folder"] = {key: [printable(name) for name in names] for key, names in beside._asdict().items()}
         found = compare(config, manifest, digest(splits) if splits.exists() else None)
         mend = f": {MEND}" if RunLayout.of(config).is_trained else ""
         report["stops"] += [f"{problem}{mend}" for problem in found.problems]
         report["classes"] = found.classes
-    except (ManifestError, NotADirectoryError, RunError) as error:
+    except (ManifestError, NotADirectoryError, RunError, OwnMaskError) as error:
         report["stops"].append(str(error))
         return report
     report["left_out"] = manifest.attrs["left_out"]
@@ -142,6 +145,10 @@ def _judge(config: RunConfig, report: dict[str, Any]) -> None:
             f"{count} slide(s) have fewer than {_FEW_CELLS} cells to choose among, the fewest {few[min(few)]} ({min(few)}): lower "
             "`model.stride` or `prepare.overview_mpp`, or look everywhere (`model.test_method: exhaustive`)"
         )
+    flags = Counter(flag for slide in report["slides"] for flag in slide["flags"])
+    report["warnings"] += [
+        f"{count} slide(s) deserve a look before they are trusted: {flag}" for flag, count in sorted(flags.items())
+    ]
     same = defaultdict(list)
     for slide in report["slides"]:
         if slide["quickhash"]:

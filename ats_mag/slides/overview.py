@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from ats_mag.geometry.multiples import round_up
 from ats_mag.geometry.slide_geometry import MPP_UNIT
+from ats_mag.slides.tissue_options import DEFAULT_TISSUE, TissueOptions
 from ats_mag.tensors import Tensor
 
 WHITE = 255
@@ -27,7 +28,10 @@ class Overview(NamedTuple):
 
 
 def view_slide(
-    path: Tensor | str | os.PathLike[str], overview_mpp: float, slide_mpp: Tensor | float = float("nan")
+    path: Tensor | str | os.PathLike[str],
+    overview_mpp: float,
+    slide_mpp: Tensor | float = float("nan"),
+    tissue: TissueOptions = DEFAULT_TISSUE,
 ) -> Overview:
     """Reads a slide's overview, tissue mask and geometry with TensorFlow ops.
 
@@ -35,6 +39,7 @@ def view_slide(
         path: one path.
         overview_mpp: um/px of the overview.
         slide_mpp: um/px of level 0; NaN means the file's own.
+        tissue: how tissue is found.
 
     Raises:
         tf.errors.OpError: as `read_overview` and `slide_geometry`.
@@ -49,7 +54,7 @@ def view_slide(
     bounds, mpp = slide_geometry(tf.reshape(path, (1,)), tf.reshape(slide_mpp, (1,)))
     image = read_overview(path, overview_mpp, mpp[0])
     steps = tf.cast(tf.round(mpp / MPP_UNIT), tf.int64)
-    return Overview(image, tissue_mask(image), tf.concat([bounds[0], steps], axis=0))
+    return Overview(image, tissue_mask(image, tissue), tf.concat([bounds[0], steps], axis=0))
 
 
 def pad_to_multiple(image: Tensor, multiple: int, value: int) -> Tensor:

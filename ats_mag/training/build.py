@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ats_mag.config.schema import DEFAULT_ENCODER, ModelConfig, RunConfig
 from ats_mag.geometry.multiples import ceil_div, round_up
+from ats_mag.runs.comparability import tissue_of
 
 if TYPE_CHECKING:
     import keras
@@ -103,6 +104,7 @@ def _classifier(
         attention=attention_network(len(settings.magnifications), settings.stride, saliency=recipe.saliency),
         feature=feature,
         head=settings.head,
+        tissue=tissue_of(config),
         # An adapter's features have equal norm already, and a larger one, of which a head learns sooner.
         normalize_features=getattr(feature, "adapter", None) is None,
         method=settings.method,

@@ -71,7 +71,7 @@ CONFIG = {
     "run": "run",
     "data": {"slides": "slides", "manifest": "manifest.csv"},
     "splits": {"kind": "manifest"},
-    "prepare": {"overview_mpp": 8.0, "on_bad_slide": "skip"},
+    "prepare": {"overview_mpp": 8.0, "tissue": {"method": "otsu"}, "on_bad_slide": "skip"},  # as was measured
     "model": {"encoder": "small", "magnifications": [1.0, 2.0], "patch_size": 64, "n_patches": 8, "stride": 4},
     "train": {"epochs": 30, "on_bad_slide": "skip", "max_bad_slides": 20},
 }

@@ -15,6 +15,7 @@ from sklearn.preprocessing import StandardScaler
 
 import ats_mag
 from ats_mag.slides.tissue import tissue_mask
+from ats_mag.slides.tissue_options import OTSU
 from experiments.crc_tiles.auc import measure
 from experiments.crc_tiles.data import Cohort
 
@@ -26,7 +27,7 @@ def colour_baseline(cohort: Cohort) -> dict[str, Any]:
 
     def statistics(record: dict[str, Any]) -> np.ndarray:
         image = ats_mag.read_overview(str(cohort.folder / record["path"]), THUMBNAIL_MPP)
-        pixels = image.numpy()[tissue_mask(image).numpy()].astype("float32")
+        pixels = image.numpy()[tissue_mask(image, OTSU).numpy()].astype("float32")
         shares = [np.histogram(pixels[:, c], 32, (0, 256))[0] / len(pixels) for c in range(3)]
         correlation = np.corrcoef(pixels.T)[np.triu_indices(3, 1)]
         return np.concatenate([pixels.mean(0), pixels.std(0), correlation, *shares])

@@ -12,6 +12,7 @@ import tensorflow as tf
 import ats_mag
 from ats_mag.geometry.lattice import Lattice
 from ats_mag.records.record import find_records
+from ats_mag.slides.tissue_options import OTSU
 from experiments.crc_tiles.settings import CLASSES, Settings
 
 
@@ -27,7 +28,9 @@ class Cohort:
         self.folder, self.settings = folder, settings
         records = folder / f"records-{settings.overview_mpp:g}"
         manifest = ats_mag.read_manifest(folder / "manifest.csv")
-        failed = [done for done in ats_mag.prepare(manifest, folder, records, settings.overview_mpp, 2) if done.error]
+        # The published numbers were measured with this mask.
+        prepared = ats_mag.prepare(manifest, folder, records, settings.overview_mpp, 2, tissue=OTSU)
+        failed = [done for done in prepared if done.error]
         if failed:
             raise RuntimeError(f"{len(failed)} slides could not be prepared, the first: {failed[0]}")
         self.places = json.loads((folder / "places.json").read_text())

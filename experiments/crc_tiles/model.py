@@ -9,6 +9,7 @@ import keras
 import ats_mag
 from ats_mag.geometry.multiples import round_up
 from ats_mag.model.built_in_networks import attention_network
+from ats_mag.slides.tissue_options import OTSU
 from experiments.crc_tiles.settings import CLASSES, Attention, Settings
 
 
@@ -32,6 +33,7 @@ def classifier(settings: Settings, attention: Attention = "learnt") -> ats_mag.S
         patch_size=settings.patch_size,
         n_patches=settings.n_patches,
         overview_mpp=settings.overview_mpp,
+        tissue=OTSU,  # as the records are prepared
         attention=attention_network(len(settings.magnifications), settings.stride, saliency=recipe.saliency),
         feature=ats_mag.AdaptedEncoder(encoder, ats_mag.adapter(encoder.output_shape[-1]), settings.patch_size),
         normalize_features=False,  # an adapter's are of equal norm already

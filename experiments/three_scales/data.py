@@ -14,6 +14,7 @@ import ats_mag
 from ats_mag.config.schema import AugmentConfig
 from ats_mag.geometry.lattice import Lattice
 from ats_mag.records.record import find_records
+from ats_mag.slides.tissue_options import OTSU
 from data_prep.three_scale_slides.layout import CLASSES, KINDS, MAGNIFICATIONS
 
 SPLITS = ("train", "validation", "test")
@@ -39,7 +40,9 @@ class Cohort:
         if len(list((folder / "records").glob("*.tfrecord"))) < len(
             manifest := ats_mag.read_manifest(folder / "manifest.csv")
         ):
-            failed = [s for s in ats_mag.prepare(manifest, folder, folder / "records", overview_mpp, 2) if s.error]
+            # The published numbers were measured with this mask.
+            prepared = ats_mag.prepare(manifest, folder, folder / "records", overview_mpp, 2, tissue=OTSU)
+            failed = [s for s in prepared if s.error]
             if failed:
                 raise RuntimeError(f"{len(failed)} slides could not be prepared, the first: {failed[0]}")
         self.description = json.loads((folder / "cohort.json").read_text())

@@ -64,3 +64,26 @@ def test_stored_configurations_stay_comparable(before, now):
     assert "train.schedule" not in found
     assert current_settings({"train.schedule": "cosine"})["train.schedule"] == "cosine"
     assert {key: found[f"model.{key}"] for key in now} == now
+
+
+def test_runs_of_an_earlier_release_keep_how_tissue_was_found():
+    former = {**RunConfig().model_dump(mode="json")}
+    del former["prepare"]["tissue"]
+    now = RunConfig.model_validate({"prepare": {"tissue": {"method": "otsu"}}}).model_dump(mode="json")
+    assert changed_keys(current_keys(former), now) == []
+    now["prepare"]["tissue"]["method"] = "bounded"
+    assert changed_keys(current_keys(former), now) == ["prepare.tissue.method"]
+    now["prepare"]["tissue"] |= {"method": "otsu", "least_share": 0.2}  # of what is said only
+    assert changed_keys(current_keys(former), now) == []
+
+
+@pytest.mark.parametrize(
+    ("begun", "method"), [(None, "bounded"), ({}, "otsu"), ({"tissue": {"method": "whole"}}, "whole")]
+)
+def test_what_a_configuration_leaves_open_is_as_the_run_was_begun(begun, method):
+    from ats_mag.runs.comparability import settled
+
+    about = None if begun is None else {"config": {"prepare": begun, "model": {"encoder": "small"}}}
+    assert settled(RunConfig(), about).prepare.tissue.method == method
+    asked = RunConfig.model_validate({"prepare": {"tissue": {"method": "bounded"}}})
+    assert settled(asked, about).prepare.tissue.method == "bounded"

@@ -15,9 +15,12 @@ from PIL import Image
 from ats_mag.config.reading import read_config
 from ats_mag.evaluation.result_files import read_table
 from ats_mag.evaluation.scored_table import EvaluationWarning
+from ats_mag.preparation.job import Facts
+from ats_mag.preparation.state import State, write_state
 from ats_mag.report.page import write_report
 from ats_mag.runs.run import Run
 from ats_mag.runs.run_file import RunError
+from ats_mag.slides.quality import Quality
 from ats_mag.training.checkpoints import Checkpoints
 
 
@@ -215,6 +218,20 @@ def test_the_title_says_of_what_and_how_long_training_took(made):
     assert "1:02:05" in page.text
     Checkpoints(config.run / "fold-0" / "checkpoints").write(4, 0, {}, {"x": np.zeros(2)})  # of an earlier release
     assert "1:02:05" not in Page(write_report(Run.stored(config))).text
+
+
+def test_slides_that_deserve_a_look_are_listed(made):
+    config = made(folds=1, figures=False)
+    assert "deserve a look" not in Page(write_report(Run.stored(config))).text
+    first, second = read_table(config.run / "slides.csv")["slide_id"][:2]
+    for slide_id, ink in ((first, 0.08), (second, 0.0)):
+        quality = Quality(0.3, 0.5, ink, 0.0, 0.0, False, 0.3)
+        facts = Facts(0.5, "manifest", 100, 100, 0.3, 9, False, quality)
+        (config.run / "records" / "state").mkdir(parents=True, exist_ok=True)
+        write_state(config.run / "records", State(slide_id, status="done", facts=facts))
+    text = Page(write_report(Run.stored(config))).text
+    assert text.count("has the colour of ink") == 1
+    assert "8.0% of the overview" in text
 
 
 def test_a_folder_without_a_run_and_a_damaged_one(made):

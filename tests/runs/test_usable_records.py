@@ -115,6 +115,11 @@ def test_a_validation_part_of_one_class_is_only_told(study):
         ("empty_mask: whole", "empty_mask: whole, overview_mpp: 4", "4 .*prepare.overview_mpp was 8 and is 4: s0, s1"),
         ("default_mpp: 0.5", "default_mpp: 0.25", "1 .*another data.default_mpp: s1"),
         ("{default_mpp: 0.5}", "{}", "1 .*another data.default_mpp: s1"),
+        (
+            "empty_mask: whole",
+            "empty_mask: whole, tissue: {method: otsu}",
+            "4 .*prepare.tissue was .*bounded.* and is .*otsu.*: s0",
+        ),
         ("whole", "error", "1 .*prepare.empty_mask was 'whole' and is 'error': s3"),
     ],
 )

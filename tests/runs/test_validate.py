@@ -251,3 +251,35 @@ def test_resolutions_that_cannot_be_right_are_told(study):
     told = "slide(s) have another um/px in the manifest than in their files, by more than 2 %: s1, s2, s3"
     assert any(told in text for text in report["warnings"])
     assert any("1 slide(s) are coarser than the overview" in text for text in report["warnings"])
+
+
+def test_slides_that_deserve_a_look_are_named_and_stop_nothing(study):
+    image = np.full((768, 768, 3), 245, np.uint8)
+    image[128:640, 128:640] = data.immunohistochemistry()
+    image[20:100, 40:700] = (40, 60, 190)
+    write_pyramid(study / "slides" / "s0.tif", image, 0.5, (1, 4))
+    report = check(study)
+    assert report["stops"] == []
+    flags = {slide["slide_id"]: slide["flags"] for slide in report["slides"] if slide["flags"]}
+    assert list(flags) == ["s0"]
+    assert 4 < float(flags["s0"]["ink"].partition("%")[0]) < 10
+    assert "1 slide(s) deserve a look before they are trusted: ink" in report["warnings"]
+    done = CliRunner().invoke(app, ["validate", str(study / "c.yaml")])
+    assert done.exit_code == 0, done.output
+    assert "has the colour of ink; it is left out" in done.output
+
+
+def test_drawn_tissue_is_asked_for_as_prepare_will(study):
+    from PIL import Image
+
+    text = YAML.replace("workers: 2", "workers: 2, tissue: {masks: masks}")
+    (stop,) = check(study, text)["stops"]
+    assert "folder of tissue masks" in stop
+    (study / "masks").mkdir()
+    drawn = np.zeros((64, 64), np.uint8)
+    drawn[:16] = 255
+    Image.fromarray(drawn).save(study / "masks" / "s1.png")
+    Image.fromarray(drawn[:20]).save(study / "masks" / "s2.png")
+    report = check(study, text)
+    assert problems(report) == {"s2": ["no tissue"]}
+    assert report["slides"][1]["tissue"] == pytest.approx(0.25, abs=0.05)

@@ -1,4 +1,4 @@
-"""The tissue mask against scikit-image, and the cells that it makes valid."""
+"""The tissue mask: by Otsu's threshold as scikit-image has it, what both methods share, and the cells that it makes valid."""
 
 import numpy as np
 import pytest
@@ -11,11 +11,12 @@ from backends import examples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
+from skimage.morphology import dilation, disk
 
 from ats_mag.geometry.cells import valid_cells
-from ats_mag.slides import numpy_overview as native_view
-from ats_mag.slides import tissue
+from ats_mag.slides import numpy_tissue, tissue
 from ats_mag.slides.tissue import tissue_mask
+from ats_mag.slides.tissue_options import DEFAULT_TISSUE, OTSU
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -43,16 +44,16 @@ def stained(shape, seed):
 @settings(max_examples=examples(60), deadline=None)
 @given(arrays(np.uint8, array_shapes(min_dims=2, max_dims=2, max_side=9).map(lambda s: (*s, 3))))
 def test_mask_equals_scikit_image_on_any_picture(overview):
-    np.testing.assert_array_equal(tissue_mask(overview), reference(overview))
-    np.testing.assert_array_equal(native_view.tissue_mask(overview), reference(overview))
+    np.testing.assert_array_equal(tissue_mask(overview, OTSU), reference(overview))
+    np.testing.assert_array_equal(numpy_tissue.tissue_mask(overview, OTSU), reference(overview))
 
 
 @settings(max_examples=examples(40), deadline=None)
 @given(st.tuples(st.integers(5, 70), st.integers(5, 70)), seeds)
 def test_mask_equals_scikit_image_on_stained_pictures(shape, seed):
     overview = stained(shape, seed)
-    np.testing.assert_array_equal(tissue_mask(overview), reference(overview))
-    np.testing.assert_array_equal(native_view.tissue_mask(overview), reference(overview))
+    np.testing.assert_array_equal(tissue_mask(overview, OTSU), reference(overview))
+    np.testing.assert_array_equal(numpy_tissue.tissue_mask(overview, OTSU), reference(overview))
 
 
 @settings(max_examples=examples(60), deadline=None)
@@ -82,27 +83,39 @@ def section():
     return overview, inside
 
 
-def test_real_section(section):
+def test_real_section_by_otsu(section):
     overview, inside = section
-    mask = tissue_mask(overview).numpy()
+    mask = tissue_mask(overview, OTSU).numpy()
     np.testing.assert_array_equal(mask, reference(overview))
-    np.testing.assert_array_equal(native_view.tissue_mask(overview), mask)
+    np.testing.assert_array_equal(numpy_tissue.tissue_mask(overview, OTSU), mask)
     assert mask[inside].mean() > 0.4
     assert not mask[~inside].any()
 
 
-def test_mask_in_a_graph_of_unknown_sizes(section):
-    overview, _ = section
-    graph = tf.function(tissue_mask, input_signature=[tf.TensorSpec((None, None, 3), tf.uint8)])
-    np.testing.assert_array_equal(graph(overview), tissue_mask(overview))
-    np.testing.assert_array_equal(graph(overview[:90, :77]), tissue_mask(overview[:90, :77]))
-
-
-def test_white_padding_stays_out(section):
-    overview, _ = section
+def test_real_section(section):
+    overview, inside = section
     mask = tissue_mask(overview).numpy()
+    np.testing.assert_array_equal(numpy_tissue.tissue_mask(overview), mask)
+    assert mask[inside].mean() > 0.98
+    assert not mask[~dilation(inside, disk(2))].any()
+
+
+@pytest.mark.parametrize("options", [DEFAULT_TISSUE, OTSU], ids=["bounded", "otsu"])
+def test_mask_in_a_graph_of_unknown_sizes(section, options):
+    overview, _ = section
+    graph = tf.function(
+        lambda overview: tissue_mask(overview, options), input_signature=[tf.TensorSpec((None, None, 3), tf.uint8)]
+    )
+    np.testing.assert_array_equal(graph(overview), tissue_mask(overview, options))
+    np.testing.assert_array_equal(graph(overview[:90, :77]), tissue_mask(overview[:90, :77], options))
+
+
+@pytest.mark.parametrize("options", [DEFAULT_TISSUE, OTSU], ids=["bounded", "otsu"])
+def test_white_padding_stays_out(section, options):
+    overview, _ = section
+    mask = tissue_mask(overview, options).numpy()
     padded = np.pad(overview, [(0, 48), (0, 12), (0, 0)], constant_values=255)
-    mask_of_padded = tissue_mask(padded).numpy()
+    mask_of_padded = tissue_mask(padded, options).numpy()
     assert not mask_of_padded[400:].any()
     assert not mask_of_padded[:, 500:].any()
     assert (mask_of_padded[:400, :500] == mask).all()
@@ -113,35 +126,37 @@ def test_white_padding_stays_out(section):
     [
         np.full((40, 50, 3), 255, np.uint8),
         np.full((40, 50, 3), (240, 238, 243), np.uint8),
-        np.full((40, 50, 3), (200, 90, 150), np.uint8),
         np.zeros((40, 50, 3), np.uint8),
         np.random.default_rng(0).integers(244, 256, (200, 200, 3), np.uint8),
         np.random.default_rng(0).integers(0, 10, (200, 200, 3), np.uint8),
         np.random.default_rng(0).integers(0, 256, (200, 200, 1), np.uint8).repeat(3, axis=2),
         np.full((1, 1, 3), 255, np.uint8),
     ],
-    ids=["white", "glass", "one colour", "black", "noisy glass", "noisy black", "grey", "one pixel"],
+    ids=["white", "glass", "black", "noisy glass", "noisy black", "grey", "one pixel"],
 )
-def test_no_tissue_gives_an_empty_mask(overview):
-    assert not tissue_mask(overview).numpy().any()
-    assert not native_view.tissue_mask(overview).any()
+@pytest.mark.parametrize("options", [DEFAULT_TISSUE, OTSU], ids=["bounded", "otsu"])
+def test_no_tissue_gives_an_empty_mask(overview, options):
+    assert not tissue_mask(overview, options).numpy().any()
+    assert not numpy_tissue.tissue_mask(overview, options).any()
 
 
-def test_fluorescence_is_parted_by_its_light():
+@pytest.mark.parametrize("options", [DEFAULT_TISSUE, OTSU], ids=["bounded", "otsu"])
+def test_fluorescence_is_parted_by_its_light(options):
     overview = np.random.default_rng(0).integers(0, 6, (80, 80, 3)).astype(np.uint8)
     overview[20:50, 20:60, 2] = 180
-    mask = tissue_mask(overview).numpy()
+    mask = tissue_mask(overview, options).numpy()
     assert mask[22:48, 22:58].all()
     assert mask.mean() < 0.3
 
 
-def test_specks_go_and_pores_fill():
+@pytest.mark.parametrize("options", [DEFAULT_TISSUE, OTSU], ids=["bounded", "otsu"])
+def test_specks_go_and_pores_fill(options):
     overview = np.full((60, 60, 3), 250, np.uint8)
     overview[20:50, 20:50] = (190, 90, 160)
-    overview[30:32, 30:32] = 250
-    overview[5:7, 5:7] = (190, 90, 160)
-    mask = tissue_mask(overview).numpy()
-    assert mask[30:32, 30:32].all()
+    overview[30:31, 30:31] = 250
+    overview[5:6, 5:6] = (190, 90, 160)
+    mask = tissue_mask(overview, options).numpy()
+    assert mask[30:31, 30:31].all()
     assert not mask[:15].any()
 
 

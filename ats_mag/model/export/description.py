@@ -29,6 +29,7 @@ def describe(model: SlideNetwork) -> dict[str, Any]:
         "magnifications_um_per_px": list(model.magnifications),
         "overview_um_per_px": model.lattice.overview_mpp,
         "stride": model.lattice.stride,
+        "tissue": model.tissue.to_dict(),
         "patch_size": model.patch_size,
         "test_method": model.test_method,
         "test_n_patches": model.test_n_patches,

@@ -19,7 +19,7 @@ def path_endpoints(model: SlideNetwork) -> list[Endpoint]:
     mask_spec = tf.RaggedTensorSpec((None, None), tf.bool, ragged_rank=1)
 
     def view(path: tf.Tensor, slide_mpp: tf.Tensor) -> Overview:
-        overview = view_slide(path, overview_mpp, slide_mpp)
+        overview = view_slide(path, overview_mpp, slide_mpp, model.tissue)
         image = pad_to_multiple(overview.image, multiple, WHITE)
         return Overview(image, pad_to_multiple(overview.mask, multiple, 0), overview.geometry)
 

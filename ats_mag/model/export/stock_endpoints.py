@@ -16,7 +16,7 @@ def stock_endpoints(model: SlideNetwork, include_encoder: bool = True) -> list[E
     lattice = model.lattice
 
     def tissue(overview: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"mask": tissue_mask(overview)}
+        return {"mask": tissue_mask(overview, model.tissue)}
 
     def locate(overview: tf.Tensor, mask: tf.Tensor) -> dict[str, tf.Tensor]:
         attention = attend(model, overview, mask)

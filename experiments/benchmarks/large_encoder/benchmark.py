@@ -19,8 +19,8 @@ import numpy as np
 
 import ats_mag
 from ats_mag.model.built_in_networks import attention_network
+from ats_mag.model.slide_inputs import slide_inputs
 from ats_mag.prediction.predictor import Predictor
-from ats_mag.prediction.slide_inputs import slide_inputs
 from experiments.common.arguments import new_parser
 from experiments.common.random_encoder import write_random_vit_large
 from experiments.common.result_files import RESULTS, versions, write
