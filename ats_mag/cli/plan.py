@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from ats_mag.cli.console import console, errors, show_error
+from ats_mag.cli.console import errors, say, show_error
 
 
 def plan(
@@ -46,14 +46,14 @@ def plan(
         show_error(f"{slide}: {why}", "planned without")
     for text in planned.warnings:
         errors.print(f"[bold yellow]warning:[/] {escape(text)}", soft_wrap=True, highlight=False)
-    console.print(planned.about, highlight=False, soft_wrap=True, markup=False)
+    say(planned.about)
     for key in _TOLD:
         section, _, name = key.partition(".")
         value = getattr(getattr(planned.config, section), name)
-        console.print(f"  {key}: {value}", highlight=False, soft_wrap=True, markup=False)
+        say(f"  {key}: {value}")
     for line in planned.estimate.lines():
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
-    console.print(f"wrote {out}, with the reasons; next: ats-mag validate {out}", highlight=False, soft_wrap=True)
+        say(line)
+    say(f"wrote {out}, with the reasons; next: ats-mag validate {out}")
 
 
 _TOLD = (
