@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from ats_mag.geometry.lattice import Lattice
 from ats_mag.geometry.levels import TOLERANCE, choose_level
+from ats_mag.geometry.units import RESOLUTIONS
 from ats_mag.planning.draft import Draft
 from ats_mag.planning.facts import Facts, SlideFacts
 
@@ -117,6 +118,7 @@ def _choose_overview(draft: Draft, facts: Facts) -> None:
     budget = _budget(facts)
     largest = max(facts.slides, key=lambda slide: math.prod(slide.extent))
     least = max(magnifications[-1], math.sqrt(math.prod(largest.extent) / budget))  # um/px
+    least = min(least, RESOLUTIONS[1])
     overview, stride = draft["prepare.overview_mpp"], draft["model.stride"]
     if draft.is_given("prepare.overview_mpp"):
         stride = 2 ** max(0, round(math.log2(cell / overview)))

@@ -63,17 +63,13 @@ def planned(facts, share=0.5, **given):
 @st.composite
 def any_facts(draw):
     """Cohorts from fields to giant slides, on small and large machines."""
-    count = draw(st.integers(2, 30))
-    side = draw(st.sampled_from([600, 1800, 5000, 40_000, 150_000]))
-    slides = tuple(
-        SlideFacts(
-            f"s{i}",
-            draw(st.sampled_from([0.121, 0.25, 0.2527, 0.499, 1.0, 2.2])),
-            (draw(st.integers(side // 2, side)), draw(st.integers(side // 2, side))),
-            draw(st.sampled_from(LEVELS)),
-        )
-        for i in range(count)
-    )
+    count = draw(st.integers(2, 16))
+    side = draw(st.sampled_from([300, 900, 2500, 20_000, 75_000]))  # um; a glass slide is 75 mm long
+    slides = []
+    for i in range(count):
+        mpp = draw(st.sampled_from([0.121, 0.25, 0.2527, 0.499, 1.0, 2.2]))
+        size = [max(16, int(draw(st.integers(side // 2, side)) / mpp)) for _ in range(2)]
+        slides.append(SlideFacts(f"s{i}", mpp, (size[0], size[1]), draw(st.sampled_from(LEVELS))))
     gpu = draw(st.booleans())
     machine = Machine(
         draw(st.integers(2, 500)) * 10**9,
@@ -93,4 +89,4 @@ def any_facts(draw):
         )
     )
     labels = ["a", "b", *draw(st.lists(st.sampled_from("aab"), min_size=count - 2, max_size=count - 2))]
-    return Facts(manifest(labels), slides, machine, encoder)
+    return Facts(manifest(labels), tuple(slides), machine, encoder)
