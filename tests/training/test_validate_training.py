@@ -14,7 +14,7 @@ pytestmark = pytest.mark.needs_tensorflow
 def check(prepared, tmp_path, monkeypatch):  # noqa: F811
     """`check(model, **train)` -> the report on a run with these settings."""
     monkeypatch.setattr(
-        "ats_mag.runs.validate.run_in_processes",
+        "ats_mag.runs.check_slides.run_in_processes",
         lambda work, jobs, workers, failed, seconds: ((job, work(job)) for job in jobs),
     )
 
