@@ -113,7 +113,7 @@ def large_encoder() -> str:
         [
             "every patch at both magnifications",
             f"{every['patches']:,}",
-            f"{every['extrapolated_seconds'] / 3600:.1f} h, extrapolated from {every['measured']}",
+            f"{every['extrapolated_seconds']:.0f} s, extrapolated from {every['measured']}",
         ],
     ]
     return markdown([f"{found['parameters'] / 1e6:.0f} million weights, 2 CPUs", "patches read", "time"], rows)

@@ -134,4 +134,10 @@ def test_overview_and_patches_of_a_slide_get_the_same_colour(prepared):  # noqa:
     plain = {name: value for name, value in first.items() if name != "colour"}
     patches, _ = model.read(plain, tf.constant(looked.index))
     np.testing.assert_array_equal(looked.patches, np.asarray(recolour(patches, colour)))
-    assert set(next(iter(dataset(records, prepared / "slides", None, 2)))) == {"overview", "mask", "path", "geometry"}
+    assert set(next(iter(dataset(records, prepared / "slides", None, 2)))) == {
+        "overview",
+        "mask",
+        "path",
+        "geometry",
+        "overview_mpp",
+    }

@@ -146,7 +146,7 @@ def test_patch_sizes_and_pools(folder):
     refused("efficientnet-lite0", "has none", size=32)
     refused("efficientnet-lite0", "last-N-blocks", trainable="last-blocks", size=32, pool=None)
     for size in (0, -32, 32.0, True):
-        refused("small", "patch_size must be a positive number", size=size, pool=None)
+        refused("small", "patch_size must be an integer of at least 1", size=size, pool=None)
 
 
 def test_names(tmp_path, monkeypatch):
