@@ -24,10 +24,10 @@ saved, slide, setting, value = sys.argv[1:]
 assert str(getattr(keras.config, setting)()) == value
 if saved != "none":
     np.save(saved + ".npy", keras.saving.load_model(saved).predict([slide]))
-from ats_mag.model.stand_out_network import stand_out_network
+from ats_mag.model.built_in_networks import attention_network
 model = ats_mag.SlideClassifier(
     ["x", "y"], (0.5, 1.0), patch_size=32, n_patches=4, overview_mpp=16.0, overlap=1,
-    attention=stand_out_network(2, 4, 1.0), feature=ats_mag.feature_network(32),
+    attention=attention_network(2, 4, saliency=1.0), feature=ats_mag.feature_network(32),
 )
 ats_mag.SlideClassifier(["x", "y"], (0.5, 1.0), patch_size=32, n_patches=4)
 model.compile(jit_compile=False)

@@ -20,7 +20,7 @@ def test_it_has_the_slides_own_cells(inspected, model):
 def test_a_slide_with_fewer_cells_than_patches(model, tmp_path):
     path = tmp_path / "small.tif"
     image = np.full((120, 120, 3), 243, np.uint8)
-    image[:, :70] = (200, 90, 160)
+    image[:, :50] = (200, 90, 160)  # in the cells on the left
     write_pyramid(path, image, 0.5)
     inspected = inspect_slide(model, path)
     assert inspected.attention.shape[:2] == (2, 2)
