@@ -60,7 +60,7 @@ class Saliency(layers.Layer):
         before, after = self.stride // 2, self.stride - self.stride // 2
         # "same" would leave its padding out of the means: the rim of an overview would change with how far it is padded.
         contrast = ops.pad(contrast, ((0, 0), (before, after), (before, after), (0, 0)))
-        pooled = ops.abs(ops.average_pool(contrast, 2 * self.stride, self.stride, "valid"))
+        pooled = ops.abs(ops.average_pool(contrast, 2 * self.stride, self.stride, "valid", data_format="channels_last"))
         return ops.max(pooled, axis=-1, keepdims=True)
 
     def get_config(self) -> KerasConfig:

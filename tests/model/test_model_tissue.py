@@ -21,6 +21,7 @@ def test_tissue_is_kept_with_the_model_and_served(build):
         endpoint = next(e for e in stock_endpoints(again) if e.name == "tissue")
         image = made("pale H&E", "blue pen", "yellow", 0.15).image
         np.testing.assert_array_equal(endpoint.function(image)["mask"], numpy_tissue.tissue_mask(image, expected))
+    config = build().get_config()
     del config["tissue"]  # as an earlier release wrote it
     assert SlideClassifier.from_config(config).tissue == OTSU
 
