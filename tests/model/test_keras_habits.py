@@ -61,6 +61,7 @@ def test_keras_loads_our_models_once_the_package_is_imported(build, cohort, tmp_
     np.testing.assert_allclose(np.load(tmp_path / "m.keras.npy"), model.predict(slide), atol=1e-5)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("floatx", ["float16", "float64"])
 def test_a_model_trains_whatever_type_keras_computes_in(cohort, tmp_path, floatx):
     slide = str(cohort / "slides" / "s0.tif")

@@ -89,6 +89,7 @@ def test_a_process_that_dies_costs_its_slide_only_and_that_is_tried_again(tmp_pa
     assert status(out, "stuck") == ("failed", 2)
 
 
+@pytest.mark.long
 def test_a_slide_that_hangs_is_given_up(tmp_path, monkeypatch):
     monkeypatch.setattr("ats_mag.preparation.run.prepare_slide", prepare_or_wait)
     make_cohort(tmp_path, 1)

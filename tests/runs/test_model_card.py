@@ -82,6 +82,7 @@ def test_what_is_not_known_is_none(run, tmp_path):
     assert card["training"]["fold"] == 1
 
 
+@pytest.mark.long
 def test_both_exports_hold_it_and_a_damaged_run_is_told_before(run, tmp_path):
     model, file = run
     stated = model_card(model, file, "To sort slides.")

@@ -63,6 +63,7 @@ def test_errors_are_ordinary_and_name_the_slide(folder, noise_slide):
         numpy_reader.read_patches(read[0], read[1], np.ones((1, 3)), (8, 9))
 
 
+@pytest.mark.long
 def test_tensorflow_may_come_after_the_library(noise_slide):
     """Ops register themselves while a library is loaded, once: another copy must serve TensorFlow then."""
     code = """

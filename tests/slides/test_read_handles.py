@@ -135,6 +135,7 @@ def test_wrong_settings_are_errors_even_when_filling(noise_slide, name, value, w
     )
 
 
+@pytest.mark.long
 def test_a_process_with_only_tensorflow_serves(noise_slide, tmp_path):
     """As a model server would: the library alone, copied elsewhere, without this package."""
     library = tmp_path / "op.so"

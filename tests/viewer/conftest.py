@@ -102,7 +102,7 @@ def serve():
         port = listening.getsockname()[1]
 
         def get(path, headers=(), method="GET", host=f"127.0.0.1:{port}"):
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
             connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
             for name, value in [*([("Host", host)] if host is not None else []), *headers]:
                 connection.putheader(name, value)

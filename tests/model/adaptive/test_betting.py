@@ -116,7 +116,15 @@ def test_what_is_not_drawn_is_not_bet_on():
     assert (found[:, 2:] != 0).any()
 
 
-@pytest.mark.parametrize(("head", "c"), [("single_label", 3), ("single_label", 4), ("binary", 1), ("multi_label", 2)])
+@pytest.mark.parametrize(
+    ("head", "c"),
+    [
+        ("single_label", 3),
+        pytest.param("single_label", 4, marks=pytest.mark.long),
+        ("binary", 1),
+        pytest.param("multi_label", 2, marks=pytest.mark.long),
+    ],
+)
 def test_what_is_true_is_ruled_out_with_probability_alpha_at_most(head, c):
     """Over all orders and at any time; with so little confidence that it does happen."""
     alpha, ever_wrong, ever_gone = 0.8, 0, 0
