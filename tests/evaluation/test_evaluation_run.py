@@ -135,6 +135,7 @@ def test_one_fold_at_a_time_and_undefined_measures(run, tmp_path):
     assert len(pd.read_csv(tmp_path / "run" / "patients.csv")) == 3
 
 
+@pytest.mark.long
 def test_folds_are_pooled_only_where_they_were_measured_alike_and_with_the_models_that_are_there(run, slides, tmp_path):
     config = run("figures: false, method: sequential, draws: 2")
     ats_mag("evaluate", config, "--fold", 0)

@@ -146,6 +146,7 @@ def test_every_slide_has_a_seed_of_its_own():
     assert AdaptiveOptions().for_slide("a.svs").seed is None
 
 
+@pytest.mark.long
 def test_features_need_a_bound(build, slide, tmp_path):
     network = feature_network(32, 16, (8, 16))
     tail = keras.Model(network.inputs, layers.Dense(16)(network.outputs[0]))
