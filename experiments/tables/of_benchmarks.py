@@ -85,11 +85,15 @@ def in_memory() -> str:
 
 
 def feature_cache() -> str:
-    """The share of patches that were known, by epoch."""
+    """The share of patches that were known and the seconds, by epoch."""
     epochs = load_one("feature-cache.json")["with"]
-    shown = [i for i in (0, 1, 3, 5, 7, 9, 11, 13) if i < len(epochs)]
+    shown = [i for i in (0, 1, 3, 5, 7, 9, 11, 13, 15, 19, 23) if i < len(epochs)]
     head = ["epoch", *(str(i + 1) for i in shown)]
-    return markdown(head, [["patches known", *(f"{epochs[i]['hit_rate']:.2f}" for i in shown)]])
+    rows = [
+        ["patches known", *(f"{epochs[i]['hit_rate']:.2f}" for i in shown)],
+        ["seconds", *(f"{epochs[i]['seconds']:.0f}" for i in shown)],
+    ]
+    return markdown(head, rows)
 
 
 def large_encoder() -> str:
