@@ -1,4 +1,4 @@
-"""An attention network that starts on what stands out of its slide."""
+"""The attention network of the experiment on three scales, as its published results were measured; runs now have `attention_network`."""
 
 from __future__ import annotations
 
@@ -8,33 +8,8 @@ import keras
 from keras import layers
 
 from ats_mag.backend import channels_last
-from ats_mag.tensors import KerasConfig, Overview, Tensor
-
-
-@keras.saving.register_keras_serializable("crc_tiles")
-class SlideContrast(layers.Layer):
-    """Standardises how dark a slide's pixels are to mean 0 and deviation 1 per channel over all that is not white.
-
-    White, which also fills all padding, becomes 0, which convolutions pad with, so that the tissue has no bright rim.
-
-    Call arguments:
-        x: overview `(B, h, w, 3)`, 0 to 255.
-
-    Returns:
-        `(B, h, w, 3)` float32, above 0 where a pixel is darker than the slide's mean.
-    """
-
-    def call(self, x: Overview) -> Tensor:
-        ops = keras.ops
-        x = ops.cast(x, "float32")
-        tissue = ops.cast(ops.min(x, axis=-1, keepdims=True) < 225, "float32")
-        count = ops.maximum(ops.sum(tissue, axis=(1, 2), keepdims=True), 1.0)
-        centred = tissue * (ops.sum(tissue * x, axis=(1, 2), keepdims=True) / count - x)
-        deviation = ops.sqrt(ops.sum(ops.square(centred), axis=(1, 2), keepdims=True) / count)
-        return centred / (deviation + 1.0)
-
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        return input_shape
+from ats_mag.model.saliency import SlideContrast
+from ats_mag.tensors import KerasConfig, Tensor
 
 
 @keras.saving.register_keras_serializable("crc_tiles")
