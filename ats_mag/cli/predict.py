@@ -20,7 +20,12 @@ _CACHE_BYTES = 128 << 20
 
 
 def predict(
-    model: Annotated[Path, typer.Argument(help="A .keras file, or the folder of an exported SavedModel.")],
+    model: Annotated[
+        Path,
+        typer.Argument(
+            help="A .keras file, the folder of an exported SavedModel, or a run's folder or configuration: its folds' models are averaged."
+        ),
+    ],
     slides: Annotated[
         list[Path], typer.Argument(help="Slide files, folders to search for them, or manifests (CSV, XLSX).")
     ],
@@ -56,6 +61,7 @@ def predict(
     from ats_mag.model.adaptive.options import AdaptiveOptions
     from ats_mag.prediction import find_slides, predict_cohort
     from ats_mag.prediction.failures import failures_of
+    from ats_mag.runs.layout import models_of
 
     # No slide is read twice: decoded tiles of many slides would only fill the memory.
     os.environ.setdefault("ATS_MAG_CACHE_BYTES", str(_CACHE_BYTES))
@@ -64,7 +70,7 @@ def predict(
     if not adaptive and options != AdaptiveOptions(seed=0):
         raise typer.BadParameter("--confidence, --min-patches, --max-patches and --seed go with --adaptive")
     done: Iterable[Predicted] = predict_cohort(
-        model, found, out, scheduler, modules or (), adaptive=options if adaptive else None
+        models_of(model), found, out, scheduler, modules or (), adaptive=options if adaptive else None
     )
     if out is None:
         done = _printed(done)

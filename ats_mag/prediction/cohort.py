@@ -12,7 +12,7 @@ from typing import Any
 from ats_mag.cohort.find_slides import CohortSlide
 from ats_mag.cohort.fingerprints import fingerprint
 from ats_mag.prediction.failures import FailureTable
-from ats_mag.prediction.model_identity import ModelIdentity
+from ats_mag.prediction.model_identity import ModelIdentity, Models
 from ats_mag.prediction.predict_slide import Answer, Task, load, predict_slide
 from ats_mag.prediction.table import CONTENT, PredictionTable
 
@@ -37,7 +37,7 @@ class Predicted:
 
 
 def predict_cohort(
-    model: str | os.PathLike[str],
+    model: Models,
     slides: Sequence[CohortSlide],
     out: str | os.PathLike[str] | None = None,
     scheduler: str | None = None,
@@ -56,7 +56,8 @@ def predict_cohort(
     Memory does not grow with the number of slides.
 
     Args:
-        model: a `.keras` file, or the folder of an exported SavedModel.
+        model: a `.keras` file or the folder of an exported SavedModel; or several, as of the folds of a run, whose probabilities
+            are averaged.
         slides: see `find_slides`.
         out: the CSV; None: nothing is written.
         scheduler: address of a Dask scheduler that the work goes to, instead of this process. Its workers must see slides

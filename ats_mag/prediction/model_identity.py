@@ -6,45 +6,47 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import ats_mag
 from ats_mag.system.atomic_files import digest
 
+Models: TypeAlias = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]  # one, or several to be averaged
+
 
 @dataclass(frozen=True)
 class ModelIdentity:
-    """A model and how it is asked.
+    """A model, or several whose predictions are averaged, and how it is asked.
 
     Attributes:
-        model: a `.keras` file or the folder of an exported SavedModel; absolute.
-        fingerprint: SHA-256 of its content.
+        models: `.keras` files or folders of exported SavedModels; absolute.
+        fingerprint: SHA-256 of their content.
         options: further arguments of `Predictor`.
         version: of the package that asks.
         modules: to import before it is loaded, see `import_modules`.
     """
 
-    model: str
+    models: tuple[str, ...]
     fingerprint: str
     options: Mapping[str, Any]
     version: str = ats_mag.__version__
     modules: tuple[str, ...] = ()
 
     @classmethod
-    def of(
-        cls, model: str | os.PathLike[str], options: Mapping[str, Any], modules: tuple[str, ...] = ()
-    ) -> ModelIdentity:
-        """Of a model on disk.
+    def of(cls, models: Models, options: Mapping[str, Any], modules: tuple[str, ...] = ()) -> ModelIdentity:
+        """Of a model on disk, or of several.
 
         Raises:
             FileNotFoundError: no model is there.
         """
-        if not os.path.exists(model):
-            raise FileNotFoundError(f"model {os.fspath(model)!r} does not exist")
-        return cls(os.path.abspath(model), model_fingerprint(model), dict(options), modules=modules)
+        paths = paths_of(models)
+        for path in paths:
+            if not path.exists():
+                raise FileNotFoundError(f"model {str(path)!r} does not exist")
+        return cls(tuple(map(os.path.abspath, paths)), models_fingerprint(paths), dict(options), modules=modules)
 
     @property
     def plain_options(self) -> dict[str, Any]:
@@ -61,11 +63,29 @@ class ModelIdentity:
     def card(self) -> dict[str, Any]:
         """What stands beside the rows that it made."""
         return {
-            "model": self.model,
+            "model": self.models[0] if len(self.models) == 1 else list(self.models),
             "sha256": self.fingerprint,
             "options": self.plain_options,
             "ats_mag": self.version,
         }
+
+
+def paths_of(models: Models) -> list[Path]:
+    """The files or folders, of one model or of several.
+
+    Raises:
+        ValueError: there is none.
+    """
+    paths = [Path(models)] if isinstance(models, str | os.PathLike) else [Path(model) for model in models]
+    if not paths:
+        raise ValueError("no model is given")
+    return paths
+
+
+def models_fingerprint(models: Sequence[str | os.PathLike[str]]) -> str:
+    """SHA-256 of the content of models; of one, as `model_fingerprint`."""
+    found = [model_fingerprint(model) for model in models]
+    return found[0] if len(found) == 1 else hashlib.sha256("\n".join(found).encode()).hexdigest()
 
 
 def model_fingerprint(model: str | os.PathLike[str]) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import ats_mag
 from ats_mag.cohort.find_slides import CohortSlide
-from ats_mag.prediction.model_identity import ModelIdentity, model_fingerprint
+from ats_mag.prediction.model_identity import ModelIdentity, models_fingerprint
 
 if TYPE_CHECKING:
     from ats_mag.prediction.predictor import Predictor
@@ -81,13 +81,13 @@ def load(identity: ModelIdentity) -> Predictor:
 
         import_modules(identity.modules)
     try:
-        fingerprint = model_fingerprint(identity.model)
-        predictor = Predictor(identity.model, **identity.options)
+        fingerprint = models_fingerprint(identity.models)
+        predictor = Predictor(identity.models[0] if len(identity.models) == 1 else identity.models, **identity.options)
     except OSError as error:  # not to be taken for a lost connection
         raise RuntimeError(f"the model cannot be loaded: {error}") from error
     if fingerprint != identity.fingerprint:
         raise RuntimeError(
-            f"{identity.model!r} is another model here than where predictions are asked for, or was replaced meanwhile: "
+            f"{', '.join(map(repr, identity.models))} is another model here than where predictions are asked for, or was replaced meanwhile: "
             "bring the same one to all machines"
         )
     _kept[:] = [(identity.card(), predictor)]

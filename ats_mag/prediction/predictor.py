@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ats_mag.model.decide import decided_label
+from ats_mag.prediction.model_identity import Models, paths_of
 
 if TYPE_CHECKING:
     from ats_mag.model.adaptive.options import AdaptiveOptions
@@ -61,8 +62,9 @@ class Predictor:
     """Class probabilities of slides, one at a time.
 
     Args:
-        path: a `.keras` file of a `SlideClassifier`, or the folder of an exported SavedModel.
-        adaptive: read patches until the class is decided. None: predict as the model does at test.
+        path: a `.keras` file of a `SlideClassifier`, or the folder of an exported SavedModel; or several of the same classes,
+            whose probabilities are averaged (each reads patches of its own, and all are held in memory).
+        adaptive: read patches until the class is decided; of one model only. None: predict as the model does at test.
 
     Attributes:
         classes: names of the classes.
@@ -71,11 +73,23 @@ class Predictor:
         FileNotFoundError, ValueError: no model is there, or one of another kind, or one that cannot predict adaptively.
     """
 
-    def __init__(self, path: str | os.PathLike[str], adaptive: AdaptiveOptions | None = None) -> None:
-        path = Path(path)
-        if not path.exists():
-            raise FileNotFoundError(f"model {str(path)!r} does not exist")
-        self.classes, self._exclusive, self._predict = (_open_export if path.is_dir() else _open_keras)(path, adaptive)
+    def __init__(self, path: Models, adaptive: AdaptiveOptions | None = None) -> None:
+        paths = paths_of(path)
+        for path in paths:
+            if not path.exists():
+                raise FileNotFoundError(f"model {str(path)!r} does not exist")
+        if adaptive is not None and len(paths) > 1:
+            raise ValueError(f"adaptive prediction is of one model: choose one of {', '.join(map(str, paths))}")
+        opened = [(_open_export if path.is_dir() else _open_keras)(path, adaptive) for path in paths]
+        self.classes, self._exclusive, self._predict = opened[0]
+        for path, (classes, exclusive, _) in zip(paths, opened, strict=True):
+            if (classes, exclusive) != (self.classes, self._exclusive):
+                raise ValueError(
+                    f"models whose probabilities are averaged need the same classes: {str(paths[0])!r} has {self.classes}, "
+                    f"{str(path)!r} has {classes}"
+                )
+        if len(opened) > 1:
+            self._predict = _mean_of([predict for _, _, predict in opened])
 
     def __call__(self, slide: str | os.PathLike[str], slide_mpp: float | None = None) -> np.ndarray:
         """Probabilities `(C,)` of one slide, see `predict`."""
@@ -111,6 +125,13 @@ class Predictor:
     def over(self, slides: Sequence[str | os.PathLike[str]], slide_mpp: float | None = None) -> Iterator[np.ndarray]:
         """The probabilities of each slide in turn."""
         return (self(slide, slide_mpp) for slide in slides)
+
+
+def _mean_of(each: Sequence[Predict]) -> Predict:
+    def predict(slide: str, slide_mpp: float) -> np.ndarray:
+        return np.mean([np.asarray(one(slide, slide_mpp)) for one in each], axis=0)
+
+    return predict
 
 
 def _open_keras(path: Path, adaptive: AdaptiveOptions | None) -> tuple[list[str], bool, Predict]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ats_mag.config.reading import read_config
 from ats_mag.preparation.job import SHEETS
 
 if TYPE_CHECKING:
@@ -130,3 +132,24 @@ class RunLayout(ResultFiles):
     def is_trained(self) -> bool:
         """Whether training has begun: the folder of a fold holds a file."""
         return any(path.is_file() for fold in self.begun_folds() for path in fold.folder.rglob("*"))
+
+
+def models_of(path: Path) -> list[Path]:
+    """The models that a path stands for: of a run's folder or configuration the model of every fold, else the path itself.
+
+    Raises:
+        FileNotFoundError: a fold is not trained yet.
+        ConfigError: of a configuration that cannot be used.
+    """
+    folder = read_config(path).run if path.suffix.lower() in (".yaml", ".yml") else path
+    layout = RunLayout(folder)
+    if folder == path and not layout.run.exists():
+        return [path]
+    folds = range(json.loads(layout.run.read_text())["folds"]) if layout.run.exists() else range(1)
+    missing = [k for k in folds if not layout.fold(k).is_trained]
+    if missing:
+        raise FileNotFoundError(
+            f"run {str(folder)!r} has no trained model of fold(s) {', '.join(map(str, missing))}, so that its folds cannot be "
+            "averaged: run `ats-mag train` with its configuration, or give the model of one fold"
+        )
+    return [layout.fold(k).model for k in folds]
