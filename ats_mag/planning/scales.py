@@ -13,6 +13,9 @@ from ats_mag.planning.facts import Facts, SlideFacts
 
 FIELD_SIDE = 2000  # px; slides whose longer side is shorter are fields
 LEAST_PATCH = 16  # px
+SMALLEST_FOR_LADDER = 28  # px; no smaller patch is taken for the sake of more magnifications
+ACROSS = 4  # patches side by side on the smaller whole slides, of every magnification
+LEAST_ENCODED = 64  # px, that a smaller patch is enlarged to for an encoder
 LADDERS = ((3, 4), (3, 2), (2, 4), (2, 2), (1, 1))  # magnifications and the factor between them, the best first
 MOST_AVERAGED = 4  # pixels of a level, along a side, for a pixel of a patch: more is read for nothing
 LEAST_CELLS = 300  # of a lattice, all magnifications together
@@ -25,8 +28,7 @@ OVERVIEW_PIXELS = (250_000, 4_000_000)  # of a slide: bounds of what memory may 
 def choose_scales(draft: Draft, facts: Facts) -> None:
     """Everything that depends on the slides' sizes and levels alone."""
     finest, why = _finest(facts)
-    _choose_patch(draft, facts, min(draft["model.magnifications"]) if _given(draft) else finest)
-    _choose_magnifications(draft, facts, finest, why)
+    _choose_patch_and_magnifications(draft, facts, finest, why)
     _choose_overview(draft, facts)
 
 
@@ -73,34 +75,58 @@ def _finest(facts: Facts) -> tuple[float, str]:
     return finest, why
 
 
-def _choose_patch(draft: Draft, facts: Facts, finest: float) -> None:
-    encoder, short = facts.encoder, facts.small.short / finest
-    fields = is_field_cohort(facts, finest)
-    size = encoder.field_patch if fields else encoder.patch
-    why = f"What {encoder.name} likes of {'fields' if fields else 'whole slides'} "
-    why += f"({'most are' if fields else 'most are not'} below {FIELD_SIDE} px at {finest:g} um/px)."
-    if 2 * size > short and size > LEAST_PATCH:
-        while 2 * size > short and size > LEAST_PATCH:
-            size = max(LEAST_PATCH, size // 2)
-        why += f" Halved, as the smaller slides measure {short:.0f} px across."
-    draft.choose("model.patch_size", size, why)
-    if draft["model.patch_size"] != encoder.patch and not encoder.any_size:
-        draft.choose("model.encoder_size", encoder.patch, f"{encoder.name} was made for patches of this side.")
-
-
-def _choose_magnifications(draft: Draft, facts: Facts, finest: float, why: str) -> None:
-    side, short = draft["model.patch_size"], facts.small.short
+def _patch_and_ladder(draft: Draft, facts: Facts, finest: float, fields: bool) -> tuple[int, tuple[int, int]]:
+    """The largest patch and, of that, the best of `LADDERS` under which the smaller slides have room."""
+    short, side = facts.small.short, facts.encoder.field_patch if fields else facts.encoder.patch
+    sides = [side] if fields else [side // part for part in (1, 2, 4, 8) if side // part >= SMALLEST_FOR_LADDER]
+    if draft.is_given("model.patch_size"):
+        sides = [draft["model.patch_size"]]
+    elif fields:
+        while 2 * sides[0] * finest > short and sides[0] > LEAST_PATCH:
+            sides = [max(LEAST_PATCH, sides[0] // 2)]
+    across = 1 if fields or draft.is_given("model.patch_size") else ACROSS
     overview = draft["prepare.overview_mpp"] if draft.is_given("prepare.overview_mpp") else math.inf
-    for count, factor in LADDERS:
-        chosen = [_rounded(finest * factor**i) for i in range(count)]
-        if side * chosen[-1] <= short and chosen[-1] <= overview and _quick_to_read(chosen, facts.regular):
-            break
+    for ladder in LADDERS:
+        chosen = _steps(finest, ladder)
+        if chosen[-1] <= overview and _quick_to_read(chosen, facts.regular):
+            for side in sides:
+                if across * side * chosen[-1] <= short:
+                    return side, ladder
+    side = sides[-1]
+    while 2 * side * finest > short and side > LEAST_PATCH and not draft.is_given("model.patch_size"):
+        side = max(LEAST_PATCH, side // 2)
+    return side, LADDERS[-1]
+
+
+def _choose_patch_and_magnifications(draft: Draft, facts: Facts, finest: float, why: str) -> None:
+    encoder = facts.encoder
+    fields = is_field_cohort(facts, min(draft["model.magnifications"]) if _given(draft) else finest)
+    side, ladder = _patch_and_ladder(draft, facts, finest, fields)
+    short = facts.small.short
+    likes = encoder.field_patch if fields else encoder.patch
+    reason = f"{encoder.name} likes {likes} px of {'fields' if fields else 'whole slides'} "
+    reason += f"({'most are' if fields else 'most are not'} below {FIELD_SIDE} px at {finest:g} um/px)."
+    if side < likes:
+        reason += f" Less, as the smaller slides measure {short:.0f} um across"
+        reason += "." if fields else f", where {ACROSS} patches of each magnification shall lie side by side."
+    draft.choose("model.patch_size", side, reason)
+    side = draft["model.patch_size"]
+    if side != encoder.patch and not encoder.any_size:
+        draft.choose("model.encoder_size", encoder.patch, f"{encoder.name} was made for patches of this side.")
+    elif side < LEAST_ENCODED and encoder.known:
+        draft.choose("model.encoder_size", LEAST_ENCODED, f"Of less, {encoder.name} says little.")
+    chosen = _steps(finest, ladder)
     widths = ", ".join(f"{side * mpp:.0f}" for mpp in chosen)
     reason = f"{why[0].upper()}{why[1:]}. "
-    reason += f"Steps of {factor}: patches show {widths} um, " if count > 1 else f"Patches show {widths} um, "
+    reason += f"Steps of {ladder[1]}: patches show {widths} um, " if ladder[0] > 1 else f"Patches show {widths} um, "
     reason += f"and the smaller slides measure {short:.0f} um across. "
     reason += f"Each is read from a level with at most {MOST_AVERAGED} x {MOST_AVERAGED} pixels for one."
     draft.choose("model.magnifications", chosen, reason)
+
+
+def _steps(finest: float, ladder: tuple[int, int]) -> list[float]:
+    count, factor = ladder
+    return [_rounded(finest * factor**i) for i in range(count)]
 
 
 def _quick_to_read(magnifications: Sequence[float], slides: Sequence[SlideFacts]) -> bool:
