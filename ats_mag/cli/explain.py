@@ -104,4 +104,13 @@ def _explain(model: Any, slide: CohortSlide, folder: Path, asked: dict[str, Any]
 
 
 def _scores(inspected: InspectedSlide) -> str:
-    return ", ".join(f"{name} {p:.3f}" for name, p in zip(inspected.classes, inspected.probabilities, strict=True))
+    import numpy as np
+
+    from ats_mag.model.attention_state import spread_of
+    from ats_mag.model.attention_words import in_words
+
+    scores = ", ".join(f"{name} {p:.3f}" for name, p in zip(inspected.classes, inspected.probabilities, strict=True))
+    masses = dict(
+        zip(map("{:g}".format, inspected.lattice.magnifications), inspected.attention.sum((0, 1)), strict=True)
+    )
+    return f"{scores}; attention {in_words(float(np.asarray(spread_of(inspected.attention[None]))[0]), masses)}"

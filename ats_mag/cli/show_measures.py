@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ats_mag.cli.console import console, say, show_error
+from ats_mag.model.attention_words import UNIFORM, in_words
 
 _BASELINE = (
     "Baselines, on the same test slides: the commonest class of the training slides, and colour histograms of their overviews "
@@ -53,6 +54,13 @@ def show_fold(found: dict[str, Any]) -> None:
     positive = get_head(found["head"]).positive_class(found["classes"])
     if positive is not None:
         say(f"Positive class: {positive}.")
+    attention = found.get("attention") or {}
+    if attention.get("spread") is not None:
+        say(f"Attention on the test slides: {in_words(attention['spread'], attention['mass'])}.")
+        if attention["spread"] >= UNIFORM and found["method"] != "exhaustive":
+            say(
+                f"Of a uniform attention, {found['method']} takes places by chance: evaluate.method: exhaustive reads all."
+            )
     notes = [_BASELINE] if beside else []
     notes += [f"In brackets: {_percent(found)} bootstrap intervals over patients."] if found["resamples"] else []
     undefined = max(m["undefined_resamples"] for level in levels for m in found[level]["measures"].values())

@@ -26,6 +26,7 @@ def train(
     from ats_mag.runs.run import Run
     from ats_mag.training.fit import train_fold
     from ats_mag.training.progress_bar import FitProgress
+    from ats_mag.training.verdict import fold_verdict
 
     run = Run.open(settings)  # also where every fold is trained: with other settings it was not
     if run.positive is not None:
@@ -40,4 +41,6 @@ def train(
                 continue
             train_fold(run, k, [FitProgress(errors)])
             say(f"wrote {files.model}")
+            for text in fold_verdict(run, k):
+                show_error(f"fold {k}: {text}", "beware")
             keras.utils.clear_session()  # the next fold's model has the memory to itself

@@ -74,7 +74,8 @@ def evaluate_fold(run: Run, fold: int, progress: Progress | None = None) -> dict
         `fold`, `model_sha256` of the model's file, `classes`, `head`, `method` (how patches were drawn), `draws` per slide,
         which is 1 where the method takes the same patches every time, `draws_asked`, `confidence`, `resamples`;
         `without_record` and `patients_without_label`, lists of ids; `unreadable`, errors by slide id; `slides` and
-        `patients`, each as `measure_level` gives it; `sampling_noise` and `baseline` (see `baseline.baselines`), see the functions.
+        `patients`, each as `measure_level` gives it; `sampling_noise` and `baseline` (see `baseline.baselines`), see the functions; `attention`,
+        means over the test slides: `spread` (see `attention_state.spread_of`) and `mass` by magnification.
 
     Raises:
         FileNotFoundError: no model of the fold.
@@ -115,6 +116,12 @@ def evaluate_fold(run: Run, fold: int, progress: Progress | None = None) -> dict
         "method": model.test_method,
         "without_record": without,
         "unreadable": predictions.unreadable,
+        "attention": {
+            "spread": float(predictions.spread.mean()) if len(predictions.spread) else None,
+            "mass": dict(zip(map("{:g}".format, model.magnifications), predictions.mass.mean(0).tolist(), strict=True))
+            if len(predictions.mass)
+            else {},
+        },
         "baseline": baselines(run, fold, predictions.records, model.classes, model.head_kind.exclusive),
     }
     return measure_predictions(options, files, slides, predictions.draws, about)
@@ -130,7 +137,7 @@ def measure_predictions(
         files: to write; their folder is made where absent.
         slides: `slide_id`, `patient_id` and `label` of n slides.
         draws: `(D, n, C)` probabilities of each draw.
-        about: `fold`, `classes`, `head`, `method`, `without_record` and `unreadable`, see `evaluate_fold`; `baseline` is its alone.
+        about: `fold`, `classes`, `head`, `method`, `without_record` and `unreadable`, see `evaluate_fold`; `baseline` and `attention` are its alone.
 
     Returns:
         As `evaluate_fold`.

@@ -17,10 +17,18 @@ from ats_mag.slides.errors import SlideError
 if TYPE_CHECKING:
     from ats_mag.model.classifier import SlideClassifier
 
-Predicted: TypeAlias = tuple[dict[str, Any], np.ndarray | str]  # a record, its probabilities or why there are none
+Predicted: TypeAlias = tuple[dict[str, Any], "Found | str"]  # a record, what is predicted of it or why nothing is
 Progress: TypeAlias = Callable[[Iterable[Predicted], int], Iterable[Predicted]]
 
 _SEED = 0
+
+
+class Found(NamedTuple):
+    """Of one slide: probabilities `(D, C)`, the attention's spread, and its mass per magnification `(M,)`."""
+
+    probabilities: np.ndarray
+    spread: float
+    mass: np.ndarray
 
 
 class Predictions(NamedTuple):
@@ -30,11 +38,15 @@ class Predictions(NamedTuple):
         records: those that could be predicted.
         draws: `(D, n, C)` float64, the probabilities of each draw; D is 1 where the model draws nothing at random.
         unreadable: why each of the others could not be read, by `slide_id`.
+        spread: `(n,)` over what share of its cells each slide's attention lies, see `attention_state.spread_of`.
+        mass: `(n, M)` the attention's mass at each magnification.
     """
 
     records: list[dict[str, Any]]
     draws: np.ndarray
     unreadable: dict[str, str]
+    spread: np.ndarray
+    mass: np.ndarray
 
     def __repr__(self) -> str:
         return short_repr(self, self._asdict())
@@ -84,7 +96,13 @@ def predict_records(
         slide, reason = next(iter(unreadable.items()))
         raise SlideError(f"none of {len(unreadable)} slides can be read, e.g. {slide!r}: {reason}")
     shape = (draws, 0, len(model.classes))
-    return Predictions(kept, np.stack(found, axis=1) if found else np.zeros(shape), unreadable)
+    return Predictions(
+        kept,
+        np.stack([one.probabilities for one in found], axis=1) if found else np.zeros(shape),
+        unreadable,
+        np.array([one.spread for one in found]),
+        np.array([one.mass for one in found]).reshape(-1, len(model.magnifications)),
+    )
 
 
 def _predict_each(
@@ -95,7 +113,10 @@ def _predict_each(
     copies: LocalCopies | None,
     skip: bool,
 ) -> Iterator[Predicted]:
-    """Each record with its probabilities `(D, C)`, or with why it could not be read."""
+    """Each record with what is predicted of it, or with why it could not be read."""
+    from keras import ops
+
+    from ats_mag.model.attention_state import spread_of
     from ats_mag.records.dataset import dataset
     from ats_mag.slides.errors import plain_errors
 
@@ -106,7 +127,9 @@ def _predict_each(
             with plain_errors():
                 for inputs in dataset(rest, slide_root, None, 1, multiple=model.overview_multiple, local_copies=copies):
                     probabilities = [_predict_one(model, records[start], inputs, draw) for draw in range(draws)]
-                    yield records[start], np.stack(probabilities)
+                    attention = model.attend(inputs)
+                    spread, mass = (np.asarray(a)[0] for a in (spread_of(attention), ops.sum(attention, axis=(1, 2))))
+                    yield records[start], Found(np.stack(probabilities), float(spread), mass)
                     start += 1
         except OSError as error:
             if not skip:

@@ -14,6 +14,7 @@ from keras import ops
 from ats_mag.arguments import number, positive, whole
 from ats_mag.backend import on_tensorflow
 from ats_mag.model.arguments import check_magnifications
+from ats_mag.model.attention_words import MASS, SPREAD
 from ats_mag.model.auxiliary import auxiliary_loss, predict_per_magnification
 from ats_mag.model.built_in_networks import attention_network
 from ats_mag.model.by_path import Slides, is_paths
@@ -171,7 +172,8 @@ class SlideClassifier(SlideNetwork):
         self.auxiliary = number("auxiliary", auxiliary)
         self.overlap = None if overlap is None else positive("overlap", overlap)
         self.entropy_metric = keras.metrics.Mean(name="attention_entropy")
-        self.mass_metrics = [keras.metrics.Mean(name=f"mass_{mpp:g}") for mpp in self.magnifications]
+        self.spread_metric = keras.metrics.Mean(name=SPREAD)
+        self.mass_metrics = [keras.metrics.Mean(name=f"{MASS}{mpp:g}") for mpp in self.magnifications]
         self.unreadable_metric = keras.metrics.Sum(name="unreadable") if on_error == "fill" else None
         self.step = self.add_weight(
             shape=(), dtype="int32", initializer="zeros", trainable=False, aggregation="only_first_replica", name="step"
@@ -255,6 +257,7 @@ class SlideClassifier(SlideNetwork):
 
     def _update_attention_metrics(self, found: ForwardPass) -> None:
         self.entropy_metric.update_state(found.entropy)
+        self.spread_metric.update_state(found.spread)
         for m, metric in enumerate(self.mass_metrics):
             metric.update_state(found.mass[:, m])
         if self.unreadable_metric is not None and found.unreadable is not None:

@@ -15,6 +15,7 @@ class ForwardPass(NamedTuple):
     Attributes:
         probabilities: `(B, C)` float32; `(B, 1)` of a binary head.
         entropy: `(B,)` float32, of each slide's attention, in nats.
+        spread: `(B,)` float32, over what share of a slide's cells its attention lies, see `attention_state.spread_of`.
         mass: `(B, M)` float32, the attention's mass at each magnification.
         patches: `(B,)` float32, how many patches were read that count in the prediction.
         readable: `(B,)` float32, 0 for slides of which nothing could be read, else 1. None: reading raises, all were read.
@@ -24,6 +25,7 @@ class ForwardPass(NamedTuple):
 
     probabilities: Probabilities
     entropy: Tensor
+    spread: Tensor
     mass: Tensor
     patches: Tensor
     readable: Tensor | None = None

@@ -18,6 +18,7 @@ from ats_mag.layers.l2_normalize import L2Normalize
 from ats_mag.layers.read_slide_patches import ReadSlidePatches
 from ats_mag.layers.regularize_attention import RegularizeAttention
 from ats_mag.model.arguments import check_magnifications, check_priority, dimension_of, stride_of
+from ats_mag.model.attention_state import entropy_of, spread_of
 from ats_mag.model.built_in_networks import attention_network, feature_network
 from ats_mag.model.by_path import PathModel, Slides, is_paths
 from ats_mag.model.encode_cells import EncodedCells, encode_cells
@@ -330,8 +331,9 @@ class SlideNetwork(PathModel):
     ) -> ForwardPass:
         """The pass with that attention, those numbers of patches `(B,)`, and whether any was read `(B,)`."""
         attention = ops.stop_gradient(attention)
-        entropy = -ops.sum(attention * ops.log(attention + 1e-9), axis=(1, 2, 3))
-        found = ForwardPass(probabilities, entropy, ops.sum(attention, axis=(1, 2)), read)
+        entropy = entropy_of(attention)
+        spread = spread_of(attention, entropy)
+        found = ForwardPass(probabilities, entropy, spread, ops.sum(attention, axis=(1, 2)), read)
         if self.on_error == "fill":
             found = found._replace(readable=ops.cast(readable, "float32"), unreadable=unread)
         return found

@@ -16,9 +16,10 @@ from ats_mag.evaluation.result_files import read_table
 from ats_mag.model.heads import get_head
 from ats_mag.preparation.index import remarks
 from ats_mag.preparation.state import read_state
-from ats_mag.runs.layout import FoldFiles, ResultFiles, RunLayout
+from ats_mag.runs.layout import ResultFiles, RunLayout
 from ats_mag.runs.run_file import RunFile
 from ats_mag.training.checkpoints import Checkpoints
+from ats_mag.training.verdict import fold_attention, fold_verdict
 
 if TYPE_CHECKING:
     from ats_mag.runs.run import Run
@@ -44,6 +45,8 @@ class FoldResults:
         bad_slides: rows of `bad_slides.csv`.
         figures: SVG by name of `FIGURES`.
         seconds: that training took; None: not known.
+        attention: where it was at the model's epoch, in words; None: not known.
+        amiss: with the training, see `training.verdict`.
     """
 
     fold: int
@@ -54,6 +57,8 @@ class FoldResults:
     bad_slides: list[dict[Hashable, str]]
     figures: dict[str, bytes]
     seconds: float | None
+    attention: str | None
+    amiss: list[str]
 
 
 @dataclass(frozen=True)
@@ -99,7 +104,7 @@ def read_results(run: Run) -> RunResults:
     """
     about, layout = run.about, run.layout
     exclusive = get_head(about["config"]["model"]["head"]).exclusive
-    folds = [_fold(layout.fold(k), k) for k in range(about["folds"])]
+    folds = [_fold(run, k) for k in range(about["folds"])]
     measured = all(fold.metrics is not None for fold in folds)  # else what is there is of models that are gone
     return RunResults(
         name=_name(layout.folder.resolve()),
@@ -126,7 +131,8 @@ def _flags(run: Run) -> dict[str, list[str]]:
     return {slide_id: texts for slide_id, texts in found.items() if texts}
 
 
-def _fold(files: FoldFiles, fold: int) -> FoldResults:
+def _fold(run: Run, fold: int) -> FoldResults:
+    files = run.layout.fold(fold)
     bad = _csv(files.bad_slides, dtype=str, keep_default_na=False)
     slides = files.table("slides")
     return FoldResults(
@@ -138,6 +144,8 @@ def _fold(files: FoldFiles, fold: int) -> FoldResults:
         bad_slides=[] if bad is None else bad.to_dict("records"),
         figures=dict(_figures(files)),
         seconds=Checkpoints(files.checkpoints).seconds(),
+        attention=fold_attention(run, fold),
+        amiss=fold_verdict(run, fold),
     )
 
 

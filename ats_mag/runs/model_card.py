@@ -84,8 +84,8 @@ def _measures(fold: FoldFiles) -> dict[str, Any] | None:
         }
         for level in ("slides", "patients")
     }
-    baseline = {"baseline": found["baseline"]} if found.get("baseline") else {}
-    return {"part": "test", **about, **levels, **baseline}
+    more = {name: found[name] for name in ("baseline", "attention") if found.get(name)}
+    return {"part": "test", **about, **levels, **more}
 
 
 def _rounded(value: float | None) -> float | None:

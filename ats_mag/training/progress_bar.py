@@ -9,6 +9,7 @@ import keras
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ats_mag.model.attention_words import MASS, SPREAD, in_words, masses_of
 from ats_mag.tensors import Logs
 
 _UPDATE_SECONDS = 0.5  # metrics are fetched from the device no more often
@@ -16,7 +17,7 @@ _LINE_SECONDS = 60.0  # without a terminal a long epoch is told of so often
 
 
 class FitProgress(keras.callbacks.Callback):
-    """A line per epoch with its metrics, and below them a bar over all batches with the time left.
+    """Two lines per epoch, its metrics and where the attention is, and below them a bar over all batches with the time left.
 
     Where there is no terminal, long epochs have a line per minute instead of the bar. A resumed run says where it goes on, see
     `train_fold`.
@@ -72,7 +73,12 @@ class FitProgress(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         self.progress.update(self.task, completed=(epoch + 1) * self.batches)
-        self._print("  ".join(f"{name} {_number(value)}" for name, value in (logs or {}).items()))
+        logs = logs or {}
+        numbers = {name: value for name, value in logs.items() if SPREAD not in logs or not _of_attention(name)}
+        self._print("  ".join(f"{name} {_number(value)}" for name, value in numbers.items()))
+        if SPREAD in logs:
+            where = in_words(float(logs[SPREAD]), masses_of(logs))
+            self.console.print(f"  attention {where}", highlight=False, soft_wrap=True, markup=False)
 
     def on_train_end(self, logs: Logs = None) -> None:
         self.progress.stop()
@@ -88,6 +94,11 @@ class FitProgress(keras.callbacks.Callback):
 
     def _done(self) -> int:
         return int(self.progress.tasks[0].completed)
+
+
+def _of_attention(name: str) -> bool:
+    """Whether a metric is told in words."""
+    return name.removeprefix("val_").startswith(("attention_", MASS))
 
 
 def _number(value: float) -> str:

@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 
 from ats_mag.config.schema import RunConfig
-from ats_mag.training.best_epoch import BestEpoch
 from ats_mag.training.settings import monitored
+from ats_mag.training.verdict import model_epoch
 
 MEASURES = ("accuracy", "auroc", "balanced_accuracy", "ece")
 
@@ -56,13 +56,3 @@ def validation_measures(config: RunConfig, folds: int) -> list[dict[str, float]]
             }
         )
     return found
-
-
-def model_epoch(history: pd.DataFrame, monitor: str | None) -> int:
-    """The row of the history whose weights the model has, see `TrainConfig.monitor`."""
-    if monitor is None:
-        return len(history) - 1
-    best = BestEpoch(monitor)
-    for i, row in history.iterrows():
-        best.better(int(i), row.to_dict())
-    return best.epoch

@@ -29,9 +29,9 @@ def test_probabilities_do_not_depend_on_the_company(slides, method):
     model = load_model(slides / "model.keras", compile=False)
     model.test_method = method
     records = find_records(slides / "records")
-    _, together, _ = predict_records(model, records, slides / "slides", draws=2)
+    together = predict_records(model, records, slides / "slides", draws=2).draws
     some = [5, 0]
-    _, apart, _ = predict_records(model, [records[i] for i in some], slides / "slides", draws=2)
+    apart = predict_records(model, [records[i] for i in some], slides / "slides", draws=2).draws
     np.testing.assert_array_equal(apart, together[:, some])
     assert len(together) == (2 if method in ("sequential", "priority", "replacement") else 1)
 
@@ -57,7 +57,7 @@ def test_a_small_slide_alone_has_room_for_all_draws(slides):
 
     model = load_model(slides / "model.keras", compile=False)
     model.test_n_patches = 600  # more than the lattice of 16 x 16 cells at one magnification
-    _, draws, _ = predict_records(model, find_records(slides / "records")[:1], slides / "slides")
+    draws = predict_records(model, find_records(slides / "records")[:1], slides / "slides").draws
     assert np.isfinite(draws).all()
 
 

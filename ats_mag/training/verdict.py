@@ -1,0 +1,104 @@
+"""What the course of a training says of whether anything was learnt, and what to try where it was not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from ats_mag.cohort.splits import part_of
+from ats_mag.model.attention_words import SPREAD, UNIFORM, in_words, masses_of
+from ats_mag.training.best_epoch import BestEpoch
+from ats_mag.training.settings import monitored
+
+if TYPE_CHECKING:
+    from ats_mag.runs.run import Run
+
+LEARNT = 0.95  # of the cross-entropy of guessing: above it nothing is learnt
+BY_HEART = 0.25  # of it: below, the training slides are known
+COLLAPSED = 0.98  # of the attention, on one magnification
+CROSS_ENTROPY = "cross_entropy"
+
+
+def guessing(labels: pd.Series) -> float:
+    """The cross-entropy of who knows only how common each label is, in nats."""
+    share = labels.value_counts(normalize=True).to_numpy()
+    return float(-(share * np.log(share)).sum())
+
+
+def verdict(history: pd.DataFrame, epoch: int, guess: float | None) -> list[str]:
+    """What is amiss with a training, a sentence or two each; empty where nothing is.
+
+    Args:
+        history: as `history.csv` holds it, a row per epoch.
+        epoch: the row whose weights the model has.
+        guess: the cross-entropy of guessing the training labels, see `guessing`. None: unknown, or labels are sets.
+    """
+    row: Mapping[Any, Any] = history.iloc[epoch].to_dict()
+    found = []
+    train, validated = row.get(CROSS_ENTROPY), row.get(f"val_{CROSS_ENTROPY}")
+    if guess and train is not None:
+        if train > LEARNT * guess:
+            found.append(
+                f"nothing was learnt: the training slides are told no better than by guessing (cross-entropy {train:.3g}, of "
+                f"guessing {guess:.3g}). Check that labels belong to their slides; try more epochs, another encoder, "
+                "magnifications at which a pathologist would see it, or a higher model.saliency"
+            )
+        elif validated is not None and train < BY_HEART * guess and validated > LEARNT * guess:
+            found.append(
+                f"the training slides are known by heart, and the validation slides are guessed (cross-entropy {train:.3g} and "
+                f"{validated:.3g}, of guessing {guess:.3g}). More slides help most; else fewer epochs, a smaller model.adapter, "
+                "or train.hold_attention: 1"
+            )
+    spread, masses = row.get(SPREAD), masses_of(row)
+    if spread is not None and spread >= UNIFORM:
+        found.append(
+            f"the attention is nearly uniform (over {100 * spread:.0f} % of the cells): nobody was taught where to look, and what "
+            "is predicted rests on all of the tissue. Test with `exhaustive` or with more patches; for an attention that "
+            "chooses, try more epochs or a higher model.saliency"
+        )
+    most = max(masses, key=lambda mpp: masses[mpp], default="")
+    if len(masses) > 1 and masses[most] >= COLLAPSED:
+        found.append(
+            f"all attention is on one magnification, {most} um/px. If that surprises you, raise train.magnification_entropy or "
+            "model.auxiliary; if not, a run with that magnification alone is faster"
+        )
+    return found
+
+
+def fold_verdict(run: Run, fold: int) -> list[str]:
+    """What is amiss with the training of a fold, see `verdict`; empty also where its history is not there."""
+    file = run.layout.fold(fold).history
+    if not file.exists():
+        return []
+    history = pd.read_csv(file)
+    labels = run.splits.set_index("slide_id")["label"].loc[part_of(run.splits, fold, "train")]
+    return verdict(history, _model_epoch(run, history), None if run.multi_label else guessing(labels))
+
+
+def fold_attention(run: Run, fold: int) -> str | None:
+    """Where the attention of a fold's model was on its training slides, in words. None: that is not known."""
+    file = run.layout.fold(fold).history
+    if not file.exists():
+        return None
+    history = pd.read_csv(file)
+    row = history.iloc[_model_epoch(run, history)].to_dict()
+    return in_words(row[SPREAD], masses_of(row)) if SPREAD in row else None
+
+
+def _model_epoch(run: Run, history: pd.DataFrame) -> int:
+    validated = any(str(name).startswith("val_") for name in history)
+    return model_epoch(history, monitored(run.config, validated))
+
+
+def model_epoch(history: pd.DataFrame, monitor: str | None) -> int:
+    """The row of a history whose weights the model has, see `TrainConfig.monitor`."""
+    if monitor is None:
+        return len(history) - 1
+    best = BestEpoch(monitor)
+    rows: list[Any] = history.to_dict("records")
+    for i, row in enumerate(rows):
+        best.better(i, row)
+    return best.epoch
