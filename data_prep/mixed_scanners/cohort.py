@@ -33,7 +33,7 @@ class Job(NamedTuple):
     slide_id: str
     label: str
     scanner: str
-    seed: tuple[int, int]  # of the tissue
+    seed: tuple[int, int, int]  # of the tissue: the cohort, whether it is for testing, its number
     split: str
     mishap: str
 
@@ -46,10 +46,10 @@ def plan(train: int, validation: int, test: int, seed: int) -> list[Job]:
     for i in range(train + validation):
         split, mishap = "train" if i < train else "validation", mishaps[i] if i < min(len(mishaps), train) else ""
         scanner = names[(i // 2) % len(names)]
-        jobs.append(Job(f"{split}-{i:03d}", CLASSES[i % 2], scanner, (seed, i), split, mishap))
+        jobs.append(Job(f"{split}-{i:03d}", CLASSES[i % 2], scanner, (seed, 0, i), split, mishap))
     for i in range(test):
         for scanner in ("b", "d"):
-            jobs.append(Job(f"test-{i:03d}-{scanner}", CLASSES[i % 2], scanner, (seed + 1, i), "test", ""))
+            jobs.append(Job(f"test-{i:03d}-{scanner}", CLASSES[i % 2], scanner, (seed, 1, i), "test", ""))
     return jobs
 
 

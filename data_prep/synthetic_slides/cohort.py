@@ -100,9 +100,12 @@ def main(
     test: Annotated[int, typer.Option(help="Test slides.")] = 100,
     seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
     file_tile: Annotated[int, typer.Option(help="Side of a tile of the files, in pixels.")] = TILE,
+    place_density: Annotated[
+        float, typer.Option(min=0.1, help="How much darker places are stained; at 1 only their texture tells them.")
+    ] = Cohort().place_density,
     workers: Annotated[int, typer.Option(help="Processes.")] = 2,
 ) -> None:
     """Composes a cohort of slides whose informative places are known."""
-    cohort = Cohort(train=train, test=test, seed=seed, file_tile=file_tile)
+    cohort = Cohort(train=train, test=test, seed=seed, file_tile=file_tile, place_density=place_density)
     for _ in track(make_cohort(tiles, out, cohort, workers), "slides", total=train + test):
         pass

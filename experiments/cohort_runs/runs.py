@@ -16,10 +16,12 @@ magnification that is best on the validation part, is a contestant, too.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ats_mag.config.reading import read_config
+from ats_mag.config.schema import RunConfig
 from experiments.cohort_runs.commands import run_commands
 from experiments.cohort_runs.configuration import QUICK, configure, contestants, description, path_of
 from experiments.cohort_runs.measures import test_measures, validation_measures
@@ -45,7 +47,15 @@ def make_cohort(script: str, *arguments: object) -> None:
     run_module(f"data_prep.{script}", *given)
 
 
-def measure(cohort: Path, out: Path, seeds: int, only: Sequence[str] | None = None, quick: bool = False) -> None:
+def measure(
+    cohort: Path,
+    out: Path,
+    seeds: int,
+    only: Sequence[str] | None = None,
+    quick: bool = False,
+    more: Callable[[RunConfig, str], dict[str, Any]] | None = None,
+    others: Mapping[str, Mapping[str, Any]] | None = None,
+) -> None:
     """Runs what has no result yet, and prints the table.
 
     Args:
@@ -54,6 +64,8 @@ def measure(cohort: Path, out: Path, seeds: int, only: Sequence[str] | None = No
         seeds: how many, from 0.
         only: contestants to run; `single` are all of these. None: all.
         quick: one seed with the settings of `QUICK`.
+        others: further contestants, each with its changes of the configuration.
+        more: called with the configuration of a run that is done and its contestant; what else is measured of it.
 
     Raises:
         ValueError: there is no such contestant, or a result of another configuration.
@@ -61,7 +73,7 @@ def measure(cohort: Path, out: Path, seeds: int, only: Sequence[str] | None = No
     """
     changes = QUICK if quick else {}
     magnifications = read_config(cohort / "config.yaml").model.magnifications
-    known = contestants(magnifications)
+    known = {**contestants(magnifications), **(others or {})}
     for name in only or ():
         if name not in (SINGLE, *known):
             raise ValueError(f"--only must be one of {'; '.join([*known, SINGLE])}. Received: {name!r}")
@@ -73,8 +85,12 @@ def measure(cohort: Path, out: Path, seeds: int, only: Sequence[str] | None = No
             path = path_of(contestant, seed, out)
             config = configure(cohort, path.stem, {**changes, **own, "train.seed": seed})
             described = description(read_config(config), contestant, seed)
-            more = {"cohort_magnifications": magnifications}
-            kept(path, described, lambda c=config, n=contestant, m=more: measure_one(c, n, quick) | m)
+
+            def run(config: Path = config, contestant: str = contestant) -> Run:
+                found = measure_one(config, contestant, quick) | {"cohort_magnifications": magnifications}
+                return found | (more(read_config(config), contestant) if more else {})
+
+            kept(path, described, run)
     print(table(out.name, out))
 
 
