@@ -25,12 +25,13 @@ def evaluate(
     """Measures the trained models of a run on their test slides, by slide and by patient.
 
     Writes slides.csv, patients.csv, metrics.json and figures into each fold's folder, and evaluation.json over all folds
-    into the run's. Intervals are those of the configuration: bootstrap over patients, and a t interval over folds.
+    into the run's, and the page that `report` writes. Intervals are those of the configuration: bootstrap over patients, and a t interval over folds.
     """
     import_given(modules)
     from ats_mag.config.reading import read_config
     from ats_mag.evaluation.evaluate import evaluate_fold
     from ats_mag.evaluation.folds import across_folds, unmeasured_folds
+    from ats_mag.report.page import write_report
     from ats_mag.runs.run import Run
 
     run = Run.open_divided(read_config(config))
@@ -51,6 +52,7 @@ def evaluate(
     if len(found["folds"]) > 1:
         show_folds(found)
     say(f"wrote {run.layout.evaluation}")
+    say(f"wrote {write_report(run)}")
 
 
 def _progress(title: str) -> Progress:

@@ -31,9 +31,8 @@ def prepare(
     Run it again after any interruption or change: what is done and up to date is kept.
     """
     from ats_mag.config.reading import read_config
-    from ats_mag.preparation import prepare as prepare_slides
     from ats_mag.preparation import unlisted_records
-    from ats_mag.runs.comparability import tissue_of
+    from ats_mag.runs.prepare_run import prepare_run
     from ats_mag.runs.run import Run
 
     run = Run.open(read_config(config))
@@ -41,22 +40,7 @@ def prepare(
     for note in manifest.attrs["notes"]:  # before hours are spent on what was not meant
         show_error(note, "note")
     asked = settings.prepare
-    slides = prepare_slides(
-        manifest,
-        settings.data.slides,
-        settings.records,
-        asked.overview_mpp,
-        workers or asked.workers,
-        asked.empty_mask,
-        scheduler or asked.scheduler,
-        settings.data.default_mpp,
-        asked.sheets,
-        settings.model.stride,
-        asked.minutes_per_slide,
-        tissue_of(settings),
-        asked.tissue.masks,
-        asked.tissue.least_share,
-    )
+    slides = prepare_run(run, workers, scheduler)
     done = list(show_progress(slides, len(manifest), "Preparing", "prepared"))
     _summarise(done, run.layout, asked.sheets)
     unlisted = unlisted_records(settings.records, manifest["slide_id"])

@@ -1,14 +1,16 @@
-"""The main job from slides to an exported model, on made slides, beside its controls."""
+"""The main job on made slides, as a user does it: plan, prepare, train, evaluate; then export, reload and look."""
 
 from __future__ import annotations
 
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
@@ -20,35 +22,31 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from ats_mag.backend import channels_last
-from ats_mag.cohort.manifest import read_manifest
+from ats_mag.config.reading import read_config
+from ats_mag.config.schema import RunConfig
 from ats_mag.demo.cohort import make_cohort, read_places
 from ats_mag.demo.figure import draw_figure
-from ats_mag.demo.slides import CLASSES, Place
-from ats_mag.evaluation.evaluate import evaluate
+from ats_mag.demo.slides import COARSE_DOWNSAMPLE, MPP, Place
+from ats_mag.evaluation.baseline import COLOUR, MAJORITY
+from ats_mag.evaluation.evaluate import evaluate_fold
 from ats_mag.geometry.lattice import Lattice
-from ats_mag.model.built_in_networks import attention_network, feature_network
 from ats_mag.model.classifier import SlideClassifier
-from ats_mag.model.recipe import Recipe
+from ats_mag.model.saving import load_model
 from ats_mag.model.slide_inputs import slide_inputs
 from ats_mag.pictures.inspected_slide import inspect_slide
-from ats_mag.preparation import prepare
+from ats_mag.planning.plan import plan
 from ats_mag.records.dataset import dataset
 from ats_mag.records.record import find_records
-from ats_mag.slides.tissue_options import OTSU
+from ats_mag.report.page import write_report
+from ats_mag.runs.prepare_run import prepare_run
+from ats_mag.runs.run import Run
+from ats_mag.training.fit import train_fold
 from ats_mag.training.progress_bar import FitProgress
 
 Records: TypeAlias = list[dict[str, Any]]  # as of `find_records`
-Value = TypeVar("Value")
+Item = TypeVar("Item")
 
-MAGNIFICATIONS = ("20x", "5x")
-KIND_OF_MAGNIFICATION = ("fine", "coarse")
-OVERVIEW_MPP = 16.0
-STRIDE = 2
-PATCH_SIZE = 32
-N_PATCHES = 16
-BATCH_SIZE = 16
-RECIPE = Recipe(sharpen_at=(5 / 8, 13 / 16))
+MAGNIFICATION_OF = {"fine": MPP, "coarse": MPP * COARSE_DOWNSAMPLE}  # um/px at which each kind's cue is seen
 
 
 def run(
@@ -57,137 +55,87 @@ def run(
     console: Console,
     n_train: int = 240,
     n_test: int = 75,
-    steps: int = 800,
     results: Path | None = None,
+    **known: Any,
 ) -> dict[str, Any]:
-    """Makes slides, prepares, trains, evaluates, exports, reloads in a new process, and draws one figure.
+    """Makes slides, plans, prepares, trains, evaluates, exports, reloads in a new process, and draws one figure.
+
+    What is there already is kept, so an interrupted demo goes on.
 
     Args:
-        out: folder of everything that is made; slides and records that are there are kept.
+        out: folder of everything that is made.
         seed: of slides and training.
         console: where to report.
         n_train, n_test: slides of each split.
-        steps: training steps of the model and of each control.
         results: JSON of the measures to write. None: `out / "results.json"`.
+        **known: keys of the configuration that `plan` is given. None: it chooses all.
 
     Returns:
         The measures.
     """
-    started = time.perf_counter()
-    for _ in track(make_cohort(out, seed, n_train, n_test), "Making slides", n_train + n_test, console=console):
-        pass
-    manifest = read_manifest(out / "manifest.csv")
-    prepared = list(
-        track(
-            prepare(manifest, out / "slides", out / "records", OVERVIEW_MPP, tissue=OTSU),
-            "Preparing",
-            len(manifest),
-            console=console,
-        )
+    seconds: dict[str, float] = {}
+    with _timed("making slides", seconds, console):
+        _wait(make_cohort(out, seed, n_train, n_test), n_train + n_test, console)
+    config = out / "config.yaml"
+    with _timed("plan", seconds, console):
+        if not config.exists():
+            planned = plan(out / "manifest.csv", out / "slides", **{"train.seed": seed, **known})
+            config.write_text(planned.text(out))
+    settings = read_config(config)
+    model = settings.model
+    console.print(
+        f"  magnifications {', '.join(f'{mpp:g}' for mpp in model.magnifications)} um/px, {model.n_patches} patches of "
+        f"{model.patch_size} px; every choice has its reason in {config}",
+        highlight=False,
+        markup=False,
     )
+    joint = Run.open(settings)
+    with _timed("prepare", seconds, console):
+        prepared = _wait(prepare_run(joint), len(joint.manifest), console)
     failed = [p.error for p in prepared if p.error]
     if failed:
         raise RuntimeError(f"preparing failed for {len(failed)} slides, the first: {failed[0]}")
-    seconds = {"slides and records": time.perf_counter() - started}
-    train_records, test_records = (find_records(out / "records", split) for split in ("train", "test"))
-    epochs = -(-steps * BATCH_SIZE // n_train)
-
-    def timed(name: str, job: Callable[[], Value]) -> Value:
-        console.print(f"Training: {name}", highlight=False, markup=False)
-        before = time.perf_counter()
-        value = job()
-        seconds[name] = time.perf_counter() - before
-        return value
-
-    data = dataset(train_records, out / "slides", CLASSES, BATCH_SIZE, shuffle=True, seed=seed)
-    model = timed("joint attention sampling", lambda: _fit(_build(seed, steps), data, epochs, steps, console))
-    uniform = timed("uniform sampling", lambda: _fit(_build(seed, steps, uniform=True), data, epochs, steps, console))
-    overview_accuracy = timed(
-        "overview alone", lambda: _overview_accuracy(data, test_records, out / "slides", epochs, seed, console)
-    )
-
-    _, measures = evaluate(model, test_records, out / "slides")
-    _, uniform_measures = evaluate(uniform, test_records, out / "slides")
-    counts = pd.Series([r["label"] for r in test_records]).value_counts()
-    places = read_places(out)
-    shares = _local_shares(model, test_records, out / "slides", places)
-    reloaded = _export_and_reload(model, out, test_records)
+    measured = _train_and_evaluate(joint, "train", seconds, console)
+    uniform = Run.open(uniform_control(settings))
+    control = _train_and_evaluate(uniform, "train uniform sampling, for comparison", seconds, console)
+    with _timed("export, reload and look", seconds, console):
+        found = _look(out, joint)
     found = {
         "seed": seed,
         "slides": {"train": n_train, "test": n_test},
+        "planned": settings.model_dump(
+            mode="json", include={"prepare": {"overview_mpp"}, "model": True, "train": True}
+        ),
         "record_bytes_per_slide": float(np.mean([p.bytes for p in prepared])),
         "test_accuracy": {
-            "joint attention sampling": measures["accuracy"],
-            "uniform sampling, same N": uniform_measures["accuracy"],
-            "overview alone": overview_accuracy,
-            "majority class": float(counts.max() / counts.sum()),
+            "joint attention sampling": measured["slides"]["measures"]["accuracy"]["value"],
+            "uniform sampling, same N": control["slides"]["measures"]["accuracy"]["value"],
+            "colour histograms of the overview": measured["baseline"][COLOUR]["slides"]["accuracy"],
+            "majority class": measured["baseline"][MAJORITY]["slides"]["accuracy"],
         },
         "test_auc": {
-            "joint attention sampling": measures["auroc"],
-            "uniform sampling, same N": uniform_measures["auroc"],
+            "joint attention sampling": measured["slides"]["measures"]["auroc"]["value"],
+            "uniform sampling, same N": control["slides"]["measures"]["auroc"]["value"],
         },
-        "attention_on_places": shares,
-        "largest_difference_after_reload": reloaded,
-        "seconds": {**seconds, "all": time.perf_counter() - started},
-        "training": {"steps": steps, "batch": BATCH_SIZE, "patches": N_PATCHES, "patch_size": PATCH_SIZE},
+        "attention": measured["attention"],
+        **found,
+        "seconds": {**seconds, "all": sum(seconds.values())},
         "machine": {"cpus": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()},
         "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
     }
     results = results or out / "results.json"
     results.write_text(json.dumps(found, indent=2) + "\n")
-    _draw(model, out, test_records, places)
-    _report(found, out, console)
+    _report(found, out, write_report(joint), console)
     return found
 
 
-def _build(seed: int, steps: int, uniform: bool = False) -> SlideClassifier:
-    keras.utils.set_random_seed(seed)
-    attention = attention_network(len(MAGNIFICATIONS), STRIDE)
-    if uniform:  # its last layer starts at 0, so frozen it is uniform over the tissue
-        attention.trainable = False
-    model = SlideClassifier(
-        CLASSES,
-        MAGNIFICATIONS,
-        PATCH_SIZE,
-        N_PATCHES,
-        OVERVIEW_MPP,
-        attention=attention,
-        tissue=OTSU,  # with which the numbers of the documentation were measured
-        feature=feature_network(PATCH_SIZE),
-        method="priority",
-        explore_steps=RECIPE.explore(steps),
-        test_method="sequential" if uniform else "topk",
-        regularizers=RECIPE.regularizers(),
-        seed=seed,
-    )
-    model.compile(RECIPE.optimizer(steps))
-    return model
-
-
-def _fit(model: SlideClassifier, data: tf.data.Dataset, epochs: int, steps: int, console: Console) -> SlideClassifier:
-    callbacks = [*RECIPE.callbacks(steps), FitProgress(console)]
-    model.fit(data, epochs=epochs, shuffle=False, verbose=0, callbacks=callbacks)
-    return model
-
-
-@channels_last()
-def _overview_accuracy(
-    data: tf.data.Dataset, test_records: Records, slide_root: Path, epochs: int, seed: int, console: Console
-) -> float:
-    """Test accuracy of a convolutional network on the overview alone."""
-    keras.utils.set_random_seed(seed)
-    x = inputs = keras.Input((None, None, 3))
-    x = keras.layers.Rescaling(1 / 127.5, offset=-1)(x)
-    for filters in (16, 32, 64):
-        x = keras.layers.Conv2D(filters, 3, padding="same", activation="relu")(x)
-        x = keras.layers.MaxPooling2D()(x)
-    x = keras.layers.GlobalMaxPooling2D()(x)
-    network = keras.Model(inputs, keras.layers.Dense(len(CLASSES), activation="softmax")(x))
-    network.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-    callbacks = [FitProgress(console)]
-    network.fit(data.map(lambda x, y: (x["overview"], y)), epochs=epochs, shuffle=False, verbose=0, callbacks=callbacks)
-    test = dataset(test_records, slide_root, CLASSES)
-    return float(network.evaluate(test.map(lambda x, y: (x["overview"], y)), verbose=0, return_dict=True)["accuracy"])
+def uniform_control(settings: RunConfig) -> RunConfig:
+    """The same run with an attention that stays uniform over the tissue, from which patches are drawn at test, too."""
+    model = settings.model.model_copy(update={"saliency": 0.0, "test_method": "priority"})
+    train = settings.train.model_copy(update={"hold_attention": 1.0})
+    prepare = settings.prepare.model_copy(update={"records": settings.records})
+    run = settings.run.with_name("run-uniform")
+    return settings.model_copy(update={"run": run, "model": model, "train": train, "prepare": prepare})
 
 
 def cells_of_places(
@@ -202,68 +150,93 @@ def cells_of_places(
     return inside
 
 
+@contextmanager
+def _timed(name: str, seconds: dict[str, float], console: Console) -> Iterator[None]:
+    console.print(f"{name[0].upper()}{name[1:]}", highlight=False, markup=False)
+    before = time.perf_counter()
+    yield
+    seconds[name] = time.perf_counter() - before
+
+
+def _wait(items: Iterable[Item], count: int, console: Console) -> list[Item]:
+    return list(track(items, "", count, console=console, disable=not console.is_terminal, transient=True))
+
+
+def _train_and_evaluate(run: Run, name: str, seconds: dict[str, float], console: Console) -> dict[str, Any]:
+    """The measures of fold 0, the only one, as the manifest divides the slides."""
+    with _timed(name, seconds, console):
+        train_fold(run, 0, [FitProgress(console)])
+        return evaluate_fold(run, 0)
+
+
+def _look(out: Path, run: Run) -> dict[str, Any]:
+    """Where the attention lies, whether the exported model says the same elsewhere, and the figure."""
+    model, places, slides = load_model(run.layout.fold(0).model), read_places(out), run.config.data.slides
+    test = set(run.test_slides(0)["slide_id"])
+    records = [record for record in find_records(run.config.records) if record["slide_id"] in test]
+    found = {
+        "attention_on_places": _local_shares(model, records, slides, places),
+        "largest_difference_after_reload": _export_and_reload(model, out, records, slides),
+    }
+    shown = [next(r for r in records if r["label"] == label) for label in ("fine", "coarse", "none")]
+    inspected = [inspect_slide(model, slides / r["path"]) for r in shown]
+    draw_figure(out / "figure.png", inspected, [r["label"] for r in shown], [places[r["slide_id"]] for r in shown])
+    return found
+
+
 def _local_shares(
-    model: SlideClassifier, records: Records, slide_root: Path, places: dict[str, list[Place]]
+    model: SlideClassifier, records: Records, slides: Path, places: dict[str, list[Place]]
 ) -> dict[str, dict[str, float]]:
     """Per kind of place: the attention that falls on it, and the share of that on the magnification of its cue."""
-    mass = np.zeros((len(KIND_OF_MAGNIFICATION), len(model.magnifications)))
-    start = 0
-    for inputs in dataset(records, slide_root, None):
-        attention = np.asarray(model.attend(inputs))
-        for i, one in enumerate(attention):
-            here = places[records[start + i]["slide_id"]]
-            for k, kind in enumerate(KIND_OF_MAGNIFICATION):
-                inside = cells_of_places(here, kind, model.lattice, np.asarray(inputs["geometry"][i]), one.shape[:2])
-                mass[k] += one[inside].sum(axis=0)
-        start += len(attention)
+    mass = {kind: np.zeros(len(model.magnifications)) for kind in MAGNIFICATION_OF}
+    for record, inputs in zip(records, dataset(records, slides, None, 1), strict=True):
+        attention = np.asarray(model.attend(inputs)[0])
+        for kind, of_kind in mass.items():
+            here = places[record["slide_id"]]
+            inside = cells_of_places(here, kind, model.lattice, np.asarray(inputs["geometry"][0]), attention.shape[:2])
+            of_kind += attention[inside].sum(axis=0)
     return {
         kind: {
-            "attention": float(mass[k].sum() / start),
-            "share_on_its_magnification": float(mass[k, k] / mass[k].sum()),
+            "attention": float(of_kind.sum() / len(records)),
+            "share_on_its_magnification": float(
+                of_kind[model.magnifications.index(MAGNIFICATION_OF[kind])] / of_kind.sum()
+            ),
         }
-        for k, kind in enumerate(KIND_OF_MAGNIFICATION)
+        for kind, of_kind in mass.items()
     }
 
 
-def _export_and_reload(model: SlideClassifier, out: Path, test_records: Records) -> float:
-    """Saves and exports; the largest difference of probabilities predicted by the SavedModel in a new process."""
-    import shutil
-
+def _export_and_reload(model: SlideClassifier, out: Path, records: Records, slide_root: Path) -> float:
+    """Exports; the largest difference of probabilities predicted by the SavedModel in a new process."""
     for folder in ("savedmodel", "savedmodel-stock"):
         shutil.rmtree(out / folder, ignore_errors=True)
-    model.save(out / "model.keras")
     model.export(out / "savedmodel")
-    slides = [str(out / "slides" / r["path"]) for r in test_records[:6]]
+    slides = [str(slide_root / r["path"]) for r in records[:6]]
     table = out / "reloaded.csv"
     command = [sys.executable, "-m", "ats_mag.cli", "predict", str(out / "savedmodel"), *slides]
     with open(table, "w") as printed:
         subprocess.run(command, check=True, stdout=printed, stderr=subprocess.DEVNULL)
-    again = pd.read_csv(table)[[f"p_{name}" for name in CLASSES]].to_numpy()
-    inputs = slide_inputs(slides, OVERVIEW_MPP, STRIDE, tissue=OTSU)
-    return float(np.abs(again - np.asarray(model(inputs))).max())
+    again = pd.read_csv(table)[[f"p_{name}" for name in model.classes]].to_numpy()
+    here = [
+        np.asarray(
+            model(slide_inputs([slide], model.lattice.overview_mpp, model.overview_multiple, tissue=model.tissue))
+        )
+        for slide in slides
+    ]
+    return float(np.abs(again - np.concatenate(here)).max())
 
 
-def _draw(model: SlideClassifier, out: Path, records: Records, places: dict[str, list[Place]]) -> None:
-    shown = [next(r for r in records if r["label"] == label) for label in ("fine", "coarse", "none")]
-    inspected = [inspect_slide(model, out / "slides" / r["path"]) for r in shown]
-    draw_figure(out / "figure.png", inspected, [r["label"] for r in shown], [places[r["slide_id"]] for r in shown])
-
-
-def _report(found: dict[str, Any], out: Path, console: Console) -> None:
+def _report(found: dict[str, Any], out: Path, page: Path, console: Console) -> None:
     table = Table("test accuracy", "", box=None)
     for name, value in found["test_accuracy"].items():
         table.add_row(name, f"{value:.3f}")
     console.print(table)
-    for kind, shares in found["attention_on_places"].items():
-        console.print(
-            f"{shares['attention']:.2f} of the attention falls on {kind} places, "
-            f"{shares['share_on_its_magnification']:.2f} of that at their magnification",
-            highlight=False,
-            markup=False,
-        )
-    console.print(f"SavedModel in a new process: probabilities within {found['largest_difference_after_reload']:.1e}")
-    console.print(
-        f"{found['seconds']['all']:.0f} s; wrote {out / 'figure.png'} and {out / 'model.keras'}",
-        highlight=False,
-        markup=False,
-    )
+    lines = [
+        f"{shares['attention']:.2f} of the attention falls on {kind} places, {shares['share_on_its_magnification']:.2f} of that at "
+        "their magnification"
+        for kind, shares in found["attention_on_places"].items()
+    ]
+    lines.append(f"SavedModel in a new process: probabilities within {found['largest_difference_after_reload']:.1e}")
+    lines.append(f"{found['seconds']['all']:.0f} s; look at {out / 'figure.png'} and {page}")
+    for line in lines:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)

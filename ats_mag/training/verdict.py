@@ -28,13 +28,14 @@ def guessing(labels: pd.Series) -> float:
     return float(-(share * np.log(share)).sum())
 
 
-def verdict(history: pd.DataFrame, epoch: int, guess: float | None) -> list[str]:
+def verdict(history: pd.DataFrame, epoch: int, guess: float | None, exhaustive: bool = False) -> list[str]:
     """What is amiss with a training, a sentence or two each; empty where nothing is.
 
     Args:
         history: as `history.csv` holds it, a row per epoch.
         epoch: the row whose weights the model has.
         guess: the cross-entropy of guessing the training labels, see `guessing`. None: unknown, or labels are sets.
+        exhaustive: whether all cells are read while testing.
     """
     row: Mapping[Any, Any] = history.iloc[epoch].to_dict()
     found = []
@@ -54,10 +55,10 @@ def verdict(history: pd.DataFrame, epoch: int, guess: float | None) -> list[str]
             )
     spread, masses = row.get(SPREAD), masses_of(row)
     if spread is not None and spread >= UNIFORM:
+        tested = "testing reads all of it" if exhaustive else "test with `exhaustive` or with more patches"
         found.append(
-            f"the attention is nearly uniform (over {100 * spread:.0f} % of the cells): nobody was taught where to look, and what "
-            "is predicted rests on all of the tissue. Test with `exhaustive` or with more patches; for an attention that "
-            "chooses, try more epochs or a higher model.saliency"
+            f"the attention is nearly uniform (over {100 * spread:.0f} % of the cells): it was not taught where to look, and what is "
+            f"predicted rests on all of the tissue; {tested}. For an attention that chooses, try more epochs or a higher model.saliency"
         )
     most = max(masses, key=lambda mpp: masses[mpp], default="")
     if len(masses) > 1 and masses[most] >= COLLAPSED:
@@ -75,7 +76,8 @@ def fold_verdict(run: Run, fold: int) -> list[str]:
         return []
     history = pd.read_csv(file)
     labels = run.splits.set_index("slide_id")["label"].loc[part_of(run.splits, fold, "train")]
-    return verdict(history, _model_epoch(run, history), None if run.multi_label else guessing(labels))
+    exhaustive = (run.config.evaluate.method or run.config.model.test_method) == "exhaustive"
+    return verdict(history, _model_epoch(run, history), None if run.multi_label else guessing(labels), exhaustive)
 
 
 def fold_attention(run: Run, fold: int) -> str | None:

@@ -1,6 +1,6 @@
 """How many patches adaptive prediction reads, how often its class is another than the exact one, and what a fixed N would need.
 
-    python -m experiments.adaptive demo demo-run/model.keras demo-run/records demo-run/slides
+    python -m experiments.adaptive demo demo-run/run/fold-0/model.keras demo-run/run/records demo-run/slides
     python -m experiments.adaptive crc-tiles runs/crc-tiles/run/model.keras runs/crc-tiles/records-56 runs/crc-tiles
     python -m experiments.adaptive GlaS runs/glas/run/fold-0/model.keras runs/glas/run/records runs/glas/slides
 

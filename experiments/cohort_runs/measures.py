@@ -24,11 +24,15 @@ def test_measures(folder: Path) -> dict[str, Any]:
     Returns:
         `folds`, their number; `slides` and, if there are fewer of them, `patients`: their `count`, and `measures`, each
         with `value`, `low` and `high`. With one fold these are the fold's, with bootstrap intervals over patients; with
-        several, the mean of the folds with its t interval and, as `values`, each fold's.
+        several, the mean of the folds with its t interval and, as `values`, each fold's. `attention` of each fold's model,
+        where it has one: its `spread` and its `mass` by magnification.
     """
     found = json.loads((folder / "evaluation.json").read_text())
     folds = [json.loads((folder / f"fold-{k}" / "metrics.json").read_text()) for k in found["folds"]]
-    result: dict[str, Any] = {"folds": len(folds)}
+    result: dict[str, Any] = {
+        "folds": len(folds),
+        "attention": [fold["attention"] for fold in folds if "attention" in fold],
+    }
     for level in ("slides", "patients"):
         measures = folds[0][level]["measures"] if len(folds) == 1 else found[level]["mean"]
         count = sum(fold[level]["count"] for fold in folds)

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from ats_mag.demo.cohort import make_cohort as make_demo
 from experiments.cohort_runs.runs import make_cohort
 from experiments.common.processes import run_module
 from experiments.megapixel.reference.images import Images
@@ -70,11 +69,6 @@ def make_once(name: str, folder: Path, sources: Sources, development: bool) -> P
         cohort.make(source, out, cohort.development if development else cohort.test)
         (out / MADE).touch()
     return (folder / cohort.of if cohort.of else out) / cohort.slides
-
-
-def _demo(_: Path | None, out: Path, seed: int) -> None:
-    for _slide in make_demo(out, seed, 240, 75):
-        pass
 
 
 def _tiles(tiles: Path | None, out: Path, seed: int) -> None:
@@ -153,7 +147,6 @@ def _mnist_files(out: Path) -> Iterator[dict[str, object]]:
 
 
 COHORTS = {
-    "demo": PanelCohort(_demo, None, 0, 10, "slides"),
     "crc-tiles": PanelCohort(_tiles, "tiles", 9, 7),
     "three-scales": PanelCohort(_three_scales, "tiles", 3, 5),
     "glas": PanelCohort(_glas, "glas", 0, 1, "slides"),

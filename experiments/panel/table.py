@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from experiments.cohort_runs.results import ALL, COLOUR, JOINT, SINGLE, UNIFORM, Run, runs_by_contestant, sweep
-from experiments.common.result_files import RESULTS
+from experiments.common.result_files import RESULTS, load
 from experiments.common.table import markdown
 from experiments.panel.ablation import WORDS
 from experiments.panel.cohorts import COHORTS
@@ -28,7 +28,7 @@ def panel(folder: Path = OUT) -> str:
     Raises:
         FileNotFoundError: nothing was run.
     """
-    rows = []
+    rows = [_demo()] if folder == OUT else []
     for name in COHORTS:
         if not (folder / name).exists():
             continue
@@ -51,6 +51,19 @@ def panel(folder: Path = OUT) -> str:
     head = ["", "seeds", "test accuracy", "AUC", "accuracy of the best single magnification"]
     head += [f"... of {words}" for words in BESIDE.values()]
     return markdown([*head, "attention on the places", "... of it at their magnification"], rows)
+
+
+def _demo() -> list[str]:
+    """The runs of `experiments.demo`, each of which makes slides of its own."""
+    runs = load("demo-seed*.json")
+    joint = "joint attention sampling"
+    accuracy, auc = ([run[f"test_{kind}"][joint] for run in runs] for kind in ("accuracy", "auc"))
+    accuracies = {name: np.mean([run["test_accuracy"][name] for run in runs]) for name in runs[0]["test_accuracy"]}
+    uniform, colour = (accuracies[name] for name in ("uniform sampling, same N", "colour histograms of the overview"))
+    places = [run["attention_on_places"] for run in runs]
+    shares = (_least(places, lambda p: p["attention"]), _least(places, lambda p: p["share_on_its_magnification"]))
+    spans = [f"{np.mean(v):.3f} ({min(v):.3f} to {max(v):.3f})" for v in (accuracy, auc)]
+    return ["demo", str(len(runs)), *spans, "", f"{uniform:.3f}", "", f"{colour:.3f}", *shares]
 
 
 def ablation(cohort: str, folder: Path = OUT) -> str:
