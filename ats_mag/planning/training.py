@@ -15,7 +15,7 @@ DRAWS = {False: (5, 16), True: (5, 48)}  # without and with a GPU: least per mag
 SHARE = 0.03  # of the cells with tissue that a slide shows per epoch
 FEWEST_DRAWS = 4
 BATCH = 8
-STEPS = {True: (200, 8, 40), False: (2000, 20, 100)}  # of features known and learnt: steps, fewest and most epochs
+STEPS = {True: (400, 8, 40), False: (2000, 20, 100)}  # of features known and learnt: steps, fewest and most epochs
 FEW_CELLS = 600  # with tissue, of a slide, all of which are read while testing
 PATCH_BYTES = 4 * 3 * 4  # of a pixel of a patch: as it is read, as float32, and resized
 

@@ -104,6 +104,16 @@ def test_whole_slides_and_fields_have_patches_of_their_own():
     assert f"below {FIELD_SIDE} px" in fields.reasons["model.patch_size"]
 
 
+def test_small_slides_have_smaller_patches_rather_than_fewer_scales():
+    small, _, _ = planned(cohort(size=(2400, 2200), mpp=0.5))
+    assert (small["model.patch_size"], small["model.encoder_size"]) == (28, 64)
+    assert small["model.magnifications"] == [0.5, 2.0, 8.0]
+    larger, _, _ = planned(cohort(size=(4800, 4400), mpp=0.5))
+    assert (larger["model.patch_size"], larger["model.encoder_size"]) == (56, 64)
+    given, _, _ = planned(cohort(size=(2400, 2200), mpp=0.5), model__patch_size=224)
+    assert given["model.magnifications"] == [0.5, 1.0, 2.0]
+
+
 def test_one_small_field_does_not_decide_for_all():
     fields = cohort(40, size=(775, 522), mpp=0.62)
     one = replace(fields, slides=(replace(fields.slides[0], size=(574, 400)), *fields.slides[1:]))
