@@ -28,7 +28,7 @@ def panel(folder: Path = OUT) -> str:
     Raises:
         FileNotFoundError: nothing was run.
     """
-    rows = [_demo()] if folder == OUT else []
+    rows = []
     for name in COHORTS:
         if not (folder / name).exists():
             continue
@@ -48,6 +48,8 @@ def panel(folder: Path = OUT) -> str:
         )
     if not rows:
         raise FileNotFoundError(f"nothing was run into {str(folder)!r}")
+    if folder == OUT:
+        rows.insert(0, _demo())
     head = ["", "seeds", "test accuracy", "AUC", "accuracy of the best single magnification"]
     head += [f"... of {words}" for words in BESIDE.values()]
     return markdown([*head, "attention on the places", "... of it at their magnification"], rows)

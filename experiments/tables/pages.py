@@ -11,6 +11,7 @@ from pathlib import Path
 
 from experiments.common.processes import ROOT
 from experiments.megapixel import results as megapixel
+from experiments.panel import table as panel
 from experiments.ratios import tables as ratios
 from experiments.tables import of_benchmarks, of_experiments
 from experiments.three_scales import tables as three_scales
@@ -30,6 +31,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "large-encoder": of_benchmarks.large_encoder,
     "scanners": of_experiments.scanners,
     "glas": of_experiments.glas,
+    "panel": panel.panel,
+    "ablation-crc-tiles": lambda: panel.ablation("crc-tiles"),
+    "ablation-three-scales": lambda: panel.ablation("three-scales"),
     "adaptive": of_experiments.adaptive,
     "megapixel": megapixel.table,
     "three-scales": three_scales.accuracy,
