@@ -156,6 +156,7 @@ class ModelConfig(Section):
         head: one of the classes per slide (`single_label`), any number of them (`multi_label`), or yes and no (`binary`).
         method: how patches are drawn while training; see docs/estimators.md.
         test_method: how they are drawn otherwise; `topk` takes the most probable, `exhaustive` every one.
+        test_n_patches: patches per slide otherwise, where the method takes few; more cost no gradient. None: `n_patches`.
         saliency: how strongly the attention starts on what is salient on its slide, as logit per deviation from the slide's mean
             colour; 0: it starts uniform. None: 2 where features are known before the first step (a pretrained encoder), 0 where
             they are learnt from nothing.
@@ -183,6 +184,7 @@ class ModelConfig(Section):
     head: Literal["single_label", "multi_label", "binary"] = "single_label"
     method: Literal["sequential", "priority", "replacement"] = "sequential"
     test_method: Literal["sequential", "priority", "replacement", "topk", "exhaustive"] = "topk"
+    test_n_patches: PositiveInt | None = None
     saliency: NonNegativeFloat | None = None
     explore_steps: NonNegativeInt | None = None
     auxiliary: NonNegativeFloat = 0.5

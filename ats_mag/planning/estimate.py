@@ -91,6 +91,7 @@ def _seconds(draft: Draft, facts: Facts, splits: pd.DataFrame | None, probe: Pro
     """Of the training and the evaluation of all folds."""
     tissue = {slide: found.tissue_cells for slide, found in facts.tissue.items()}
     draws, epochs = draft["model.n_patches"], draft["train.epochs"]
+    test_draws = draft["model.test_n_patches"] or draws
     every = draft["model.test_method"] == "exhaustive"
     rest = probe.rest(draws)
     test_rest = TEST_SHARE * rest / probe.slides  # of a slide
@@ -113,7 +114,7 @@ def _seconds(draft: Draft, facts: Facts, splits: pd.DataFrame | None, probe: Pro
         for part, slides in parts.items():
             for slide in slides:
                 total = tissue[slide]
-                once = total if every else min(draws, total)
+                once = total if every else min(test_draws, total)
                 wanted = min(seen[slide], total) if part == "train" else once
                 if caches:
                     # What an earlier fold drew hides as much of what this one draws.

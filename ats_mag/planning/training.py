@@ -14,6 +14,7 @@ from ats_mag.planning.scales import FIELD_SIDE, OVERVIEW_BYTES, is_field_cohort,
 DRAWS = {False: (5, 16), True: (5, 48)}  # without and with a GPU: least per magnification, most of all
 SHARE = 0.03  # of the cells with tissue that a slide shows per epoch
 FEWEST_DRAWS = 4
+TEST_DRAWS = 3  # times as many as while training
 BATCH = 8
 STEPS = {True: (400, 8, 40), False: (2000, 20, 100)}  # of features known and learnt: steps, fewest and most epochs
 FEW_CELLS = 600  # with tissue, of a slide, all of which are read while testing
@@ -60,6 +61,13 @@ def choose_draws(draft: Draft, facts: Facts) -> None:
             else f"over {FEW_CELLS}, too many to read all."
         ),
     )
+    if draft["model.test_method"] != "exhaustive":
+        more = min(TEST_DRAWS * draft["model.n_patches"], cells[smallest])
+        draft.choose(
+            "model.test_n_patches",
+            max(more, count),
+            f"{TEST_DRAWS} times as many as while training, as no gradient is computed: the most probable ones lie close together.",
+        )
 
 
 def typical_tissue(facts: Facts) -> int:

@@ -113,6 +113,7 @@ def _classifier(
         auxiliary=recipe.auxiliary,
         regularizers=recipe.regularizers(),
         test_method=settings.test_method,
+        test_n_patches=settings.test_n_patches,
         on_error="fill" if config.train.on_bad_slide == "skip" else "raise",
         seed=config.train.seed,
         overlap=min(
