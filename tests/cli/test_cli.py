@@ -30,7 +30,7 @@ def test_from_slides_to_predictions(cohort, tmp_path, monkeypatch):
             "epochs": 2,
             "batch_size": 4,
             "local_copies": "near",
-            "local_copies_gb": 0.001,
+            "local_copies_gb": 0.01,
             "deterministic": False,  # which would hold for all tests to come
         },
         "evaluate": {"figures": False, "resamples": 50},
