@@ -1,5 +1,6 @@
 """What all tests share. The tests of the mathematics also pass with `KERAS_BACKEND=jax`."""
 
+import gc
 import itertools
 import os
 from pathlib import Path
@@ -20,7 +21,7 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "needs_tensorflow: uses TensorFlow itself, not only Keras")
-    config.addinivalue_line("markers", "processes: prepares slides in processes, as users do")
+    config.addinivalue_line("markers", "processes: looks at slides in processes, as users do")
     config.addinivalue_line(
         "markers", "graphs: is about TensorFlow's graphs; other tests run without tracing, unless long"
     )
@@ -57,28 +58,41 @@ def pytest_collection_modifyitems(config, items):
             item.add_marker(skip)
 
 
-def in_this_process(work, jobs, workers, failed, seconds, begin, start):
+def pytest_collection_finish():
+    gc.freeze()  # what was imported stays: to search it for garbage again and again takes a twentieth of the time
+
+
+def pytest_sessionfinish():
+    gc.unfreeze()  # Hypothesis, where only now it is imported, searches it for its random numbers
+
+
+def in_this_process(work, jobs, workers, failed, seconds=None, begin=lambda job: None, start=None):
     """As `run_in_processes`, without processes, each of which takes seconds to begin."""
     for job in jobs:
         begin(job)
         yield job, work(job)
 
 
+IN_PROCESSES = ("planning.look", "preparation.run", "runs.check_slides", "slides.writing.flat_many")  # what works so
+
+
 @pytest.fixture(scope="session", autouse=True)
-def _prepare_here():
-    """Slides are prepared without processes but in tests that are marked `processes`."""
+def _work_here():
+    """Slides are worked on without processes but in tests that are marked `processes`."""
     with pytest.MonkeyPatch.context() as patch:
         if _on_tensorflow():
-            patch.setattr("ats_mag.preparation.run.run_in_processes", in_this_process)
+            for module in IN_PROCESSES:
+                patch.setattr(f"ats_mag.{module}.run_in_processes", in_this_process)
         yield
 
 
 @pytest.fixture(autouse=True)
-def _prepare_in_processes(request, monkeypatch):
+def _work_in_processes(request, monkeypatch):
     if request.node.get_closest_marker("processes"):
         from ats_mag.system.processes import run_in_processes
 
-        monkeypatch.setattr("ats_mag.preparation.run.run_in_processes", run_in_processes)
+        for module in IN_PROCESSES:
+            monkeypatch.setattr(f"ats_mag.{module}.run_in_processes", run_in_processes)
 
 
 @pytest.fixture(autouse=True)

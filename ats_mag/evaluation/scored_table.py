@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from ats_mag.model.decide import decide
-from ats_mag.short_repr import ShortRepr
+from ats_mag.system.short_repr import ShortRepr
 
 
 class EvaluationWarning(UserWarning):

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 
 from keras import ops
 
-from ats_mag.arguments import as_integer
 from ats_mag.layers.expectation import Expectation
 from ats_mag.layers.regularize_attention import RegularizeAttention
 from ats_mag.layers.sample_patches import SamplePatches
+from ats_mag.system.arguments import as_integer
 from ats_mag.tensors import Attention, Tensor
 
 

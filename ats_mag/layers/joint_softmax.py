@@ -8,8 +8,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from ats_mag.arguments import number
 from ats_mag.sampling.regularizers import PACKAGE
+from ats_mag.system.arguments import number
 from ats_mag.tensors import Attention, KerasConfig, Logits, ValidCells
 
 

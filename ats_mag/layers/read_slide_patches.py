@@ -8,10 +8,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from ats_mag.arguments import positive
 from ats_mag.backend import on_jax
 from ats_mag.geometry.lattice import Lattice
 from ats_mag.sampling.regularizers import PACKAGE
+from ats_mag.system.arguments import positive
 from ats_mag.tensors import (
     Downsample,
     Geometry,

@@ -12,10 +12,10 @@ from typing import Any
 import keras
 from keras import layers
 
-from ats_mag.arguments import positive
 from ats_mag.backend import channels_last
 from ats_mag.model.saliency import Saliency, SlideContrast
 from ats_mag.sampling.regularizers import PACKAGE
+from ats_mag.system.arguments import positive
 from ats_mag.tensors import KerasConfig, Tensor
 
 

@@ -11,7 +11,6 @@ from typing import Any, cast
 import keras
 from keras import ops
 
-from ats_mag.arguments import number, positive, whole
 from ats_mag.backend import on_tensorflow
 from ats_mag.model.arguments import check_magnifications
 from ats_mag.model.attention_words import MASS, SPREAD
@@ -28,6 +27,7 @@ from ats_mag.model.training_step import mean_loss, parts_of, test_step, training
 from ats_mag.sampling.regularizers import PACKAGE
 from ats_mag.sampling.schedules import ScheduleStrength
 from ats_mag.slides.tissue_options import DEFAULT_TISSUE, OTSU, TissueOptions
+from ats_mag.system.arguments import number, positive, whole
 from ats_mag.tensors import Attention, KerasConfig, Labels, Noise, SlideWeight, Tensor, TissueMask
 
 

@@ -10,7 +10,7 @@ from keras import ops
 
 from ats_mag.model.looked_plot import plot_inspection
 from ats_mag.model.network import Inputs, SlideNetwork
-from ats_mag.short_repr import ShortRepr
+from ats_mag.system.short_repr import ShortRepr
 from ats_mag.tensors import Noise
 
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ from typing import Any, cast
 import keras
 from keras import layers, ops
 
-from ats_mag.arguments import as_integer, choice, number, positive, whole
 from ats_mag.geometry.cells import valid_cells
 from ats_mag.geometry.lattice import Lattice
 from ats_mag.geometry.units import parse_mpp
@@ -33,6 +32,7 @@ from ats_mag.sampling.draws import Samples, sample
 from ats_mag.sampling.seeds import ReplicaSeedGenerator
 from ats_mag.sampling.weights import METHODS, STOCHASTIC_METHODS
 from ats_mag.slides.tissue_options import TissueOptions
+from ats_mag.system.arguments import as_integer, choice, number, positive, whole
 from ats_mag.tensors import (
     Attention,
     Downsample,

@@ -11,8 +11,8 @@ import numpy as np
 
 from ats_mag.geometry.lattice import Lattice
 from ats_mag.geometry.slide_geometry import slide_mpp
-from ats_mag.short_repr import ShortRepr
 from ats_mag.slides.paths import printable
+from ats_mag.system.short_repr import ShortRepr
 
 if TYPE_CHECKING:
     from ats_mag.model.classifier import SlideClassifier

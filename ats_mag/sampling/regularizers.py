@@ -9,7 +9,7 @@ from __future__ import annotations
 import keras
 from keras import ops
 
-from ats_mag.arguments import number
+from ats_mag.system.arguments import number
 from ats_mag.tensors import Attention, KerasConfig, SlideWeight, Tensor
 
 PACKAGE = "ats_mag"

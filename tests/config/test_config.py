@@ -1,8 +1,6 @@
-import subprocess
-import sys
-
 import pytest
 import yaml
+from command_line import here
 
 from ats_mag.config.reading import ConfigError, read_config
 from ats_mag.config.schema import RunConfig, Section
@@ -13,13 +11,6 @@ def written(folder, text):
     file = folder / "c.yaml"
     file.write_text(text)
     return file
-
-
-def init(*arguments, status=0):
-    command = [sys.executable, "-m", "ats_mag.cli", "init", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == status, done.stderr
-    return done.stdout, done.stderr
 
 
 def test_the_template_reads_back_as_the_defaults(tmp_path, monkeypatch):
@@ -45,14 +36,14 @@ def test_the_template_names_and_explains_every_key():
 
 
 def test_init_writes_and_never_overwrites(tmp_path):
-    out, _ = init(tmp_path / "study" / "mine.yaml")
+    out, _ = here("init", tmp_path / "study" / "mine.yaml")
     assert "ats-mag validate" in out
     assert (tmp_path / "study" / "mine.yaml").read_text() == template()
-    _, error = init(tmp_path / "study" / "mine.yaml", status=1)
+    _, error = here("init", tmp_path / "study" / "mine.yaml", status=1)
     assert "exists already" in error
-    init(tmp_path)
+    here("init", tmp_path)
     assert (tmp_path / "config.yaml").read_text() == template()
-    _, error = init(tmp_path / "manifest.csv", status=1)
+    _, error = here("init", tmp_path / "manifest.csv", status=1)
     assert "end it in .yaml" in error
 
 

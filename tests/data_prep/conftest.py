@@ -1,42 +1,14 @@
-"""How the scripts of `data_prep` are run in tests: as a user runs them."""
-
-import contextlib
-import io
-import runpy
-import sys
-import warnings
+"""How the scripts of `data_prep` are run in tests, and pictures for them."""
 
 import numpy as np
 import pytest
+from command_line import module_here
 
-from ats_mag.cli.console import console, errors
 
-
-@pytest.fixture
-def script(monkeypatch):
-    """Runs `script(name, *arguments, status=0)` and returns what it said, standard output and error together.
-
-    As `python -m data_prep.NAME` does, but in this process: each of its own would take seconds to begin.
-    """
-
-    def run(name, *arguments, status=0):
-        for shown in (console, errors):
-            monkeypatch.setattr(shown, "_width", 500)
-        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
-        said = io.StringIO()
-        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said), warnings.catch_warnings():
-            warnings.simplefilter("default")
-            warnings.filterwarnings("ignore", ".*found in sys.modules")
-            try:
-                runpy.run_module(f"data_prep.{name}", run_name="__main__", alter_sys=True)
-                code = 0
-            except SystemExit as ended:
-                code = ended.code or 0
-        assert code == status, said.getvalue()
-        assert "Traceback" not in said.getvalue()
-        return said.getvalue()
-
-    return run
+@pytest.fixture(scope="session")
+def script():
+    """Runs `script(name, *arguments, status=0)` as `python -m data_prep.NAME` does, and returns what it said."""
+    return lambda name, *arguments, status=0: module_here(f"data_prep.{name}", *arguments, status=status)
 
 
 @pytest.fixture(scope="session")

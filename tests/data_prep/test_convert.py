@@ -7,6 +7,7 @@ import sys
 import time
 
 import pytest
+from command_line import WIDE, here
 from PIL import Image
 
 from ats_mag.cohort.manifest import ManifestError, read_manifest
@@ -19,11 +20,7 @@ def _command(*arguments):
 
 
 def _convert(*arguments, status=0):
-    environment = {**os.environ, "COLUMNS": "500"}
-    done = subprocess.run(_command(*arguments), capture_output=True, text=True, check=False, env=environment)
-    assert done.returncode == status, done.stderr
-    assert "Traceback" not in done.stderr
-    return done.stdout + done.stderr
+    return "".join(here("convert", *arguments, status=status, width=WIDE))
 
 
 @pytest.fixture
@@ -36,6 +33,7 @@ def images(tmp_path, picture):
     return folder
 
 
+@pytest.mark.processes
 def test_a_folder_of_images(images, tmp_path):
     out = tmp_path / "out"
     said = _convert(images, "--out", out, "--mpp", "20x", "--workers", 2)
@@ -126,6 +124,7 @@ def die_at_b(job):
     return flat_many.Converted(*job[:2], "written", 0.5, "argument")
 
 
+@pytest.mark.processes
 def test_an_image_that_ends_its_process_costs_no_other(tmp_path, monkeypatch):
     monkeypatch.setattr(flat_many, "_convert", die_at_b)
     slides = flat_many.slide_names([tmp_path / f"{name}.png" for name in "abcd"], tmp_path / "slides")

@@ -197,7 +197,7 @@ def test_manifest_and_slides_are_looked_at_once_for_all_folds(run, tmp_path, mon
     monkeypatch.setattr(runs, "load_manifest", counted(runs.load_manifest))
     monkeypatch.setattr(comparability, "fingerprints", counted(comparability.fingerprints))
     monkeypatch.setattr(fingerprints, "fingerprint", counted(fingerprints.fingerprint))
-    ats_mag("evaluate", run("figures: false", folds=[[f"p{i}"] for i in range(5)]))
+    ats_mag("evaluate", run("figures: false"))
     assert (tmp_path / "run" / "evaluation.json").exists()
     assert calls == {"load_manifest": 1, "fingerprints": 1, "fingerprint": 8}  # slides
 
@@ -257,7 +257,7 @@ def test_other_heads(run, slides, tmp_path, head):
     networks = {"attention": attention_network(2, 4, (8, 8)), "feature": feature_network(32, 8, (8, 8))}
     model = SlideClassifier(CLASSES, patch_size=32, n_patches=4, head=head, seed=1, **networks)
     labels = ["a", "b;a", "b", "b", *"abbb"] if head == "multi_label" else None
-    config = run(labels=labels, head=head)
+    config = run("figures: false", labels=labels, head=head)
     model.save(tmp_path / "run" / "fold-0" / "model.keras")
     found = measure_fold(config)
     assert found["head"] == head
@@ -293,27 +293,18 @@ def test_baselines_stand_beside_every_evaluation(run, tmp_path):
         assert found["majority_class"]["trained_on"] == len(train)
     evaluation = json.loads((tmp_path / "run" / "evaluation.json").read_text())
     assert evaluation["baseline"]["majority_class"]["slides"]["accuracy"] == pytest.approx(np.mean(accuracies))
-    shutil.rmtree(tmp_path / "run" / "colour-baseline")
+    folder = tmp_path / "run" / "colour-baseline"  # it writes the same files
+    assert {f.name for f in (folder / "fold-0").iterdir()} == {"slides.csv", "patients.csv", "metrics.json"}
+    assert {f.name for f in folder.glob("*.*")} == {"slides.csv", "patients.csv", "evaluation.json"}
+    predicted = read_table(folder / "slides.csv")
+    np.testing.assert_allclose(predicted["p_a"] + predicted["p_b"], 1)
+    shutil.rmtree(folder)
     page = CliRunner().invoke(app, ["report", str(tmp_path / "run.yaml")])
     assert page.exit_code == 0, page.output
     assert (
         "Baselines on the same test slides, mean over the folds: majority class:"
         in (tmp_path / "run" / "report.html").read_text()
     )
-
-
-def test_the_colour_baseline_writes_the_same_files(run, tmp_path):
-    from experiments.colour_baseline.folds import main as measure_colour
-
-    run("figures: false")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UndefinedMeasureWarning)
-        measure_colour(tmp_path / "run.yaml")
-    folder = tmp_path / "run" / "colour-baseline"
-    assert {f.name for f in (folder / "fold-0").iterdir()} == {"slides.csv", "patients.csv", "metrics.json"}
-    assert {f.name for f in folder.glob("*.*")} == {"slides.csv", "patients.csv", "evaluation.json"}
-    found = read_table(folder / "slides.csv")
-    np.testing.assert_allclose(found["p_a"] + found["p_b"], 1)
 
 
 def test_the_interval_over_folds():

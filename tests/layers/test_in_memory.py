@@ -82,6 +82,7 @@ def test_replace_is_short_for_the_method():
     np.testing.assert_array_equal(drawn(), drawn(method="sequential"))
 
 
+@pytest.mark.graphs
 @pytest.mark.parametrize(
     "method",
     [

@@ -51,6 +51,11 @@ def test_broken_slides_are_told_and_decide_the_status_as_configured(project, tmp
     records = tmp_path / "run" / "records"
     assert list(pd.read_csv(records / "failed.csv")["slide_id"]) == ["empty", "gone"]
     assert (records / "sheets" / "index.html").exists()
+
+
+def test_a_record_that_stands_is_kept_and_a_broken_slide_tried_again(project, tmp_path):
+    assert ats_mag(project(overview_mpp=16.0)).exit_code == 1
+    records = tmp_path / "run" / "records"
     (records / "old.tfrecord").write_bytes(b"of another manifest")
     done = ats_mag(project(overview_mpp=16.0, on_bad_slide="skip", sheets=False), "--workers", 1)
     assert done.exit_code == 0, done.output

@@ -197,7 +197,7 @@ def test_copies_stay_until_they_were_used(cohort, records, tmp_path):
 def test_training_on_local_copies_is_the_same(cohort, records, build, tmp_path, room):
     def losses(copies):
         keras.utils.set_random_seed(0)
-        data = dataset(records, cohort / "slides", CLASSES, 2, shuffle=True, seed=5, local_copies=copies)
+        data = dataset(records, cohort / "slides", CLASSES, 3, shuffle=True, seed=5, local_copies=copies)
         return build().fit(data, epochs=2, shuffle=False, verbose=0).history["loss"]
 
     with warnings.catch_warnings():

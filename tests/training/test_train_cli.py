@@ -14,7 +14,7 @@ from ats_mag.training.progress_bar import FitProgress
 
 def test_all_folds_are_trained_once(prepared, tmp_path, monkeypatch):  # noqa: F811
     monkeypatch.setattr("ats_mag.model.training_step.DEFAULT_PARTS", 1)
-    config = write_config(prepared, tmp_path / "run", epochs=1)
+    config = write_config(prepared, tmp_path / "run", epochs=1, batch_size=7)
     first = CliRunner().invoke(app, ["train", str(config)])
     assert first.exit_code == 0, first.output
     assert "epoch 1/1: accuracy" in first.output
@@ -25,7 +25,7 @@ def test_all_folds_are_trained_once(prepared, tmp_path, monkeypatch):  # noqa: F
     missing = CliRunner().invoke(app, ["train", str(config), "--fold", "3"])
     assert missing.exit_code
     assert "folds 0 to 0" in str(missing.exception)
-    write_config(prepared, tmp_path / "run", epochs=1, learning_rate=0.1)
+    write_config(prepared, tmp_path / "run", epochs=1, batch_size=7, learning_rate=0.1)
     other = CliRunner().invoke(app, ["train", str(config)])
     assert other.exit_code
     assert "train.learning_rate was 0.001 and is 0.1" in str(other.exception)

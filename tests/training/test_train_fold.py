@@ -67,8 +67,8 @@ def weights(model):
 
 
 def test_a_run_that_is_interrupted_goes_on_and_one_that_is_complete_is_not_repeated(configure):
-    settings = {"checkpoint_minutes": 1e-6, "tensorboard": True, "watch": 2, "class_weights": "balanced"}
-    whole = configure("whole", **settings)
+    settings = {"checkpoint_minutes": 1e-6, "tensorboard": True, "class_weights": "balanced", "batch_size": 4}
+    whole = configure("whole", **settings, watch=2)
     model = train_fold(whole, 0)
     folder = whole.layout.fold(0).folder
     assert {p.name for p in folder.iterdir()} == {"model.keras", "history.csv", "checkpoints", "tensorboard"}
@@ -79,13 +79,13 @@ def test_a_run_that_is_interrupted_goes_on_and_one_that_is_complete_is_not_repea
     content = events.read_bytes()
     assert b"attention at 0.5 um per px" in content
     assert b"patches at 2 um per px" in content
-    broken = configure("broken", **settings)
+    broken = configure("broken", **settings, watch=0)
     with pytest.raises(KeyboardInterrupt):
-        train_fold(broken, 0, [Logs(4)])  # the first batch of the second epoch
+        train_fold(broken, 0, [Logs(3)])  # the first batch of the second epoch
     logs = Logs()
     found = train_fold(broken, 0, [logs])
-    assert (logs.begun, logs.batches) == (1, 2)
-    assert (logs.given["done"], logs.given["resumed"]) == (4, "epoch 2, batch 1")
+    assert (logs.begun, logs.batches) == (1, 1)
+    assert (logs.given["done"], logs.given["resumed"]) == (3, "epoch 2, batch 1")
     for a, b in zip(weights(found), weights(model), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
     again = Logs()
@@ -124,9 +124,9 @@ def test_a_checkpoint_of_another_model_is_refused_before_anything_is_changed(con
     from ats_mag.training.checkpoints import Checkpoints
     from ats_mag.training.resumable import ResumableTraining
 
-    run = configure(monitor="val_loss")
+    run = configure(monitor="val_loss", batch_size=7)
     with pytest.raises(KeyboardInterrupt):
-        train_fold(run, 0, [Logs(4)])  # after the first epoch's checkpoint
+        train_fold(run, 0, [Logs(2)])  # after the first epoch's checkpoint
     checkpoints = Checkpoints(run.layout.fold(0).checkpoints)
     file, _, whole = checkpoints.latest()
     logits = "attention/logits/kernel"
@@ -171,7 +171,7 @@ def test_early_stopping_gives_the_best_weights(configure, monkeypatch):
         original(self, epoch, logs | {"val_loss": next(values)})
 
     monkeypatch.setattr(ResumableTraining, "on_epoch_end", scripted)
-    model = train_fold(configure(epochs=5, patience=2), 0)
+    model = train_fold(configure(epochs=5, patience=2, batch_size=7), 0)
     assert len(seen) == 4
     for a, b in zip(weights(model), seen[1], strict=True):
         np.testing.assert_array_equal(a, b)
@@ -318,7 +318,6 @@ def _damaged(folder, prepared):  # noqa: F811
     return folder
 
 
-@pytest.mark.graphs
 def test_bad_slides_are_counted_have_no_weight_and_stop_the_run_past_the_limit(prepared, tmp_path):  # noqa: F811
     folder = _damaged(tmp_path, prepared)
     settings = {"on_bad_slide": "skip", "augment": {"flips": False}}
@@ -331,9 +330,14 @@ def test_bad_slides_are_counted_have_no_weight_and_stop_the_run_past_the_limit(p
     assert bad["error"].str.contains("cannot open slide").all()
     history = pd.read_csv(run.layout.fold(0).history)
     assert list(history["unreadable"]) == [8, 8]
-    run = open_run(folder, tmp_path / "strict", **settings, max_bad_slides=1)
+    run = open_run(folder, tmp_path / "strict", **settings, max_bad_slides=1, epochs=1)
     with pytest.raises(OSError, match=r"2 slides .* more than train.max_bad_slides=1: s"):
         train_fold(run, 0)
+
+
+@pytest.mark.graphs
+def test_a_bad_slide_ends_the_run_where_none_is_skipped(prepared, tmp_path):  # noqa: F811
+    folder = _damaged(tmp_path, prepared)
     run = open_run(folder, tmp_path / "raise")
     with pytest.raises(OSError, match=r"s[12]\.tif"):
         train_fold(run, 0)

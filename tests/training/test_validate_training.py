@@ -11,12 +11,8 @@ pytestmark = pytest.mark.needs_tensorflow
 
 
 @pytest.fixture
-def check(prepared, tmp_path, monkeypatch):  # noqa: F811
+def check(prepared, tmp_path):  # noqa: F811
     """`check(model, **train)` -> the report on a run with these settings."""
-    monkeypatch.setattr(
-        "ats_mag.runs.check_slides.run_in_processes",
-        lambda work, jobs, workers, failed, seconds: ((job, work(job)) for job in jobs),
-    )
 
     def asked(model=None, run=tmp_path / "run", edit=None, **train):
         file = write_config(prepared, run, model, **train)

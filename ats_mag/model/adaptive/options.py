@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass, replace
 
-from ats_mag.arguments import as_integer, positive, whole
+from ats_mag.system.arguments import as_integer, positive, whole
 
 LARGEST_SEED = 2**31 - 2
 

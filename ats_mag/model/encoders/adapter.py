@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-from ats_mag.arguments import positive
+from ats_mag.system.arguments import positive
 
 
 def adapter(n_features: int, dimension: int = 64, hidden: int = 128) -> keras.Model:

@@ -9,7 +9,6 @@ from typing import Any
 
 import keras
 
-from ats_mag.arguments import positive
 from ats_mag.model.built_in_networks import application_network, feature_network
 from ats_mag.model.encoders import convolutions, lite0_weights
 from ats_mag.model.encoders.lite0_file import lite0_file
@@ -22,6 +21,7 @@ from ats_mag.model.encoders.token_pool import POOLS
 from ats_mag.model.encoders.transformer_families import settings_of
 from ats_mag.model.encoders.transformer_weights import load_transformer
 from ats_mag.model.encoders.weights_folder import WeightsFolder, open_folder
+from ats_mag.system.arguments import positive
 
 _SUPPORTED = "transformers' vit, dinov2 and dinov2_with_registers, timm's vit_* and resnet50"
 

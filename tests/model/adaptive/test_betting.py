@@ -128,7 +128,7 @@ def test_what_is_not_drawn_is_not_bet_on():
 def test_what_is_true_is_ruled_out_with_probability_alpha_at_most(head, c):
     """Over all orders and at any time; with so little confidence that it does happen."""
     alpha, ever_wrong, ever_gone = 0.8, 0, 0
-    for seed in range(6):
+    for seed in range(examples(6)):
         mass, features, kernel = instance(seed, 5, c, 0.5, 3.0)
         scores = (features @ kernel).astype("float32")
         # All true scores lie close to each other and to 0, so that a class is easily mistaken.
