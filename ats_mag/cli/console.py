@@ -70,11 +70,13 @@ def run_app(app: Callable[[], object]) -> None:
 def _message(error: BaseException) -> str:
     from pydantic import ValidationError
 
+    from ats_mag.system.open_files import limit_behind
+
     if isinstance(error, ValidationError):
         from ats_mag.config.reading import problem
 
         return "; ".join(problem(e) for e in error.errors())
-    text = str(error) or type(error).__name__
+    text = str(limit_behind(error) or error) or type(error).__name__
     if isinstance(error, ValueError | OSError | RuntimeError | MemoryError | ImportError):
         return text
     return f"{type(error).__name__}: {text} (not foreseen: please report it, with what ATS_MAG_TRACEBACK=1 shows)"

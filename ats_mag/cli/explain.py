@@ -85,10 +85,14 @@ class _Explained:
 def _explain_all(
     model: Any, slides: Sequence[CohortSlide], folders: Sequence[Path], asked: dict[str, Any]
 ) -> Iterator[_Explained]:
+    from ats_mag.system.open_files import limit_behind
+
     for slide, folder in zip(slides, folders, strict=True):
         try:
             inspected, _ = _explain(model, slide, folder, asked)
         except (OSError, ValueError, RuntimeError) as error:  # of this slide; the others have their turn
+            if limit_behind(error) is not None:
+                raise
             yield _Explained(slide.path, "failed", str(error))
             continue
         say(f"{slide.slide_id}: {_scores(inspected)}")
