@@ -11,6 +11,7 @@ import typer
 
 from ats_mag.cli.console import say
 from ats_mag.cli.imports import Imports, import_given
+from ats_mag.cli.options import slide_mpp
 
 _HOST = "127.0.0.1"
 
@@ -51,7 +52,6 @@ def view(
         from ats_mag.viewer.server import create_app, static_file
     except ImportError as error:
         raise ImportError("the viewer needs Starlette and uvicorn: pip install 'ats-mag[view]'") from error
-    from ats_mag.geometry.units import parse_slide_mpp
     from ats_mag.prediction import find_slides
     from ats_mag.viewer.background_inspection import BackgroundInspection, model_opener
     from ats_mag.viewer.behind_proxy import parse_allowed_host, parse_root_path
@@ -59,7 +59,7 @@ def view(
     import_given(modules)
     prefix, hosts = parse_root_path(root_path), [parse_allowed_host(name) for name in allowed_host or []]
     static_file("openseadragon.min.js")  # what is missing is told at once
-    shown = find_slides(slides, slide_root, None if mpp is None else parse_slide_mpp(mpp))
+    shown = find_slides(slides, slide_root, slide_mpp(mpp))
     inspection = None if model is None else BackgroundInspection(shown, model_opener(model))
     app = create_app(shown, inspection, lossless, allowed_hosts=hosts, root_path=prefix)
     with socket.socket() as listening:

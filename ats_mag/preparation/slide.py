@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import ats_mag
 from ats_mag.preparation.job import SHEETS, Facts, Job, Outcome
 from ats_mag.slides.slide_files import content_digest, slide_files
-from ats_mag.system.atomic_files import digest, write_whole
+from ats_mag.system.atomic_files import digest, is_of_the_disk, write_whole
 from ats_mag.system.open_files import TooManyOpenFiles, once_more
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def prepare_slide(job: Job) -> Outcome:
     Raises:
         RuntimeError: this machine has another version of the package than the one that asks.
         ImportError: it lacks a part.
+        OSError: the disk of the records is full.
         TooManyOpenFiles: no more files can be opened, which is no fault of the slide.
     """
     if job.version != ats_mag.__version__:
@@ -44,6 +45,8 @@ def prepare_slide(job: Job) -> Outcome:
     except (ImportError, TooManyOpenFiles):
         raise
     except Exception as error:  # whatever a broken slide brings about must cost that slide only
+        if isinstance(error, OSError) and is_of_the_disk(error):
+            raise
         text = str(error) or type(error).__name__
         if not isinstance(error, OSError | ValueError | RuntimeError | MemoryError):
             text = f"{type(error).__name__}: {text}"

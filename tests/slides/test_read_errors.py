@@ -199,6 +199,6 @@ def test_a_command_names_the_key_that_goes_on_without_the_slide():
 
 
 def test_messages_of_pixels_name_no_argument_of_python(damaged):
-    with pytest.raises(SlideError, match="cannot read slide.*copy it again from its source") as caught, plain_errors():
+    with pytest.raises(SlideError, match=r"cannot read slide.*copy it again from its source") as caught, plain_errors():
         read_patches([damaged], [[[9, 300]]], 1.0, (32, 32))
     assert "on_error" not in str(caught.value)

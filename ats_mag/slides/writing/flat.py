@@ -27,6 +27,7 @@ SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", *TIFF_SUFFIXES)
 TILE = 256
 SMALLEST_LEVEL = 64  # pixels of the longer side: smaller levels save nothing
 
+_SAME_MPP = 0.02  # share by which two resolutions may differ and still be the same
 _DARKEST = 32  # of 255: a brightest pixel that only another white explains; 12 bits taken for 16 end at 16
 
 _PNG_DEPTH = 24  # offset of the bit depth in a PNG file
@@ -41,7 +42,7 @@ class Converted:
         slide: the tiled file.
         status: `written`, `kept` where it was there, of the same image, or `failed`.
         mpp: um/px of level 0.
-        mpp_source: `argument`, `TIFF XResolution`, `OME PhysicalSizeX` or `ImageJ unit`.
+        mpp_source: `argument` (with what else the file states), `TIFF XResolution`, `OME PhysicalSizeX` or `ImageJ unit`.
         size: (width, height) of level 0.
         error: why it failed, else None.
     """
@@ -190,7 +191,7 @@ def _resolution(image: Path, mpp: float | None, stated: StatedMpp | None) -> tup
     """um/px and where it is from."""
     mend = "give its true resolution (`--mpp`, um/px)"
     if mpp is not None:
-        stated = (mpp, mpp, "argument")
+        stated = (mpp, mpp, "argument" + _contradiction(mpp, stated))
     if stated is None:
         raise ValueError(f"the resolution of image {str(image)!r} is unknown: the file states none; {mend}")
     x, y, source = stated
@@ -201,6 +202,15 @@ def _resolution(image: Path, mpp: float | None, stated: StatedMpp | None) -> tup
             f"(expected {low} to {high:g}, x and y about equal); {mend}"
         )
     return (x + y) / 2, source
+
+
+def _contradiction(mpp: float, stated: StatedMpp | None) -> str:
+    """What the file states, where that is a resolution of slides and another one."""
+    if stated is None or not is_plausible_slide_mpp(*stated[:2]):
+        return ""
+    of_file = (stated[0] + stated[1]) / 2
+    same = abs(mpp - of_file) <= _SAME_MPP * of_file
+    return "" if same else f", over the {of_file:.4g} um/px that the file states ({stated[2]})"
 
 
 def _is_done(image: Path, slide: Path, stamp: SourceStamp, shape: tuple[int, int], mpp: float) -> bool:
