@@ -79,7 +79,7 @@ def report_converted(done: Iterable[Converted]) -> bool:
     show_failures(failed, None, named=True)
     counts = ", ".join(f"{sum(c.status == s for c in results)} {s}" for s in ("written", "kept", "failed"))
     say(f"{len(results)} images: {counts}")
-    sources = Counter((format_mpp(c.mpp), c.mpp_source) for c in results if c.error is None)
+    sources = Counter((format_mpp(c.mpp), c.mpp_source + c.overruled) for c in results if c.error is None)
     for (resolution, source), count in sources.most_common(5):
         say(f"{count} at {resolution}, from {source}")
     return not failed

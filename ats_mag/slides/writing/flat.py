@@ -42,9 +42,10 @@ class Converted:
         slide: the tiled file.
         status: `written`, `kept` where it was there, of the same image, or `failed`.
         mpp: um/px of level 0.
-        mpp_source: `argument` (with what else the file states), `TIFF XResolution`, `OME PhysicalSizeX` or `ImageJ unit`.
+        mpp_source: `argument`, `TIFF XResolution`, `OME PhysicalSizeX` or `ImageJ unit`.
         size: (width, height) of level 0.
         error: why it failed, else None.
+        overruled: what else the file states, where `mpp` is another by more than 2 %.
     """
 
     image: Path
@@ -54,6 +55,7 @@ class Converted:
     mpp_source: str
     size: tuple[int, int] = (0, 0)
     error: str | None = None
+    overruled: str = ""
 
 
 def convert_image(
@@ -93,10 +95,11 @@ def convert_image(
     if slide.exists() and slide.samefile(image):
         raise ValueError(f"the slide of image {str(image)!r} would replace it: write to another folder")
     with _opened(image, white) as (source, shape, stated):
+        overruled = "" if mpp is None else _contradiction(mpp, stated)
         mpp, mpp_source = _resolution(image, mpp, stated)
         stamp = SourceStamp.of(image, lossless, white)
         if not overwrite and _is_done(image, slide, stamp, shape, mpp):
-            return Converted(image, slide, "kept", mpp, mpp_source, (shape[1], shape[0]))
+            return Converted(image, slide, "kept", mpp, mpp_source, (shape[1], shape[0]), overruled=overruled)
         remove_unfinished(slide.parent, slide.name)
         try:
             slide.parent.mkdir(parents=True, exist_ok=True)
@@ -107,7 +110,7 @@ def convert_image(
         if white is not None:
             source = _not_black(source, image, shape, white)
         write_pyramid(slide, source, mpp, downsamples, TILE, shape=shape, extra_tags=[stamp.tag()], **options)
-    return Converted(image, slide, "written", mpp, mpp_source, (shape[1], shape[0]))
+    return Converted(image, slide, "written", mpp, mpp_source, (shape[1], shape[0]), overruled=overruled)
 
 
 @contextlib.contextmanager
@@ -191,7 +194,7 @@ def _resolution(image: Path, mpp: float | None, stated: StatedMpp | None) -> tup
     """um/px and where it is from."""
     mend = "give its true resolution (`--mpp`, um/px)"
     if mpp is not None:
-        stated = (mpp, mpp, "argument" + _contradiction(mpp, stated))
+        stated = (mpp, mpp, "argument")
     if stated is None:
         raise ValueError(f"the resolution of image {str(image)!r} is unknown: the file states none; {mend}")
     x, y, source = stated
