@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import sys
@@ -67,14 +68,32 @@ def run_app(app: Callable[[], object]) -> None:
         sys.exit(1)
 
 
+_ADVICE = {
+    errno.ENOSPC: "free some space there, or name another folder",
+    errno.EDQUOT: "free some of what you may use there, or name another folder",
+    errno.EROFS: "name a folder that can be written",
+    errno.EACCES: "you lack the right: get it, or name another place",
+    errno.ENOTDIR: "a part of this path is a file: name another folder",
+}
+
+
+def _of_a_file(error: BaseException) -> str | None:
+    """What the system says of a file, with what to do about it."""
+    if not isinstance(error, OSError) or error.filename is None or error.errno not in _ADVICE:
+        return None
+    return f"{error.strerror}: {os.fsdecode(error.filename)!r}; {_ADVICE[error.errno]}"
+
+
 def _message(error: BaseException) -> str:
     from pydantic import ValidationError
+
+    from ats_mag.system.open_files import limit_behind
 
     if isinstance(error, ValidationError):
         from ats_mag.config.reading import problem
 
         return "; ".join(problem(e) for e in error.errors())
-    text = str(error) or type(error).__name__
+    text = str(limit_behind(error) or _of_a_file(error) or error) or type(error).__name__
     if isinstance(error, ValueError | OSError | RuntimeError | MemoryError | ImportError):
         return text
     return f"{type(error).__name__}: {text} (not foreseen: please report it, with what ATS_MAG_TRACEBACK=1 shows)"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ats_mag.cli.console import errors, say, show_error
+from ats_mag.cli.options import slide_mpp
 from ats_mag.cli.slide_progress import show_failures
 
 if TYPE_CHECKING:
@@ -42,11 +43,10 @@ def convert(
     """Turns flat images into tiled slides that keep their pixels and state their resolution."""
     from rich.progress import track
 
-    from ats_mag.geometry.units import parse_slide_mpp
     from ats_mag.slides.writing.flat_many import Conversion, convert_images, find_images, slide_names
 
     slides = slide_names(find_images(images), out)
-    options = Conversion(None if mpp is None else parse_slide_mpp(mpp), lossless, white, overwrite)
+    options = Conversion(slide_mpp(mpp), lossless, white, overwrite)
     if manifest is not None and manifest.exists():
         raise FileExistsError(f"{str(manifest)!r} exists already: give another name, or remove it first")
     done = track(convert_images(slides, options, workers), "Converting", len(slides), console=errors)
@@ -79,7 +79,7 @@ def report_converted(done: Iterable[Converted]) -> bool:
     show_failures(failed, None, named=True)
     counts = ", ".join(f"{sum(c.status == s for c in results)} {s}" for s in ("written", "kept", "failed"))
     say(f"{len(results)} images: {counts}")
-    sources = Counter((format_mpp(c.mpp), c.mpp_source) for c in results if c.error is None)
+    sources = Counter((format_mpp(c.mpp), c.mpp_source + c.overruled) for c in results if c.error is None)
     for (resolution, source), count in sources.most_common(5):
         say(f"{count} at {resolution}, from {source}")
     return not failed

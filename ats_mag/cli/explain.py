@@ -11,6 +11,7 @@ import typer
 
 from ats_mag.cli.console import say
 from ats_mag.cli.imports import Imports, import_given
+from ats_mag.cli.options import naming_options, slide_mpp
 from ats_mag.cli.slide_progress import show_counts, show_failures, show_progress
 
 if TYPE_CHECKING:
@@ -52,10 +53,11 @@ def explain(
     """
     import_given(modules)
     from ats_mag.cli.slides_to_explain import folders_of, slides_to_explain
-    from ats_mag.geometry.units import parse_slide_mpp
     from ats_mag.model.saving import load_classifier
+    from ats_mag.system.atomic_files import check_place
 
-    found = slides_to_explain(slides, model, slide_root, None if mpp is None else parse_slide_mpp(mpp), fold)
+    check_place(out / "attention.png")
+    found = slides_to_explain(slides, model, slide_root, slide_mpp(mpp), fold)
     one_file = len(slides) == len(found) == 1 and Path(found[0].path) == slides[0]
     folders = folders_of(found, out, one_file)
     loaded = load_classifier(model)
@@ -85,10 +87,15 @@ class _Explained:
 def _explain_all(
     model: Any, slides: Sequence[CohortSlide], folders: Sequence[Path], asked: dict[str, Any]
 ) -> Iterator[_Explained]:
+    from ats_mag.system.atomic_files import is_of_the_disk
+    from ats_mag.system.open_files import limit_behind
+
     for slide, folder in zip(slides, folders, strict=True):
         try:
             inspected, _ = _explain(model, slide, folder, asked)
         except (OSError, ValueError, RuntimeError) as error:  # of this slide; the others have their turn
+            if limit_behind(error) is not None or (isinstance(error, OSError) and is_of_the_disk(error)):
+                raise
             yield _Explained(slide.path, "failed", str(error))
             continue
         say(f"{slide.slide_id}: {_scores(inspected)}")
@@ -99,7 +106,8 @@ def _explain(model: Any, slide: CohortSlide, folder: Path, asked: dict[str, Any]
     from ats_mag.pictures.explain import write_explanation
     from ats_mag.pictures.inspected_slide import inspect_slide
 
-    inspected = inspect_slide(model, slide.path, slide.mpp, **asked)
+    with naming_options(method="--method", n_patches="--n-patches", n_samples="--n-patches"):
+        inspected = inspect_slide(model, slide.path, slide.mpp, **asked)
     return inspected, write_explanation(inspected, folder)
 
 

@@ -32,7 +32,9 @@ def export(
     from ats_mag.model.export.savedmodel import export_model
     from ats_mag.model.saving import load_classifier
     from ats_mag.runs.model_card import model_card
+    from ats_mag.system.atomic_files import check_place
 
+    check_place(out)
     loaded = load_classifier(model)
     for folder in export_model(loaded, out, model_card(loaded, model, intended_use), encoder):
         say(f"wrote {folder}")

@@ -24,12 +24,13 @@ def plan(
     from rich.progress import Progress
 
     from ats_mag.planning.plan import plan as make_plan
-    from ats_mag.system.atomic_files import write_whole
+    from ats_mag.system.atomic_files import check_place, write_whole
 
     if out.suffix.lower() not in (".yaml", ".yml"):
         raise ValueError(f"--out {str(out)!r} is no name for a configuration: end it in .yaml")
     if out.exists():
         raise FileExistsError(f"{str(out)!r} exists already: give another name by --out, or remove it first")
+    check_place(out)
     known = dict(_key_and_value(text) for text in given or ())
     with Progress(console=errors, transient=True) as bar:
         task = bar.add_task("Looking at slides", total=None)
@@ -74,4 +75,4 @@ def _key_and_value(text: str) -> tuple[str, object]:
     try:
         return key.strip(), read_value(value)
     except yaml.YAMLError as error:
-        raise ConfigError(f"--set {text!r}: the value is no YAML: {error}") from error
+        raise ConfigError(f"--set {text!r}: the value is no YAML: {' '.join(str(error).split())}") from error

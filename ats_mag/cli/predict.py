@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ats_mag.cli.imports import Imports
+from ats_mag.cli.options import naming_options, slide_mpp
 from ats_mag.cli.slide_progress import show_counts, show_failures, show_progress
 
 if TYPE_CHECKING:
@@ -57,7 +58,6 @@ def predict(
     Run it again with the same --out after any interruption, or with more slides: rows that stand are kept. Slides that
     fail are named in a table beside it, tried again next time, and make the exit status 1.
     """
-    from ats_mag.geometry.units import parse_slide_mpp
     from ats_mag.model.adaptive.options import AdaptiveOptions
     from ats_mag.prediction import find_slides, predict_cohort
     from ats_mag.prediction.failures import failures_of
@@ -65,8 +65,11 @@ def predict(
 
     # No slide is read twice: decoded tiles of many slides would only fill the memory.
     os.environ.setdefault("ATS_MAG_CACHE_BYTES", str(_CACHE_BYTES))
-    found = find_slides(slides, slide_root, None if mpp is None else parse_slide_mpp(mpp))
-    options = AdaptiveOptions(confidence, min_patches, max_patches, seed=seed)
+    found = find_slides(slides, slide_root, slide_mpp(mpp))
+    with naming_options(
+        confidence="--confidence", min_patches="--min-patches", max_patches="--max-patches", seed="--seed"
+    ):
+        options = AdaptiveOptions(confidence, min_patches, max_patches, seed=seed)
     if not adaptive and options != AdaptiveOptions(seed=0):
         raise typer.BadParameter("--confidence, --min-patches, --max-patches and --seed go with --adaptive")
     done: Iterable[Predicted] = predict_cohort(

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ats_mag.cli.console import console
+from ats_mag.cli.options import slide_mpp
 
 
 def doctor() -> None:
@@ -33,10 +34,10 @@ def info(
     ] = None,
 ) -> None:
     """Shows what a slide file says of itself."""
-    from ats_mag.geometry.units import format_mpp, parse_slide_mpp
+    from ats_mag.geometry.units import format_mpp
     from ats_mag.slides.properties import slide_info
 
-    found = slide_info(slide, None if mpp is None else parse_slide_mpp(mpp))
+    found = slide_info(slide, slide_mpp(mpp))
     table = Table(show_header=False, box=None)
     table.add_row("vendor", escape(found.vendor or "unknown"))
     table.add_row("size", "{} x {} px".format(*found.dimensions))

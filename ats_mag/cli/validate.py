@@ -28,17 +28,16 @@ def validate(
 
     from ats_mag.config.reading import read_config
     from ats_mag.runs.layout import RunLayout
-    from ats_mag.system.atomic_files import write_whole
+    from ats_mag.system.atomic_files import check_place, write_whole
     from ats_mag.system.json_text import json_bytes
     from ats_mag.training.validate import validate as check
 
     settings = read_config(config)
+    file = RunLayout.of(settings).validation if report is None else report
+    check_place(file)
     with Progress(console=errors, transient=True) as bar:
         task = bar.add_task("Looking at slides", total=None)
         found = check(settings, lambda done, total: bar.update(task, completed=done, total=total))
-    file = RunLayout.of(settings).validation if report is None else report
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(file, json_bytes(found))
     out = console if console.is_terminal else Console(width=_WIDE, emoji=False)
     if found["slides"]:
         out.print(_slides_table(found["slides"]))
@@ -46,6 +45,8 @@ def validate(
         out.print(_labels_table(found["labels"]))
     for line in _sentences(found):
         out.print(line, highlight=False, soft_wrap=True)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(file, json_bytes(found))  # after what was found has been said: the disk may be full
     out.print(f"wrote {escape(str(file))}", highlight=False, soft_wrap=True)
     for text in found["stops"]:
         show_error(text, "stops the run")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import queue
 import threading
@@ -11,9 +10,8 @@ from typing import TypedDict
 
 import pandas as pd
 
-from ats_mag.slides.slide_files import slide_files
+from ats_mag.slides.slide_files import content_digest, slide_files
 
-_END = 64 << 10  # bytes at the start and at the end of a file that are hashed
 _AT_ONCE = 8  # waiting for a file system is most of the work
 _PATIENCE = 120.0  # seconds without any answer, after which the files that are left are not waited for
 
@@ -24,7 +22,7 @@ class Fingerprint(TypedDict, total=False):
     Attributes:
         size: bytes.
         mtime_ns: time of the last change.
-        sha256: of the first and last 64 KiB.
+        sha256: of the first and last 64 KiB, see `content_digest`.
         error: why the file cannot be read.
     """
 
@@ -47,18 +45,11 @@ def fingerprint(path: str, known: Fingerprint | None = None) -> Fingerprint:
         The fingerprint; `{"error": why}` of a file that cannot be read.
     """
     try:
-        files = slide_files(path).files
-        total, latest = sum(size for _, _, size, _ in files), max(time for _, _, _, time in files)
+        slide = slide_files(path)
+        total, latest = slide.size, max(time for _, _, _, time in slide.files)
         if known is not None and (known.get("size"), known.get("mtime_ns")) == (total, latest):
             return known
-        digest = hashlib.sha256()
-        for file, place, size, _ in files:
-            digest.update(f"{place}\0{size}\0".encode(errors="surrogateescape"))
-            with open(file, "rb") as reader:
-                digest.update(reader.read(_END))
-                reader.seek(max(size - _END, 0))
-                digest.update(reader.read(_END))
-        return {"size": total, "mtime_ns": latest, "sha256": digest.hexdigest()}
+        return {"size": total, "mtime_ns": latest, "sha256": content_digest(slide)}
     except OSError as error:
         return {"error": error.strerror or str(error)}
 

@@ -149,7 +149,7 @@ def _kfold(patients: pd.DataFrame, settings: SplitConfig) -> list[pd.Series]:
     empty = [i for i, parts in enumerate(folds) if not (parts == "test").any()]
     if empty:
         raise SplitError(
-            f"fold {empty[0]} would have no {what} to test on: lower `splits.folds`, or set `by_site: false`"
+            f"fold {empty[0]} would have no {what} to test on: lower `splits.folds`, or set `splits.by_site: false`"
         )
     return folds
 

@@ -134,7 +134,7 @@ def check_fold(
         if part == "train" and (lacking or not present):
             what = f"lacks the class(es) {', '.join(map(repr, lacking))}" if present else "is empty"
             raise SplitError(
-                f"the training part of fold {fold} {what}: use fewer folds, smaller shares of `test` and `validation`, "
+                f"the training part of fold {fold} {what}: use fewer folds, smaller shares (`splits.test`, `splits.validation`), "
                 "another `splits.seed`, or leave such slides out by `data.labels`"
             )
         if len(present) == 1 and (lacking or not multi_label):

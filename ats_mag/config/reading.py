@@ -32,7 +32,7 @@ def read_config(path: str | os.PathLike[str]) -> RunConfig:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"configuration {str(path)!r} cannot be read: {error}; `ats-mag init` writes one") from error
     except yaml.YAMLError as error:
-        raise ConfigError(f"configuration {str(path)!r} is no YAML: {error}") from error
+        raise ConfigError(f"configuration {str(path)!r} is no YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"configuration {str(path)!r} must hold sections such as `data:`. Received: {values!r}")
     try:

@@ -85,12 +85,12 @@ def evaluate_fold(run: Run, fold: int, progress: Progress | None = None) -> dict
         UndefinedMeasureWarning: of measures that the test slides do not define.
         EvaluationWarning: of slides and patients that are not measured.
     """
-    from ats_mag.model.saving import load_model
+    from ats_mag.model.saving import load_classifier
 
     options, files = run.config.evaluate, run.layout.fold(fold)
     wanted = run.test_slides(fold)
     file = files.trained_model()
-    model_sha256, model = digest(file), load_model(file, compile=False)
+    model_sha256, model = digest(file), load_classifier(file)
     model.test_method = options.method or model.test_method
     model.on_error = "raise"  # a slide that is partly read must not pass as measured
     skip = options.on_bad_slide == "skip"

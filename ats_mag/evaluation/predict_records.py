@@ -118,13 +118,14 @@ def _predict_each(
 
     from ats_mag.model.attention_state import spread_of
     from ats_mag.records.dataset import dataset
-    from ats_mag.slides.errors import plain_errors
+    from ats_mag.slides.errors import naming_key, plain_errors
+    from ats_mag.system.open_files import limit_behind
 
     start = 0
     while start < len(records):
         rest = records[start:]
         try:
-            with plain_errors():
+            with naming_key(None if skip else "evaluate.on_bad_slide"), plain_errors():
                 for inputs in dataset(rest, slide_root, None, 1, multiple=model.overview_multiple, local_copies=copies):
                     probabilities = [_predict_one(model, records[start], inputs, draw) for draw in range(draws)]
                     attention = model.attend(inputs)
@@ -132,7 +133,7 @@ def _predict_each(
                     yield records[start], Found(np.stack(probabilities), float(spread), mass)
                     start += 1
         except OSError as error:
-            if not skip:
+            if not skip or limit_behind(error) is not None:
                 raise
             yield records[start], str(error)  # the pipeline ended with it; a new one takes up after the slide
             start += 1

@@ -8,9 +8,8 @@ import re
 import zipfile
 from pathlib import Path
 
-import keras
-
 _LONGEST = 300  # characters of an error of Keras' that are repeated
+_HDF5 = b"\x89HDF\r\n\x1a\n"
 _UNKNOWN_CLASS = re.compile(r"Could not locate (?:class|function) '([^']+)'")
 
 
@@ -33,7 +32,7 @@ def why_not_loaded(path: str | os.PathLike[str], error: Exception) -> str:
             f"it holds {unknown.group(1)!r}, which is not of ats_mag or Keras: import the module that defines it first (on the "
             "command line: `--import MODULE`)"
         )
-    damaged = _damaged_part(Path(path))
+    damaged = damage_of(Path(path))
     if damaged is not None:
         return damaged
     text = str(error) or type(error).__name__
@@ -50,24 +49,38 @@ def _no_archive(path: Path) -> str:
         return "the file is empty; copy it again from its source"
     if head.startswith(b"PK"):
         return "it was cut off; copy it again from its source"
-    if head == b"\x89HDF\r\n\x1a\n":
+    if head == _HDF5:
         return "it is an HDF5 file, of weights alone or of an earlier Keras; save the model anew, as `.keras`"
     return "it is no `.keras` file"
 
 
-def _damaged_part(path: Path) -> str | None:
+def damage_of(path: Path) -> str | None:
+    """What is wrong with a zip archive that should be a `.keras` file, as far as that shows without Keras."""
     try:
         with zipfile.ZipFile(path) as archive:
             absent = sorted({"config.json", "metadata.json", "model.weights.h5"} - set(archive.namelist()))
             if absent:
                 return f"it is no `.keras` file, or an incomplete one: it lacks {', '.join(absent)}"
-            part = archive.testzip()
+            part = archive.testzip() or _damaged_part(archive)
     except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError) as error:
         return f"the file is damaged ({error}); copy it again from its source"
     return None if part is None else f"the file is damaged (in {part}); copy it again from its source"
 
 
+def _damaged_part(archive: zipfile.ZipFile) -> str | None:
+    """Which part is not what its name says."""
+    for name in ("config.json", "metadata.json"):
+        try:
+            json.loads(archive.read(name))
+        except ValueError:
+            return name
+    with archive.open("model.weights.h5") as weights:
+        return None if weights.read(len(_HDF5)) == _HDF5 else "model.weights.h5"
+
+
 def _other_version(path: Path) -> str:
+    import keras
+
     try:
         with zipfile.ZipFile(path) as archive:
             written = json.loads(archive.read("metadata.json"))["keras_version"]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ats_mag.planning.facts import SlideFacts
+from ats_mag.system.open_files import limit_behind
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,8 @@ def look_at_one(job: PropertiesJob) -> SlideFacts | str:
     try:
         info = slide_info(os.path.join(job.slide_root, job.path), job.mpp)
     except (OSError, ValueError, RuntimeError) as error:
+        if limit_behind(error) is not None:
+            raise
         return str(error)
     mpp = info.mpp
     if mpp is None and info.mpp_source is None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import ats_mag
 from ats_mag.cohort.find_slides import CohortSlide
 from ats_mag.prediction.model_identity import ModelIdentity, models_fingerprint
+from ats_mag.system.open_files import TooManyOpenFiles, once_more
 
 if TYPE_CHECKING:
     from ats_mag.prediction.predictor import Predictor
@@ -42,11 +43,17 @@ def predict_slide(task: Task) -> Answer:
 
     Raises:
         RuntimeError: the model cannot be used here, or this is another version of the package than the one that asks.
+        TooManyOpenFiles: no more files can be opened, which is no fault of the slide.
     """
+    from ats_mag.slides.numpy_reader import close_idle
+
     with _alone:  # a model is one program; threads of a Dask worker take turns
         predictor = load(task.identity)
         try:
-            return Answer(predictor.predict(task.path, task.slide.mpp).columns())
+            predicted = once_more(lambda: predictor.predict(task.path, task.slide.mpp), close_idle)
+            return Answer(predicted.columns())
+        except TooManyOpenFiles:
+            raise
         except Exception as error:  # whatever a broken slide brings about must cost that slide only
             text = str(error) or type(error).__name__
             if not isinstance(error, OSError | ValueError | RuntimeError | MemoryError):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import ats_mag
-from ats_mag.cohort.fingerprints import fingerprint
 from ats_mag.preparation.job import SHEETS, Facts, Job, Outcome
-from ats_mag.system.atomic_files import digest, write_whole
+from ats_mag.slides.slide_files import content_digest, slide_files
+from ats_mag.system.atomic_files import digest, is_of_the_disk, write_whole
+from ats_mag.system.open_files import TooManyOpenFiles, once_more
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,6 +25,8 @@ def prepare_slide(job: Job) -> Outcome:
     Raises:
         RuntimeError: this machine has another version of the package than the one that asks.
         ImportError: it lacks a part.
+        OSError: the disk of the records is full.
+        TooManyOpenFiles: no more files can be opened, which is no fault of the slide.
     """
     if job.version != ats_mag.__version__:
         raise RuntimeError(
@@ -32,18 +36,25 @@ def prepare_slide(job: Job) -> Outcome:
     import tensorflow as tf
 
     from ats_mag.slides.errors import plain_errors
+    from ats_mag.slides.numpy_reader import close_idle
 
     try:
         # On any machine the same: what a GPU computes may differ in its last bit, and others may need it.
         with plain_errors(), tf.device("CPU:0"):
-            return _prepare(job) if job.standing is None else _draw_again(job, job.standing)
-    except ImportError:
+            return once_more(partial(_outcome, job), close_idle)
+    except (ImportError, TooManyOpenFiles):
         raise
     except Exception as error:  # whatever a broken slide brings about must cost that slide only
+        if isinstance(error, OSError) and is_of_the_disk(error):
+            raise
         text = str(error) or type(error).__name__
         if not isinstance(error, OSError | ValueError | RuntimeError | MemoryError):
             text = f"{type(error).__name__}: {text}"
         return Outcome(error=text.replace(job.slide, job.path))
+
+
+def _outcome(job: Job) -> Outcome:
+    return _prepare(job) if job.standing is None else _draw_again(job, job.standing)
 
 
 def _prepare(job: Job) -> Outcome:
@@ -61,7 +72,7 @@ def _prepare(job: Job) -> Outcome:
         raise FileNotFoundError(
             f"slide {job.path!r} does not exist in the folder of slides: correct its path in the manifest, or bring it there"
         ) from error
-    content = fingerprint(job.slide).get("sha256")
+    content = content_digest(slide_files(job.slide))
     mpp, mpp_source = _resolution(job)
     found = view_slide(job.slide, job.overview_mpp, math.nan if mpp is None else mpp, job.tissue)
     view = Overview(*map(np.asarray, found))
@@ -74,7 +85,7 @@ def _prepare(job: Job) -> Outcome:
     if not view.mask.any():
         return Outcome(
             error=f"no tissue was found on slide {job.path!r}{_instead(view.image, job)}: remove it from the manifest, draw its "
-            "tissue (`tissue.masks`), or let the `whole` of it be looked at (`empty_mask`)",
+            "tissue (`prepare.tissue.masks`), or set `prepare.empty_mask: whole`",
             outputs=outputs,
         )
     write_record(job.record, encode_record(view, job.overview_mpp, {**job.texts, "mpp_source": mpp_source}))
@@ -94,7 +105,7 @@ def _instead(image: np.ndarray, job: Job) -> str:
     seen = findings(image, job.tissue)
     inked = float((seen.ink | seen.red).mean())
     kept = job.own_mask is not None or job.tissue.method != "bounded" or job.tissue.ink == "keep"
-    return "" if kept or not inked else f", but {inked:.1%} of the colour of ink or blood (`tissue.ink: keep`)"
+    return "" if kept or not inked else f", but {inked:.1%} of the colour of ink or blood (`prepare.tissue.ink: keep`)"
 
 
 def _draw_again(job: Job, facts: Facts) -> Outcome:

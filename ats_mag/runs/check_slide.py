@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ats_mag.geometry.levels import TOLERANCE
 from ats_mag.slides.quality import LEAST_SHARE
 from ats_mag.slides.tissue_options import DEFAULT_TISSUE, TissueOptions
+from ats_mag.system.open_files import limit_behind, once_more
 
 if TYPE_CHECKING:
     import numpy as np
@@ -87,7 +89,17 @@ STOPS = {
 
 
 def check_slide(job: SlideJob) -> SlideCheck:
-    """Opens a slide, finds its resolution and levels, reads its overview, and a few patches of tissue."""
+    """Opens a slide, finds its resolution and levels, reads its overview, and a few patches of tissue.
+
+    Raises:
+        TooManyOpenFiles: no more files can be opened, which is no fault of the slide.
+    """
+    from ats_mag.slides.numpy_reader import close_idle
+
+    return once_more(partial(_look, job), close_idle)
+
+
+def _look(job: SlideJob) -> SlideCheck:
     from ats_mag.slides.properties import slide_info
     from ats_mag.slides.slide_files import slide_files
 
@@ -106,6 +118,8 @@ def check_slide(job: SlideJob) -> SlideCheck:
         _choose_levels(job, found, info.level_downsamples)
         _read(job, found, file)
     except (OSError, ValueError, RuntimeError, MemoryError) as error:
+        if limit_behind(error) is not None:
+            raise
         found.add("unreadable", str(error))
     return found
 
@@ -186,6 +200,8 @@ def _read(job: SlideJob, found: SlideCheck, file: str) -> None:
         try:
             view = view._replace(mask=own_mask(job.own_mask, view, job.overview_mpp))
         except OwnMaskError as error:
+            if limit_behind(error) is not None:
+                raise
             found.add("no tissue", str(error))
             return
     found.tissue = round(float(view.mask.mean()), 4)
@@ -238,5 +254,7 @@ def _probe(job: SlideJob, found: SlideCheck, file: str, centres: np.ndarray) -> 
         try:
             numpy_reader.read_patches(encode_paths([file]), corners, downsample, (side, side))
         except (OSError, ValueError, RuntimeError) as error:
+            if limit_behind(error) is not None:
+                raise
             found.add("damaged", str(error))
             return

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from ats_mag.system.open_files import TooManyOpenFiles
+
 if TYPE_CHECKING:
     import tensorflow as tf
 
@@ -19,10 +21,6 @@ _KERAS_CALL = re.compile(
 
 class SlideError(OSError):
     """A file that exists but cannot be opened as a slide, or whose pixels cannot be read."""
-
-
-class TooManyOpenFiles(RuntimeError):
-    """The process, or the machine, may open no more files: no fault of the slide that was to be opened."""
 
 
 def exception_of(code: int, message: str) -> Exception:
@@ -52,6 +50,21 @@ def plain_errors() -> Iterator[None]:
         if plain is None:
             raise
         raise plain from error
+
+
+@contextlib.contextmanager
+def naming_key(key: str | None) -> Iterator[None]:
+    """Within it, errors of slides that cannot be read say which key of the configuration goes on without them.
+
+    Args:
+        key: such as `train.on_bad_slide`. None: there is none, or it is set.
+    """
+    try:
+        yield
+    except SlideError as error:
+        if key is None:
+            raise
+        raise SlideError(f"{error}; to go on without such slides, set `{key}: skip`") from error
 
 
 def translate_op_error(error: tf.errors.OpError) -> Exception:

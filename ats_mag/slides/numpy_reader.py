@@ -20,6 +20,11 @@ _RECEIVE = ctypes.CFUNCTYPE(None, ctypes.c_char_p)
 # Exceptions of all calls, besides those named: SlideError for a file that is no slide or is damaged, PermissionError.
 
 
+def close_idle() -> None:
+    """Closes the slides that nothing reads from now; they are opened again where they are asked for."""
+    c_entries().ats_mag_close_idle()
+
+
 def read_patches(
     path: np.ndarray, location: np.ndarray, downsample: np.ndarray, size: tuple[int, int], on_error: str = "raise"
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""The files that make up a slide, and the name of a copy of them."""
+"""The files that make up a slide, what tells their content, and the name of a copy of them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from dataclasses import dataclass
 ONE_FILE = (".svs", ".tif", ".tiff", ".ndpi", ".scn", ".bif", ".svslide", ".czi")
 WITH_FOLDER = ".mrxs"  # beside a folder of the same name
 
+_END = 64 << 10  # bytes at the start and at the end of a file that are hashed
+_SPOT = 4 << 10
 _LONGEST_STEM = 80  # bytes of the slide's own name that its copy's name repeats: messages about the copy name the slide
 
 
@@ -19,11 +21,9 @@ class SlideFiles:
     """A slide in its present state.
 
     Attributes:
-        name: of its copy; another one when a file has changed.
         files: path, place in the slide's folder ("" is the slide file itself, which comes first), bytes and mtime_ns.
     """
 
-    name: str
     files: tuple[tuple[str, str, int, int], ...]
 
     @property
@@ -76,13 +76,34 @@ def slide_files(path: str) -> SlideFiles:
     for file, _, state in states:
         if not stat.S_ISREG(state.st_mode):  # who opens a pipe may wait for ever
             raise OSError(f"{file!r} is no ordinary file")
-    files = tuple((file, place, state.st_size, state.st_mtime_ns) for file, place, state in states)
-    return SlideFiles(copy_name(path, repr(files)), files)
+    return SlideFiles(tuple((file, place, state.st_size, state.st_mtime_ns) for file, place, state in states))
 
 
-def copy_name(path: str, state: str = "") -> str:
-    """Name of the copy of a slide in some state; its length depends on the path alone."""
+def content_digest(slide: SlideFiles, spots: int = 0) -> str:
+    """SHA-256 of the size and of the first and last 64 KiB of each file: the same wherever and since whenever they lie.
+
+    Args:
+        slide: its files.
+        spots: at how many places between, evenly spread, 4 KiB count as well. Files without compression may have equal ends.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    digest = hashlib.sha256()
+    for file, place, size, _ in slide.files:
+        digest.update(f"{place}\0{size}\0".encode(errors="surrogateescape"))
+        with open(file, "rb") as reader:
+            digest.update(reader.read(_END))
+            reader.seek(max(size - _END, 0))
+            digest.update(reader.read(_END))
+            for spot in range(1, spots + 1):
+                reader.seek(size * spot // (spots + 1))
+                digest.update(reader.read(_SPOT))
+    return digest.hexdigest()
+
+
+def copy_name(path: str, content: str = "") -> str:
+    """Name of the copy of a slide of some content, see `content_digest`; its length depends on the slide's own name alone."""
     stem, suffix = os.path.splitext(os.path.basename(path))
     stem = os.fsencode(stem)[:_LONGEST_STEM].decode(errors="ignore")
-    digest = hashlib.sha256(os.fsencode(os.path.abspath(path) + "\0" + state)).hexdigest()
-    return f"{digest[:24]}-{stem}{suffix}"
+    return f"{hashlib.sha256(content.encode()).hexdigest()[:24]}-{stem}{suffix}"

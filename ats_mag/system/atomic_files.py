@@ -76,6 +76,30 @@ def _named(path: Path, *unfinished: Path) -> Iterator[None]:
         raise OSError(error.errno, f"{os.strerror(error.errno or 0)}; it could not be written", str(path)) from error
 
 
+def check_place(path: str | os.PathLike[str]) -> None:
+    """Makes sure that something can be written there, before hours are spent on it; leaves nothing behind.
+
+    Raises:
+        OSError: which names the folder that stands in the way.
+    """
+    folder = Path(path).absolute().parent
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    trial = folder / f".{secrets.token_hex(8)}{_SUFFIX}"
+    try:
+        trial.touch(exist_ok=False)
+    except OSError as error:
+        raise OSError(
+            error.errno, f"{os.strerror(error.errno or 0)}; {str(path)!r} could not be written", str(folder)
+        ) from error
+    trial.unlink()
+
+
+def is_of_the_disk(error: OSError) -> bool:
+    """Whether a disk is full or takes nothing, which is no fault of what was read."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+
+
 def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
     """Writes a file's bytes, all or nothing."""
     with whole_file(path) as unfinished:

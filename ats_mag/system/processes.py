@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, TypeVar
 
+from ats_mag.system.open_files import limit_behind
+
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
@@ -47,6 +49,7 @@ def run_in_processes(
 
     Raises:
         RuntimeError: processes end while they start, or `start` or `work` raised.
+        TooManyOpenFiles: which is what they raised.
     """
     # Not forked: TensorFlow's threads do not survive a fork.
     context = multiprocessing.get_context("spawn")
@@ -173,4 +176,5 @@ def _serve(connection: Connection, work: Callable[[Any], Any], start: Callable[[
     except (EOFError, BrokenPipeError):
         return
     except Exception as error:
-        connection.send(_Answer(error=RuntimeError(f"{type(error).__name__}: {error}")))
+        limit = limit_behind(error)
+        connection.send(_Answer(error=limit or RuntimeError(f"{type(error).__name__}: {error}")))

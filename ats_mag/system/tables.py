@@ -63,6 +63,8 @@ def find_table(path: Path, names_columns: Callable[[Sequence[str]], bool] | None
         TableError: an unreadable file, a quote that is not closed, a column without a name or named twice, or a row longer
             than the header.
     """
+    if path.is_dir():
+        raise TableError(f"{str(path)!r} is a folder: give a table, CSV or XLSX")
     if not path.is_file():
         raise TableError(f"{str(path)!r} does not exist")
     if path.suffix.lower() in (".xls", ".ods"):

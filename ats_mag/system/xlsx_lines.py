@@ -31,7 +31,9 @@ def xlsx_sheets(path: Path) -> Iterator[Sheet]:
         finally:
             book.close()
     except (OSError, zipfile.BadZipFile, InvalidFileException, KeyError, IndexError, ValueError) as error:
-        raise TableError(f"{where} is not a readable XLSX: {error}") from error
+        raise TableError(
+            f"{where} is not a readable XLSX: {error}; save it as .xlsx again, or as CSV with a name that ends in .csv"
+        ) from error
 
 
 def _open(path: Path) -> Any:

@@ -60,7 +60,7 @@ def _train(run: Run, fold: int, callbacks: Sequence[keras.callbacks.Callback]) -
 
     from ats_mag.model.saving import save_model
     from ats_mag.runs.features_seen import cached_features
-    from ats_mag.slides.errors import plain_errors
+    from ats_mag.slides.errors import naming_key, plain_errors
     from ats_mag.training.build import build_model, recipe_of
     from ats_mag.training.devices import batch_for, strategy_of
 
@@ -82,7 +82,8 @@ def _train(run: Run, fold: int, callbacks: Sequence[keras.callbacks.Callback]) -
         model = build_model(run.config, recipe, run.classes, overview_mpp, batches * settings.epochs, sizes["train"])
     check_lattices([r for records in parts.values() for r in records], model)
     copies = run.local_copies()
-    with plain_errors(), cached_features(run, model, copies) as cache:
+    key = "train.on_bad_slide" if settings.on_bad_slide == "raise" else None
+    with naming_key(key), plain_errors(), cached_features(run, model, copies) as cache:
         _fit(model, recipe, run, fold, parts, sizes, copies, cache, callbacks)
     model.on_error = "raise"  # what is skipped while training must not pass in silence when the model is used
     save_model(model, files.model)

@@ -98,6 +98,8 @@ def model_opener(model: Path) -> Callable[[], Inspect]:
     """
     import zipfile
 
+    from ats_mag.model.unloadable import damage_of
+
     if model.is_dir():
         raise ValueError(
             f"{str(model)!r} is a folder: the viewer shows what each patch adds to the prediction, for which it needs the "
@@ -107,6 +109,9 @@ def model_opener(model: Path) -> Callable[[], Inspect]:
         raise FileNotFoundError(f"model {str(model)!r} does not exist")
     if not zipfile.is_zipfile(model):
         raise ValueError(f"{str(model)!r} is no .keras file")
+    damage = damage_of(model)
+    if damage is not None:
+        raise ValueError(f"cannot load the model {str(model)!r}: {damage}")
 
     def open_model() -> Inspect:
         from ats_mag.model.classifier import SlideClassifier

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from importlib import resources
 from typing import Any
+from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -36,7 +37,12 @@ _OPEN_SLIDES = 4  # a slide of one level keeps a picture of some megabytes
 
 
 def create_app(
-    slides: Sequence[CohortSlide], inspection: BackgroundInspection | None = None, lossless: bool = False
+    slides: Sequence[CohortSlide],
+    inspection: BackgroundInspection | None = None,
+    lossless: bool = False,
+    *,
+    allowed_hosts: Sequence[str] = (),
+    root_path: str = "",
 ) -> Starlette:
     """The application.
 
@@ -44,6 +50,8 @@ def create_app(
         slides: that are served, by their number in this sequence; no request can name another file.
         inspection: of the same slides by a model. None: there is no model, and only the slides are shown.
         lossless: whether tiles are PNG, the slide's very pixels, instead of JPEG.
+        allowed_hosts: names beside 127.0.0.1 and localhost that the server may be reached by.
+        root_path: path below which a proxy shows the server, see `parse_root_path`.
     """
 
     opening = threading.Lock()  # or two requests at once would have one slide opened twice
@@ -63,7 +71,7 @@ def create_app(
         return number
 
     def page(request: Request) -> Response:
-        return Response(static_file("index.html"), media_type="text/html")
+        return Response(_page(root_path), media_type="text/html")
 
     def static(request: Request) -> Response:
         name = request.path_params["name"]
@@ -120,7 +128,10 @@ def create_app(
         OSError: _unreadable,
         ValueError: _unreadable,
     }
-    return Starlette(routes=routes, middleware=[Middleware(Guard)], exception_handlers=handlers)
+    guard = Middleware(Guard, allowed_hosts=allowed_hosts, root_path=root_path)
+    app = Starlette(routes=routes, middleware=[guard], exception_handlers=handlers)
+    app.router.redirect_slashes = False  # to an address of this machine, which is nobody's behind a proxy
+    return app
 
 
 def static_file(name: str) -> bytes:
@@ -141,6 +152,13 @@ def static_file(name: str) -> bytes:
             "the viewer's part OpenSeadragon is not there: this package was installed without npm or without a network. "
             "Install npm (Debian and Ubuntu: `apt install npm`), then install ats-mag again"
         ) from error
+
+
+def _page(root_path: str) -> bytes:
+    """The page, whose addresses are relative: to the proxy's path where there is one, else to its own."""
+    page = static_file("index.html")
+    base = f'<base href="{quote(root_path)}/">'.encode()
+    return page.replace(b"<head>", b"<head>\n" + base, 1) if root_path else page
 
 
 def _slide_values(slide: DeepZoom) -> dict[str, Any]:

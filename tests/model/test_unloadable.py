@@ -74,8 +74,9 @@ def test_damage_inside(tmp_path, good):
         content[place] ^= 0xFF
     (tmp_path / "flipped.keras").write_bytes(content)
     assert "damaged (in model.weights.h5); copy it again" in _said(tmp_path / "flipped.keras")
-    _said(_rewrite(good, tmp_path / "a.keras", {"config.json": b"{"}))
-    _said(_rewrite(good, tmp_path / "b.keras", {"model.weights.h5": b"junk"}))
+    assert "damaged (in config.json); copy it" in _said(_rewrite(good, tmp_path / "a.keras", {"config.json": b"{"}))
+    junk = _rewrite(good, tmp_path / "b.keras", {"model.weights.h5": b"junk"})
+    assert "damaged (in model.weights.h5); copy it" in _said(junk)
     assert "lacks model.weights.h5" in _said(_rewrite(good, tmp_path / "c.keras", {"model.weights.h5": None}))
     _said(_rewrite(good, tmp_path / "d.keras", {"config.json": b'{"class_name": "Dense"}'}))
 

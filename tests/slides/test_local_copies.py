@@ -229,6 +229,51 @@ def test_a_changed_slide_gets_a_new_copy(slides, near):
     assert Path(after).read_bytes() == b"new" * 40
 
 
+def test_a_slide_of_the_same_size_and_time_but_other_content_gets_a_new_copy(slides, near):
+    window = LocalCopies(near, 800).window(1)
+    before = window.path(slides[0])
+    state = os.stat(slides[0])
+    Path(slides[0]).write_bytes(b"x" * 100)
+    os.utime(slides[0], ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert window.path(slides[0]) != before
+    assert Path(window.path(slides[0])).read_bytes() == b"x" * 100
+
+
+def test_a_touched_or_moved_slide_keeps_its_copy(tmp_path, slides, near, monkeypatch):
+    copies = LocalCopies(near, 800)
+    before = copies.window(1).path(slides[0])
+    (tmp_path / "elsewhere").mkdir()
+    folder = tmp_path / "s.mrxs"
+    folder.write_bytes(b"index")
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s" / "Data0000.dat").write_bytes(b"data")
+    with_folder = copies.window(1).path(folder)
+
+    def never(*_):
+        raise AssertionError("it was copied again")
+
+    monkeypatch.setattr(copy_folder, "copy_bytes", never)
+    os.utime(slides[0], ns=(7, 7))
+    assert copies.window(1).path(slides[0]) == before
+    moved = shutil.move(slides[0], tmp_path / "elsewhere")
+    assert LocalCopies(near, 800).window(1).path(moved) == before
+    os.utime(tmp_path / "s" / "Data0000.dat", ns=(7, 7))
+    assert copies.window(1).path(folder) == with_folder
+    assert copies.sources[before] == slides[0]
+
+
+def test_slides_of_one_name_and_equal_ends_are_told_apart(tmp_path, near):
+    window = LocalCopies(near, 10**7).window(2)
+    copies = []
+    for folder, tissue in (("a", 0), ("b", 200_000)):  # both begin and end with white, as without compression
+        (tmp_path / folder).mkdir()
+        slide = tmp_path / folder / "slide.tif"
+        slide.write_bytes(bytes([255]) * (300_000 + tissue) + bytes(100_000) + bytes([255]) * (500_000 - tissue))
+        copies.append(window.path(slide))
+        assert Path(copies[-1]).read_bytes() == slide.read_bytes()
+    assert copies[0] != copies[1]
+
+
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
 def test_a_failing_copy_leaves_nothing(slides, near, monkeypatch, code):
     def fail(reader, writer, size):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from ats_mag.slides.errors import SlideError, naming_key, plain_errors
 from ats_mag.slides.paths import encode_paths
 from ats_mag.slides.reader import read_overview, read_patches, slide_geometry
 from ats_mag.slides.writing.pyramid import write_pyramid
@@ -185,3 +186,19 @@ def test_broken_real_slides(data_slides, tmp_path):
         file.truncate(10000)
     with pytest.raises((_INVALID, tf.errors.DataLossError), match=r"cut\.svs"):
         read_patches([str(tmp_path / "cut.svs")], _PLACE, 1.0, (8, 8))
+
+
+def test_a_command_names_the_key_that_goes_on_without_the_slide():
+    with (
+        pytest.raises(SlideError, match=r"^torn; to go on without such slides, set `train\.on_bad_slide: skip`$"),
+        naming_key("train.on_bad_slide"),
+    ):
+        raise SlideError("torn")
+    with pytest.raises(SlideError, match=r"^torn$"), naming_key(None):
+        raise SlideError("torn")
+
+
+def test_messages_of_pixels_name_no_argument_of_python(damaged):
+    with pytest.raises(SlideError, match=r"cannot read slide.*copy it again from its source") as caught, plain_errors():
+        read_patches([damaged], [[[9, 300]]], 1.0, (32, 32))
+    assert "on_error" not in str(caught.value)

@@ -90,12 +90,13 @@ class Answer:
 @pytest.fixture
 def serve():
     """`serve(app)` -> `get(path, headers, method)`, over a connection of its own; the path goes as it is, not tidied up."""
+    from ats_mag.viewer.connections import server_settings
+
     running = []
 
     def started(app):
         listening = socket.create_server(("127.0.0.1", 0))
-        settings = uvicorn.Config(app, log_level="warning", ws="none", timeout_graceful_shutdown=1)
-        server = uvicorn.Server(settings)
+        server = uvicorn.Server(server_settings(app))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         running.append((server, thread, listening))
@@ -110,6 +111,7 @@ def serve():
             with contextlib.closing(connection):
                 return Answer(connection.getresponse())
 
+        get.port = port
         return get
 
     yield started

@@ -1,6 +1,7 @@
 import io
 import os
 import time
+import zipfile
 
 import numpy as np
 import openslide
@@ -200,6 +201,10 @@ def test_models_that_cannot_be_viewed_are_refused_at_once(tmp_path):
     (tmp_path / "text.keras").write_text("no model")
     with pytest.raises(ValueError, match=r"no \.keras file"):
         model_opener(tmp_path / "text.keras")
+    with zipfile.ZipFile(tmp_path / "other.keras", "w") as archive:
+        archive.writestr("a.csv", "1")
+    with pytest.raises(ValueError, match=r"other\.keras.*lacks config\.json"):
+        model_opener(tmp_path / "other.keras")
 
 
 def test_names_that_are_no_utf_8_are_listed(slides, inspected, serve, tmp_path):

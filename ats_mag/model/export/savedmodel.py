@@ -14,6 +14,7 @@ from ats_mag.model.export.description import CARD, MODEL_CARD, card_without_run,
 from ats_mag.model.export.path_endpoints import path_endpoints
 from ats_mag.model.export.stock_endpoints import stock_endpoints, without_encoder
 from ats_mag.model.network import SlideNetwork
+from ats_mag.slides.errors import translate_op_error
 from ats_mag.system.atomic_files import whole_folders
 from ats_mag.system.json_text import json_bytes
 
@@ -90,7 +91,9 @@ def export_model(
             try:
                 archive.write_out(str(folder), verbose=False)
             except tf.errors.OpError as error:  # of TensorFlow's own file system
-                raise OSError(f"the SavedModel {str(path)!r} could not be written: {error.message}") from error
+                raise OSError(
+                    f"the SavedModel {str(path)!r} could not be written: {translate_op_error(error)}"
+                ) from error
             _write_cards(folder, cards)
     return tuple(written)
 

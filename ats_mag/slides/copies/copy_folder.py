@@ -2,7 +2,7 @@
 
 All that is known of a copy lies in the folder itself, so that a crash leaves nothing to mend:
 
-- `<hash>-<stem>.svs` is a whole copy. Its access time is when it was last asked for; the modification time stays, as the
+- `<hash>-<stem>.svs` is a whole copy; the hash tells its content, and neither when the slide was changed nor where it lies. Its access time is when it was last asked for; the modification time stays, as the
   slide reader tells a replaced file by it. An MRXS slide has its folder beside it.
 - `.<name>.tmp` is a copy under way, from its start as large as the whole will be, so that its room is counted.
 - A lock (`flock`) on a copy says that it is in use, one on a copy under way that its maker lives. Locks end with their
@@ -40,14 +40,18 @@ class CopyFolder:
         with self._locked(), contextlib.suppress(NoRoomError):
             self._make_room(0)
 
-    def hold(self, slide: SlideFiles) -> tuple[Path, int]:
+    def hold(self, slide: SlideFiles, name: str) -> tuple[Path, int]:
         """The slide's copy, made where there is none, and the descriptor that holds it.
+
+        Args:
+            slide: its files.
+            name: of the copy, see `copy_name`.
 
         Raises:
             NoRoomError: see there.
             OSError: it cannot be copied (disk full, source unreadable or changing); nothing is left of the copy.
         """
-        final, unfinished = self.folder / slide.name, self.folder / f".{slide.name}.tmp"
+        final, unfinished = self.folder / name, self.folder / f".{name}.tmp"
         while True:
             with self._locked():
                 held = _hold(final)
@@ -63,7 +67,7 @@ class CopyFolder:
             finally:
                 os.close(under_way)
         try:
-            self._copy(slide, made)
+            self._copy(slide, name, made)
             with self._locked():
                 os.ftruncate(made, slide.files[0][2])  # the rest was room for its folder
                 os.replace(unfinished, final)
@@ -86,9 +90,9 @@ class CopyFolder:
         finally:
             os.close(lock)
 
-    def _copy(self, slide: SlideFiles, made: int) -> None:
+    def _copy(self, slide: SlideFiles, name: str, made: int) -> None:
         for path, place, size, _ in slide.files:
-            with open(path, "rb") as reader, self._writer(slide.name, place, made) as writer:
+            with open(path, "rb") as reader, self._writer(name, place, made) as writer:
                 copy_bytes(reader, writer, size)
                 writer.flush()
                 os.fsync(writer.fileno())  # before its name says that it is whole, whatever happens to the machine

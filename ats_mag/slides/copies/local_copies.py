@@ -11,14 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ats_mag.slides.copies.copy_folder import CopyFolder, NoRoomError
-from ats_mag.slides.slide_files import can_be_copied, copy_name, slide_files
+from ats_mag.slides.slide_files import can_be_copied, content_digest, copy_name, slide_files
+
+_SPOTS = 30  # of 4 KiB, see `content_digest`
 
 
 class LocalCopies:
     """A folder of slide copies that never holds more than `max_bytes`, the copy under way included.
 
     Slides are copied when they are first asked for, and removed least recently used first. Threads and processes may
-    share the folder; other files in it are left alone. A slide that changes gets a new copy.
+    share the folder; other files in it are left alone. A slide of other content gets a new copy; one that was touched, or
+    moved to another folder, keeps it. Content is told by the size, both ends and places between, and never by time.
 
     A slide is read from its original place, after one warning per reason, where it cannot be copied: it is larger than
     the bound, the copies in use fill the bound or the disk, copying fails, or slides of its kind (DICOM, VMS, VMU...)
@@ -70,6 +73,7 @@ class LocalCopies:
             return source, None
         try:
             slide = slide_files(source)
+            name = copy_name(source, content_digest(slide, _SPOTS))
         except OSError:
             return source, None  # whoever reads it says what is wrong
         bound = self._copies.max_bytes
@@ -78,7 +82,7 @@ class LocalCopies:
             self._warn("size", source, f"{sizes}: raise the bound")
             return source, None
         try:
-            copy, held = self._copies.hold(slide)
+            copy, held = self._copies.hold(slide, name)
         except NoRoomError:
             reason = f"the copies in use fill the bound of {_gigabytes(bound)}, or the disk"
             self._warn("room", source, f"{reason}: raise the bound, free disk space, or lower the batch size")

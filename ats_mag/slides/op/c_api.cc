@@ -86,6 +86,11 @@ ATS_MAG_EXPORT AtsMagStats ats_mag_stats() {
   return stats;
 }
 
+// Closes the slides that nothing reads from now.
+ATS_MAG_EXPORT void ats_mag_close_idle() {
+  Guard(nullptr, 0, [&] { ats_mag::GetEngine().slides.CloseIdle(); });
+}
+
 // As the op AtsMagReadPatches. `path_codes` (batch, path_length) are zero-padded bytes; the arrays are contiguous, the
 // outputs of the sizes (batch, per_slide, height, width, 3) and (batch, per_slide).
 ATS_MAG_EXPORT int ats_mag_read_patches(const uint8_t* path_codes, int64_t batch, int64_t path_length,

@@ -97,8 +97,7 @@ void ReadPatch(const PatchRequest& request, const Slide& slide, int64_t i) {
     throw Error(Code::kDataLoss,
                 Cat("cannot read slide ", Quote(slide.path()), " at level ", placed.plan.level, ", location (",
                     request.location[2 * i], ", ", request.location[2 * i + 1], "), downsample ",
-                    request.downsample[i], ": ", error.what(), "; the file is damaged: copy it again from its source, or read with "
-                    "on_error=\"fill\" to go on without such patches"));
+                    request.downsample[i], ": ", error.what(), "; the file is damaged: copy it again from its source"));
   }
 }
 

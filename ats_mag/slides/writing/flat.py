@@ -27,6 +27,7 @@ SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", *TIFF_SUFFIXES)
 TILE = 256
 SMALLEST_LEVEL = 64  # pixels of the longer side: smaller levels save nothing
 
+_SAME_MPP = 0.02  # share by which two resolutions may differ and still be the same
 _DARKEST = 32  # of 255: a brightest pixel that only another white explains; 12 bits taken for 16 end at 16
 
 _PNG_DEPTH = 24  # offset of the bit depth in a PNG file
@@ -44,6 +45,7 @@ class Converted:
         mpp_source: `argument`, `TIFF XResolution`, `OME PhysicalSizeX` or `ImageJ unit`.
         size: (width, height) of level 0.
         error: why it failed, else None.
+        overruled: what else the file states, where `mpp` is another by more than 2 %.
     """
 
     image: Path
@@ -53,6 +55,7 @@ class Converted:
     mpp_source: str
     size: tuple[int, int] = (0, 0)
     error: str | None = None
+    overruled: str = ""
 
 
 def convert_image(
@@ -92,10 +95,11 @@ def convert_image(
     if slide.exists() and slide.samefile(image):
         raise ValueError(f"the slide of image {str(image)!r} would replace it: write to another folder")
     with _opened(image, white) as (source, shape, stated):
+        overruled = "" if mpp is None else _contradiction(mpp, stated)
         mpp, mpp_source = _resolution(image, mpp, stated)
         stamp = SourceStamp.of(image, lossless, white)
         if not overwrite and _is_done(image, slide, stamp, shape, mpp):
-            return Converted(image, slide, "kept", mpp, mpp_source, (shape[1], shape[0]))
+            return Converted(image, slide, "kept", mpp, mpp_source, (shape[1], shape[0]), overruled=overruled)
         remove_unfinished(slide.parent, slide.name)
         try:
             slide.parent.mkdir(parents=True, exist_ok=True)
@@ -106,7 +110,7 @@ def convert_image(
         if white is not None:
             source = _not_black(source, image, shape, white)
         write_pyramid(slide, source, mpp, downsamples, TILE, shape=shape, extra_tags=[stamp.tag()], **options)
-    return Converted(image, slide, "written", mpp, mpp_source, (shape[1], shape[0]))
+    return Converted(image, slide, "written", mpp, mpp_source, (shape[1], shape[0]), overruled=overruled)
 
 
 @contextlib.contextmanager
@@ -201,6 +205,15 @@ def _resolution(image: Path, mpp: float | None, stated: StatedMpp | None) -> tup
             f"(expected {low} to {high:g}, x and y about equal); {mend}"
         )
     return (x + y) / 2, source
+
+
+def _contradiction(mpp: float, stated: StatedMpp | None) -> str:
+    """What the file states, where that is a resolution of slides and another one."""
+    if stated is None or not is_plausible_slide_mpp(*stated[:2]):
+        return ""
+    of_file = (stated[0] + stated[1]) / 2
+    same = abs(mpp - of_file) <= _SAME_MPP * of_file
+    return "" if same else f", over the {of_file:.4g} um/px that the file states ({stated[2]})"
 
 
 def _is_done(image: Path, slide: Path, stamp: SourceStamp, shape: tuple[int, int], mpp: float) -> bool:

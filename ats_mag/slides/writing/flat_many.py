@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ats_mag.slides.writing.flat import SUFFIXES, Converted, convert_image
+from ats_mag.system.open_files import limit_behind
 from ats_mag.system.processes import run_in_processes
 
 
@@ -83,6 +84,8 @@ def _convert(job: _Job) -> Converted:
     try:
         return convert_image(image, slide, options.mpp, options.lossless, options.white, options.overwrite)
     except (OSError, ValueError, RuntimeError, MemoryError) as error:
+        if limit_behind(error) is not None:
+            raise
         return _failed(image, slide, str(error))
 
 
