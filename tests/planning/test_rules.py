@@ -100,6 +100,7 @@ def test_whole_slides_and_fields_have_patches_of_their_own():
     assert whole["model.magnifications"] == [0.25, 1.0, 4.0]
     assert fields["model.magnifications"] == [0.62, 1.24, 2.48]
     assert (whole["model.test_method"], fields["model.test_method"]) == ("topk", "exhaustive")
+    assert (whole["model.n_patches"], whole["model.test_n_patches"], fields["model.test_n_patches"]) == (15, 45, None)
     assert (whole["prepare.empty_mask"], fields["prepare.empty_mask"]) == ("error", "whole")
     assert f"below {FIELD_SIDE} px" in fields.reasons["model.patch_size"]
 
