@@ -1,10 +1,14 @@
 """A run with results, made without training: predictions are invented and measured as `evaluate` does it."""
 
+import shutil
+
 import numpy as np
 import pandas as pd
+import pytest
 import yaml
 
 from ats_mag.config.reading import read_config
+from ats_mag.evaluation import figures as drawing
 from ats_mag.evaluation.evaluate import measure_predictions
 from ats_mag.evaluation.folds import across_folds
 from ats_mag.runs.run import Run
@@ -15,7 +19,27 @@ CLASSES = ["benign", "<b>bold & bad</b>"]
 
 
 def make_run(folder, folds=2, measured=None, head="single_label", figures=True, slides=24):
-    """The configuration's path; of the folds, `measured` (default: all) are evaluated."""
+    """The configuration's path; of the folds, `measured` (default: all) are evaluated.
+
+    Figures, which take seconds, are drawn of the first of them, and are the same of all.
+    """
+    drawn = []
+
+    def draw(files, scored, found):
+        if not drawn:
+            draw_figures(files, scored, found)
+            drawn.extend(files.folder.glob("*.svg"))
+        elif files.folder != drawn[0].parent:
+            for figure in drawn:
+                shutil.copy(figure, files.folder)
+
+    draw_figures = drawing.draw_figures
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(drawing, "draw_figures", draw)
+        return _make_run(folder, folds, measured, head, figures, slides)
+
+
+def _make_run(folder, folds, measured, head, figures, slides):
     (folder / "slides").mkdir(parents=True)
     random = np.random.default_rng(0)
     ids = [f"s{i:02}" for i in range(slides - 1)] + [ATTACK.replace("/", "")]

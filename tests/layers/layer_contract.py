@@ -47,7 +47,6 @@ def check_layer(layer, inputs, tmp_path, call_arguments=None, trained=(0,), loss
     call_arguments = call_arguments or {}
     single = not isinstance(inputs, list)
     arrays = [inputs] if single else inputs
-    batch = len(arrays[0])
 
     # Shapes and dtypes: those of the call, those announced for the same shapes, and those of the symbolic call.
     outputs = layer(inputs, **call_arguments)
@@ -95,13 +94,25 @@ def check_layer(layer, inputs, tmp_path, call_arguments=None, trained=(0,), loss
     in_one = compiled(lambda *tensors: model(list(tensors)))(*feed)
     assert shapes(in_one) == shapes(outputs)
 
-    # A training step
+    check_training(layer, inputs, call_arguments, trained, loss_of)
+
+
+def check_training(layer, inputs, call_arguments=None, trained=(0,), loss_of=0):
+    """Checks a training step, as `check_layer` does among others."""
+    call_arguments = call_arguments or {}
+    arrays = inputs if isinstance(inputs, list) else [inputs]
+    symbols = [keras.Input(x.shape[1:], dtype=x.dtype.name) for x in arrays]
+    keyword_symbols = {key: keras.Input(x.shape[1:], dtype=x.dtype.name) for key, x in call_arguments.items()}
+    gained = [Gain()(symbol) if i in trained else symbol for i, symbol in enumerate(symbols)]
+    symbolic = layer(gained if isinstance(inputs, list) else gained[0], **keyword_symbols)
+    feed = [*arrays, *call_arguments.values()]
     target = as_list(symbolic)[loss_of]
-    trainer = keras.Model(model.inputs, ops.reshape(target, (-1, int(np.prod(target.shape[1:])))))
+    outputs = ops.reshape(target, (-1, int(np.prod(target.shape[1:]))))
+    trainer = keras.Model([*symbols, *keyword_symbols.values()], outputs)
     ramp = np.linspace(0, 1, trainer.outputs[0].shape[1], dtype="float32")
     trainer.compile("sgd", loss=lambda y, p: ops.sum(p * ramp, axis=-1), jit_compile=False)
     before = [np.array(v.value) for v in trainer.trainable_variables]
-    loss = trainer.train_on_batch(feed, np.zeros((batch, 1), "float32"))
+    loss = trainer.train_on_batch(feed, np.zeros((len(arrays[0]), 1), "float32"))
     after = [np.array(v.value) for v in trainer.trainable_variables]
     assert np.isfinite(loss)
     assert all(np.isfinite(a).all() for a in after)

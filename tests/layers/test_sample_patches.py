@@ -7,7 +7,7 @@ from backends import compiled, examples, value_and_gradients
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
-from layer_contract import check_layer
+from layer_contract import check_layer, check_training
 
 from ats_mag.layers.sample_patches import SamplePatches, extract_patches, patch_origins
 
@@ -52,7 +52,7 @@ def test_contract(arguments, space, tmp_path):
         width = 3 if method == "replacement" else int(np.prod(space))
         further = {"noise": np.random.default_rng(2).random((2, width)).astype("float32")}
     check_layer(layer, inputs, tmp_path, further, trained=(1,))
-    check_layer(layer.from_config(layer.get_config()), inputs, tmp_path, further, trained=(2,), loss_of=1)
+    check_training(layer.from_config(layer.get_config()), inputs, further, trained=(2,), loss_of=1)
 
 
 def test_draws_differ_from_call_to_call_and_follow_the_seed():
