@@ -1,4 +1,4 @@
-"""The demo over several seeds: one result file per seed, and a seed that has its file is not run again.
+"""The demo over several seeds, beside uniform draws: one result file per seed, and a seed that has its file is not run again.
 
 python -m experiments.demo
 """
@@ -28,4 +28,4 @@ def main(
             continue
         folder = out / f"seed{seed}"
         folder.mkdir(parents=True, exist_ok=True)
-        run(folder, seed, console, results=results)
+        run(folder, seed, console, control=True, results=results)

@@ -75,7 +75,7 @@ def test_the_whole_way(tmp_path, monkeypatch):
         "ats_mag.model.training_step.DEFAULT_PARTS", 1
     )  # most of its time would go into tracing, once per part
     few = {"train.epochs": 1, "splits.validation": 0.25, "evaluate.resamples": 20}
-    found = run(tmp_path, 0, Console(quiet=True), n_train=12, n_test=3, **few)
+    found = run(tmp_path, 0, Console(quiet=True), n_train=12, n_test=3, control=True, **few)
     assert json.loads((tmp_path / "results.json").read_text()) == found
     assert found["largest_difference_after_reload"] < 1e-5
     assert (tmp_path / "figure.png").stat().st_size > 10_000
