@@ -13,6 +13,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
+import pandas as pd
 import typer
 
 from ats_mag.config.schema import RunConfig
@@ -25,6 +26,7 @@ from experiments.panel.ablation import COHORTS as ABLATED
 from experiments.panel.ablation import WITHOUT
 from experiments.panel.cohorts import COHORTS, MANIFEST, PLACES, Sources, make_once
 from experiments.panel.places import attention_on_places
+from experiments.scanners.experiment import agreement
 
 OUT = RESULTS / "panel"
 PLANNED = "planned"
@@ -45,10 +47,14 @@ def run_cohort(name: str, folder: Path, sources: Sources, development: bool, **o
     if not config.exists():
         run_module("ats_mag.cli", "plan", here / MANIFEST, "--slides", slides, "--out", config)
 
-    def attention(settings: RunConfig, contestant: str) -> dict[str, Any]:
-        return attention_on_places(settings, here / PLACES) if contestant in (JOINT, *WITHOUT) else {}
+    def more(settings: RunConfig, contestant: str) -> dict[str, Any]:
+        if contestant not in (JOINT, *WITHOUT):
+            return {}
+        if name == "scanners":
+            return {"predictions": agreement(pd.read_csv(settings.run / "fold-0" / "slides.csv"))}
+        return attention_on_places(settings, here / PLACES)
 
-    measure(config.parent, more=attention, **options)
+    measure(config.parent, more=more, **options)
 
 
 def main(
