@@ -3,7 +3,9 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
+from command_line import here
 
 from ats_mag.model.export.description import CARD
 from ats_mag.model.slide_inputs import slide_inputs
@@ -31,8 +33,25 @@ def slides(cohort):
 @pytest.fixture(scope="module")
 def exported(build, tmp_path_factory):
     """A model, and its two SavedModels."""
-    model = build()
-    return model, *model.export(tmp_path_factory.mktemp("exported") / "served")
+    model, folder = build(), tmp_path_factory.mktemp("exported")
+    model.save(folder / "model.keras")
+    here("export", folder / "model.keras", folder / "served")
+    return model, folder / "served", folder / "served-stock"
+
+
+def test_the_command_predicts_with_the_savedmodel_as_with_the_model(exported, slides, tmp_path):
+    _, folder, _ = exported
+    found = []
+    for source in (folder.parent / "model.keras", folder):
+        out, _ = here("predict", source, slides[0], "--out", tmp_path / f"{source.name}.csv")
+        assert "1 slides: 1 predicted, 0 kept, 0 failed" in out
+        found.append(pd.read_csv(tmp_path / f"{source.name}.csv").iloc[0])
+    keras, saved = found
+    assert keras["path"] == saved["path"] == slides[0]
+    assert keras["predicted"] == saved["predicted"]
+    assert keras["p_a"] == pytest.approx(saved["p_a"], abs=1e-3)
+    _, error = here("predict", folder.parent / "model.keras", slides[0], "--out", tmp_path / "served.csv", status=1)
+    assert "predictions of another model" in error
 
 
 def test_the_savedmodel_predicts_in_a_process_without_the_package(exported, slides, tmp_path):
@@ -65,6 +84,35 @@ def test_the_stock_savedmodel_locates_and_classifies(exported, slides):
     np.testing.assert_allclose(places["mpp"], looked.downsample * 0.5)
     found = loaded["classify"](patches=tf.constant(looked.patches), weight=places["weight"])
     np.testing.assert_allclose(found["probabilities"], looked.probabilities, atol=1e-5)
+
+
+def test_an_empty_list_of_slides(exported):
+    import tensorflow as tf
+
+    _, folder, stock = exported
+    load_op()
+    serve = tf.saved_model.load(str(folder)).signatures["serving_default"]
+    found = serve(path=tf.constant([], tf.string), slide_mpp=tf.constant(float("nan"), tf.float64))
+    assert {name: value.shape[0] for name, value in found.items()} == dict.fromkeys(found, 0)
+    assert found["probabilities"].shape == (0, 3)
+    loaded = tf.saved_model.load(str(stock))
+    found = loaded.locate(tf.zeros((0, 64, 64, 3), tf.uint8), tf.zeros((0, 64, 64), tf.bool))
+    assert found["attention"].shape == (0, 16, 16, 2)
+
+
+def test_probabilities_that_are_no_numbers_fail_in_the_graph(exported):
+    """Weights may be finite and what is computed from them not."""
+    import tensorflow as tf
+
+    stock = tf.saved_model.load(str(exported[2]))
+    kernel, bias = (
+        next(v for v in stock.variables if v.shape == shape) for shape in (exported[0].head.kernel.shape, (3,))
+    )
+    kernel.assign(3e38 * np.random.default_rng(0).choice([-1.0, 1.0], kernel.shape))
+    bias.assign(np.full(3, 3e38))
+    patches = tf.cast(np.random.default_rng(0).integers(0, 255, (1, 6, 32, 32, 3)), tf.uint8)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="NaN or infinite probabilities"):
+        stock.classify(patches, tf.ones((1, 6)))
 
 
 @pytest.mark.long

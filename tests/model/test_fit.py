@@ -13,7 +13,7 @@ def tensors(inputs):
     return {name: tf.convert_to_tensor(value) for name, value in inputs.items()}
 
 
-def losses(model, inputs, labels, batch_size=6, epochs=3):
+def losses(model, inputs, labels, batch_size=6, epochs=2):
     return model.fit(inputs, labels, batch_size=batch_size, epochs=epochs, shuffle=False, verbose=0).history["loss"]
 
 
@@ -56,7 +56,7 @@ def test_mirrored_strategy_gives_the_losses_of_one_device(build, noisy):
     with strategy.scope():
         model = build()
     data = tf.data.Dataset.from_tensor_slices((inputs, labels)).batch(6)
-    mirrored = model.fit(data, epochs=3, shuffle=False, verbose=0).history["loss"]
+    mirrored = model.fit(data, epochs=2, shuffle=False, verbose=0).history["loss"]
     np.testing.assert_allclose(mirrored, alone, rtol=1e-4)
 
 

@@ -74,7 +74,7 @@ def test_multi_label_without_auxiliary_losses_and_with_unreadable_slides(build, 
 
 def test_arrays_of_known_size(build, noisy):
     inputs, labels = noisy
-    results = [trained(build(overlap=parts), inputs, y=labels, batch_size=3) for parts in (1, 4)]
+    results = [trained(build(overlap=parts), inputs, y=labels, batch_size=6) for parts in (1, 4)]
     assert_same(results[1], results[0])
 
 

@@ -29,7 +29,7 @@ def compared(logs, expected):
 def test_evaluating(build, cohorts, method):
     """In one batch, and in batches of two, the first of which has as many missing as there are in the second none."""
     some, alone = cohorts
-    model = build(on_error="fill", test_method=method, chunk=16)
+    model = build(on_error="fill", test_method=method, chunk=64)
     model.head.bias.assign([0.0, 2.0, -1.0])
     expected = model.evaluate(*alone, batch_size=4, verbose=0, return_dict=True)
     for batch_size in (6, 2, 1):

@@ -19,15 +19,6 @@ pytestmark = pytest.mark.needs_tensorflow
 SLIDES = Path(os.environ.get("ATS_MAG_DATA", Path(__file__).resolve().parents[3] / "shared" / "data")) / "slides"
 
 
-@pytest.fixture(autouse=True)
-def _in_this_process(monkeypatch):
-    """Slides are looked at without processes, each of which takes seconds to begin."""
-    for module in ("planning.look", "runs.check_slides"):
-        monkeypatch.setattr(
-            f"ats_mag.{module}.run_in_processes", lambda work, jobs, *_: ((job, work(job)) for job in jobs)
-        )
-
-
 @pytest.fixture
 def study(tmp_path):
     """Twelve sound slides, one that is cut off, and one that states no um/px; labels do not follow the scanner."""
@@ -51,7 +42,7 @@ def command(study, *arguments):
 
 
 def test_a_plan_with_a_probe(study):
-    known = {"model": {"encoder": "small", "patch_size": 32}, "train.epochs": 2}
+    known = {"model": {"encoder": "small", "patch_size": 32}, "train": {"epochs": 2, "batch_size": 4}}
     found = ats_mag.plan(study / "manifest.csv", study / "slides", **known)
     assert set(found.bad) == {"bare", "cut"}
     assert "data.default_mpp" in found.bad["bare"]
@@ -113,6 +104,7 @@ def test_what_cannot_be_planned_is_one_message(study):
         ats_mag.plan(study / "manifest.csv", study / "slides", **{"model.patch_size": -1})
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not SLIDES.is_dir(), reason=f"no {SLIDES}")
 def test_real_slides_of_many_vendors(tmp_path):
     rows = [

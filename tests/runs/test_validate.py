@@ -1,11 +1,10 @@
 import json
 import os
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
 import pytest
+from command_line import here
 from skimage import data
 from typer.testing import CliRunner
 
@@ -199,13 +198,10 @@ def test_patients_across_parts_and_one_slide_twice(study):
     assert "slides s6, s7 are the same picture: keep one of them" in report["warnings"]
 
 
+@pytest.mark.processes
 def test_on_the_command_line(study):
     def run(*arguments, status):
-        command = [sys.executable, "-m", "ats_mag.cli", "validate", str(study / "c.yaml"), *map(str, arguments)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode == status, done.stderr
-        assert "Traceback" not in done.stderr
-        return done.stdout, done.stderr
+        return here("validate", study / "c.yaml", *arguments, status=status)
 
     out, _ = run("--report", study / "r.json", status=0)
     assert "nothing stops the run" in out
