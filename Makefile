@@ -10,7 +10,7 @@ SOURCES = pyproject.toml setup.py $(wildcard ats_mag/slides/op/*.cc ats_mag/slid
 
 MATHEMATICS = tests/layers tests/sampling tests/geometry/test_lattice.py tests/model/adaptive/test_betting.py
 
-.PHONY: demo test test-all test-jax fuzz lint bench clean
+.PHONY: demo test test-all test-browser test-jax fuzz lint bench clean
 
 demo: $(VENV)/.installed
 	$(BIN)/ats-mag demo --out demo-run
@@ -22,6 +22,10 @@ test: $(VENV)/.installed
 test-all: $(VENV)/.installed
 	ATS_MAG_EXAMPLES=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal --long
 	$(MAKE) test-jax ATS_MAG_EXAMPLES=1
+
+# The viewer's and the report's pages in Chromium, where it is installed.
+test-browser: $(VENV)/.installed
+	$(ONE_THREAD) $(BIN)/python -m pytest -q --long tests/viewer/test_browser.py
 
 # The mathematics on Keras' JAX backend, compiled in haste; that the model trains there, too, is among the tests above.
 test-jax: $(VENV)/.installed

@@ -60,6 +60,7 @@ def pytest_collection_modifyitems(config, items):
 
 def pytest_collection_finish():
     gc.freeze()  # what was imported stays: to search it for garbage again and again takes a twentieth of the time
+    gc.set_threshold(10_000, 20, 50)  # what is new is searched less often, too
 
 
 def pytest_sessionfinish():

@@ -124,6 +124,7 @@ def die_at_b(job):
     return flat_many.Converted(*job[:2], "written", 0.5, "argument")
 
 
+@pytest.mark.long
 @pytest.mark.processes
 def test_an_image_that_ends_its_process_costs_no_other(tmp_path, monkeypatch):
     monkeypatch.setattr(flat_many, "_convert", die_at_b)

@@ -88,6 +88,7 @@ def test_the_command_from_models_to_figures(run, tmp_path):
         "config.yaml",
         "run.json",
         "manifest.csv",
+        "report.html",
     } | tables | figures
     table = pd.read_csv(folder / "fold-1" / "slides.csv")
     assert list(table) == ["slide_id", "patient_id", "label", "p_a", "p_b", "predicted"]
@@ -118,6 +119,7 @@ def test_another_process_finds_the_same_to_the_byte(run, tmp_path):
     assert all(f.read_bytes() == content for f, content in before.items())
 
 
+@pytest.mark.long
 def test_one_fold_at_a_time_and_undefined_measures(run, tmp_path):
     config = run("figures: false, method: priority, draws: 2", folds=[["p0"], ["p1", "p2"], []])
     out, error = ats_mag("evaluate", config, "--fold", 0)
@@ -219,6 +221,7 @@ def test_a_method_without_chance_needs_one_draw(run, tmp_path):
     assert (read_table(tmp_path / "run" / "fold-0" / "slides.csv")["sd_a"] == 0).all()
 
 
+@pytest.mark.long
 @pytest.mark.graphs
 def test_slides_that_are_left_out_are_named(run, slides, tmp_path):
     config = run("figures: false, on_bad_slide: skip")

@@ -68,6 +68,7 @@ def test_bad_arguments_are_named(tmp_path, monkeypatch, arguments, message):
     assert not list(tmp_path.rglob("*.json"))
 
 
+@pytest.mark.long
 def test_what_the_converter_says_is_shown(tmp_path, monkeypatch):
     """It is a process of its own, whose messages are not those of this one."""
     monkeypatch.chdir(tmp_path)

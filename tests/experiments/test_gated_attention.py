@@ -29,6 +29,7 @@ def test_pooling_is_the_formula():
         np.testing.assert_allclose(probabilities[number], np.asarray(model.head(pooled[None]))[0], rtol=1e-4)
 
 
+@pytest.mark.long
 @pytest.mark.graphs
 def test_a_step_lowers_the_loss():
     from ats_mag.model.stain_free_network import stain_free_network

@@ -14,6 +14,7 @@ def ratios():
     return inference
 
 
+@pytest.mark.long
 def test_all_patches_in_chunks_are_the_whole_bag(ratios, tmp_path, monkeypatch):
     import tensorflow as tf
 

@@ -176,6 +176,7 @@ def test_seconds_of_a_training_step(folder):
     assert found["patches_per_slide"]["all patches"] > 40
 
 
+@pytest.mark.long
 def test_moments_of_the_gradient(folder, tmp_path):
     from experiments.gradient_variance import experiment
     from experiments.three_scales.data import Cohort as Slides

@@ -39,6 +39,7 @@ def exported(build, tmp_path_factory):
     return model, folder / "served", folder / "served-stock"
 
 
+@pytest.mark.long
 def test_the_command_predicts_with_the_savedmodel_as_with_the_model(exported, slides, tmp_path):
     _, folder, _ = exported
     found = []

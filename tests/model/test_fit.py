@@ -46,6 +46,7 @@ def test_jit_compile_is_declined_not_broken(build, noisy):
     np.testing.assert_allclose(losses(model, inputs, labels), losses(build(), inputs, labels), rtol=1e-4)
 
 
+@pytest.mark.long
 def test_mirrored_strategy_gives_the_losses_of_one_device(build, noisy):
     inputs, labels = noisy
     alone = losses(build(), inputs, labels)

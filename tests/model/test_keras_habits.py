@@ -49,6 +49,7 @@ def in_a_new_process(home, *arguments, **settings):
     return float(done.stdout.split()[-1])
 
 
+@pytest.mark.long
 def test_keras_loads_our_models_once_the_package_is_imported(build, cohort, tmp_path):
     """And channels come last whatever `keras.json` says."""
     model, slide = build(), str(cohort / "slides" / "s0.tif")

@@ -57,6 +57,7 @@ def test_single_label_with_exploration_and_batches_of_fewer_slides_than_parts(bu
     assert int(model.step) == 4
 
 
+@pytest.mark.long
 def test_sample_weights_and_binary_labels(build, noisy):
     inputs, labels = noisy
     weights = np.array([1, 0, 2, 0.5, 1, 3], "float32")
@@ -72,12 +73,14 @@ def test_multi_label_without_auxiliary_losses_and_with_unreadable_slides(build, 
     assert history["unreadable"] == [6, 6]
 
 
+@pytest.mark.long
 def test_arrays_of_known_size(build, noisy):
     inputs, labels = noisy
     results = [trained(build(overlap=parts), inputs, y=labels, batch_size=6) for parts in (1, 4)]
     assert_same(results[1], results[0])
 
 
+@pytest.mark.long
 def test_loss_scaling(build, noisy):
     keras.mixed_precision.set_global_policy("mixed_float16")
     try:
@@ -98,6 +101,7 @@ def test_distribution_strategy(build, noisy):
     assert_same(results[1], results[0])
 
 
+@pytest.mark.long
 @pytest.mark.graphs
 def test_a_read_waits_for_the_read_before_it_and_for_no_computing(build, noisy, monkeypatch):
     """In the traced step, what comes before the last read holds all reads, and nothing of the feature network."""

@@ -41,6 +41,7 @@ def command(study, *arguments):
     return CliRunner().invoke(app, [*map(str, known), *arguments])
 
 
+@pytest.mark.long
 def test_a_plan_with_a_probe(study):
     known = {"model": {"encoder": "small", "patch_size": 32}, "train": {"epochs": 2, "batch_size": 4}}
     found = ats_mag.plan(study / "manifest.csv", study / "slides", **known)

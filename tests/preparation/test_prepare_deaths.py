@@ -125,6 +125,7 @@ def test_killing_all_at_random_moments_changes_no_byte():
     assert found["finished"] >= 1
 
 
+@pytest.mark.long
 def test_unguarded_scripts_are_told_so(cohort, tmp_path):
     import subprocess
 

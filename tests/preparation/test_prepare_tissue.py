@@ -115,6 +115,6 @@ def test_a_slide_all_of_ink_says_so(cohort):
     folder, manifest = cohort
     picture = made(None, "blue pen", "grey", 0)
     write_pyramid(folder / "slides" / "s0.tif", picture.image.repeat(16, 0).repeat(16, 1), OVERVIEW_MPP / 16, (1, 16))
-    assert "colour of ink or blood (`tissue.ink: keep`)" in run(manifest, folder)["s0"].error
+    assert "colour of ink or blood (`prepare.tissue.ink: keep`)" in run(manifest, folder)["s0"].error
     assert run(manifest, folder, tissue=TissueOptions(ink="keep"))["s0"].status == "written"
     assert numpy_tissue.tissue_mask(picture.image, TissueOptions(ink="keep"))[picture.beside].mean() > 0.9

@@ -249,6 +249,7 @@ def test_resolutions_that_cannot_be_right_are_told(study):
     assert any("1 slide(s) are coarser than the overview" in text for text in report["warnings"])
 
 
+@pytest.mark.long
 def test_slides_that_deserve_a_look_are_named_and_stop_nothing(study):
     image = np.full((768, 768, 3), 245, np.uint8)
     image[128:640, 128:640] = data.immunohistochemistry()

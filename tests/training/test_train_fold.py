@@ -177,6 +177,7 @@ def test_early_stopping_gives_the_best_weights(configure, monkeypatch):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.long
 def test_accumulated_batches_make_the_step_of_the_large_batch(configure):
     """One step on 6 of 6 slides drawn, in one batch and in three."""
     from ats_mag.model import classifier as models
@@ -335,6 +336,7 @@ def test_bad_slides_are_counted_have_no_weight_and_stop_the_run_past_the_limit(p
         train_fold(run, 0)
 
 
+@pytest.mark.long
 @pytest.mark.graphs
 def test_a_bad_slide_ends_the_run_where_none_is_skipped(prepared, tmp_path):  # noqa: F811
     folder = _damaged(tmp_path, prepared)

@@ -28,6 +28,7 @@ FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync --disable-dev-shm-usage --window-size=1280,800"
 )
+pytestmark = pytest.mark.long  # a minute, of which the browser sleeps most: `make test-browser`
 SECONDS = 40  # after which a page that should have changed has failed
 
 

@@ -51,6 +51,7 @@ def test_lite0(lite0):
     assert expected.std() > 0.1
 
 
+@pytest.mark.long
 def test_resnet50(tmp_path):
     shapes = resnet50_shapes()
     write_safetensors(

@@ -77,6 +77,7 @@ def test_prediction_in_every_way_is_equal(made, noisy):
     assert since.asked == since.found == found.n_patches  # every cell was seen exhaustively
 
 
+@pytest.mark.long
 def test_models_of_other_magnifications_share_what_they_can(made, noisy, tmp_path):
     inputs = {name: value[:2] for name, value in noisy[0].items()}
     for number, magnifications in enumerate([("20x", "5x"), ("5x",), ("10x", "5x")]):
@@ -141,6 +142,7 @@ def test_only_a_frozen_encoder_can_be_cached(build):
         ats_mag.FeatureCache(build(), 10**6)
 
 
+@pytest.mark.long
 def test_an_export_without_the_encoder(made, tmp_path):
     import tensorflow as tf
 
