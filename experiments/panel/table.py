@@ -52,7 +52,9 @@ def panel(folder: Path = OUT) -> str:
         rows.insert(0, _demo())
     head = ["", "seeds", "test accuracy", "AUC", "accuracy of the best single magnification"]
     head += [f"... of {words}" for words in BESIDE.values()]
-    return markdown([*head, "attention on the places", "... of it at their magnification"], rows)
+    head += ["attention on the places", "... of it at their magnification"]
+    known = [i for i in range(len(head)) if any(row[i] for row in rows)]  # what was not run is absent
+    return markdown([head[i] for i in known], [[row[i] for i in known] for row in rows])
 
 
 def _demo() -> list[str]:
