@@ -50,8 +50,8 @@ def panel(folder: Path = OUT) -> str:
         raise FileNotFoundError(f"nothing was run into {str(folder)!r}")
     if folder == OUT:
         rows.insert(0, _demo())
-    head = ["", "seeds", "test accuracy", "AUC", "accuracy of the best single magnification"]
-    head += [f"... of {words}" for words in BESIDE.values()]
+    head = ["", "seeds", "test accuracy", "AUC", "accuracy, best single magnification"]
+    head += [f"accuracy, {words}" for words in BESIDE.values()]
     head += ["attention on the places", "... of it at their magnification"]
     known = [i for i in range(len(head)) if any(row[i] for row in rows)]  # what was not run is absent
     return markdown([head[i] for i in known], [[row[i] for i in known] for row in rows])
@@ -66,7 +66,7 @@ def _demo() -> list[str]:
     uniform, colour = (accuracies[name] for name in ("uniform sampling, same N", "colour histograms of the overview"))
     places = [run["attention_on_places"] for run in runs]
     shares = (_least(places, lambda p: p["attention"]), _least(places, lambda p: p["share_on_its_magnification"]))
-    spans = [f"{np.mean(v):.3f} ({min(v):.3f} to {max(v):.3f})" for v in (accuracy, auc)]
+    spans = [_words(values) for values in (accuracy, auc)]
     return ["demo", str(len(runs)), *spans, "", f"{uniform:.3f}", "", f"{colour:.3f}", *shares]
 
 
@@ -92,8 +92,10 @@ def _values(runs: Sequence[Run], measure: str) -> list[float]:
 def _span(runs: Sequence[Run], measure: str) -> str:
     """The mean, least and most of the seeds."""
     values = _values(runs, measure)
-    if not values:
-        return ""
+    return _words(values) if values else ""
+
+
+def _words(values: Sequence[float]) -> str:
     return f"{np.mean(values):.3f}" + (f" ({min(values):.3f} to {max(values):.3f})" if len(values) > 1 else "")
 
 

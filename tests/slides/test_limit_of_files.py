@@ -1,6 +1,7 @@
 """Where no more files can be opened, whoever works through slides stops and names the limit, and blames none of them."""
 
 import errno
+import gc
 import os
 import resource
 
@@ -63,6 +64,7 @@ def test_the_limit_is_no_finding_about_the_slide(work, tissue_slide, tmp_path, f
     job, do = (preparing(slide, tmp_path), prepare_slide) if work == "prepare" else (checking(slide), check_slide)
     do(job)  # so that all that has to be imported is
     numpy_reader.close_idle()
+    gc.collect()  # of other tests, whose files would be given back
     full()
     with pytest.raises(TooManyOpenFiles, match=r"this process may have 200 of them; raise the limit \(`ulimit -n"):
         do(job)
