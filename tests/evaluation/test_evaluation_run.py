@@ -271,6 +271,7 @@ def test_other_heads(run, slides, tmp_path, head):
         np.testing.assert_allclose(table["p_a"], 1 - table["p_b"], atol=1e-6)
 
 
+@pytest.mark.long
 def test_baselines_stand_beside_every_evaluation(run, tmp_path):
     """The commonest class of the training slides, and what the experiment on colour measures on the same test slides."""
     from experiments.colour_baseline.folds import main as measure_colour

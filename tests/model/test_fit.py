@@ -61,6 +61,7 @@ def test_mirrored_strategy_gives_the_losses_of_one_device(build, noisy):
     np.testing.assert_allclose(mirrored, alone, rtol=1e-4)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_mixed_precision(build, noisy, policy):
     inputs, labels = noisy

@@ -51,6 +51,7 @@ def both(build, data, parts=2, rtol=1e-5, **options):
     return split, found
 
 
+@pytest.mark.long
 def test_single_label_with_exploration_and_batches_of_fewer_slides_than_parts(build, noisy):
     inputs, labels = noisy
     model, _ = both(build, batches(inputs, labels, size=4), 3, explore_steps=3)  # 4 slides, then 2

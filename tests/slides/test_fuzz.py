@@ -94,6 +94,7 @@ def test_the_walk_knows_sound_files(name):
         assert [entry.tag for entry in directory.entries] == sorted({entry.tag for entry in directory.entries})
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("code", "fate"),
     [

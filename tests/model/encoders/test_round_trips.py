@@ -34,6 +34,7 @@ def test_keras_file(kind, request, tmp_path):
     assert not loaded.trainable_variables
 
 
+@pytest.mark.long
 @pytest.mark.needs_tensorflow
 def test_saved_model(tmp_path):
     import tensorflow as tf
