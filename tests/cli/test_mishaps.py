@@ -12,6 +12,7 @@ from pathlib import Path
 import keras
 import pytest
 import yaml
+from archives import rewrite
 
 from ats_mag.cli import app
 from ats_mag.cli.console import run_app
@@ -65,21 +66,12 @@ def here(cohort, records, build, tmp_path_factory):
     return folder
 
 
-def _changed(good, bad, change):
-    """The archive with parts changed, or left out (None)."""
-    with zipfile.ZipFile(good) as old, zipfile.ZipFile(bad, "w") as new:
-        for name in old.namelist():
-            content = change.get(name, old.read(name))
-            if content is not None:
-                new.writestr(name, content)
-
-
 def _of_other_keras(good, bad):
     with zipfile.ZipFile(good) as archive:
         config = json.loads(archive.read("config.json"))
     config["config"]["new_option"] = 3
     metadata = json.dumps({"keras_version": "9.1.0", "date_saved": "x"})
-    _changed(good, bad, {"config.json": json.dumps(config).encode(), "metadata.json": metadata.encode()})
+    rewrite(good, bad, {"config.json": json.dumps(config).encode(), "metadata.json": metadata.encode()})
 
 
 def _with_an_own_layer(good, bad):
@@ -87,7 +79,7 @@ def _with_an_own_layer(good, bad):
         config = json.loads(archive.read("config.json"))
     layer = {"module": "mine", "class_name": "Mine", "config": {}, "registered_name": "mine>Mine"}
     config["config"]["feature"] = layer
-    _changed(good, bad, {"config.json": json.dumps(config).encode()})
+    rewrite(good, bad, {"config.json": json.dumps(config).encode()})
 
 
 def _foreign(good, bad):
@@ -96,8 +88,8 @@ def _foreign(good, bad):
 
 
 MODELS = {
-    "damaged": (lambda good, bad: _changed(good, bad, {"model.weights.h5": b"junk"}), "damaged (in model.weights.h5)"),
-    "of no configuration": (lambda good, bad: _changed(good, bad, {"config.json": b"{"}), "damaged (in config.json)"),
+    "damaged": (lambda good, bad: rewrite(good, bad, {"model.weights.h5": b"junk"}), "damaged (in model.weights.h5)"),
+    "of no configuration": (lambda good, bad: rewrite(good, bad, {"config.json": b"{"}), "damaged (in config.json)"),
     "a foreign archive": (_foreign, "it lacks config.json"),
     "truncated": (lambda good, bad: bad.write_bytes(good.read_bytes()[:3000]), "it was cut off"),
     "empty": (lambda good, bad: bad.write_bytes(b""), "is empty"),

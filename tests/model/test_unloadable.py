@@ -8,6 +8,7 @@ import zipfile
 import keras
 import numpy as np
 import pytest
+from archives import rewrite
 
 import ats_mag
 from ats_mag.model.saving import load_classifier, save_model
@@ -26,16 +27,6 @@ class Brighten(keras.layers.Layer):
 def good(tmp_path_factory):
     path = tmp_path_factory.mktemp("models") / "good.keras"
     keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]).save(path)
-    return path
-
-
-def _rewrite(good, path, change):
-    """The archive with parts changed (bytes) or left out (None)."""
-    with zipfile.ZipFile(good) as old, zipfile.ZipFile(path, "w") as new:
-        for name in old.namelist():
-            content = change.get(name, old.read(name))
-            if content is not None:
-                new.writestr(name, content)
     return path
 
 
@@ -74,11 +65,11 @@ def test_damage_inside(tmp_path, good):
         content[place] ^= 0xFF
     (tmp_path / "flipped.keras").write_bytes(content)
     assert "damaged (in model.weights.h5); copy it again" in _said(tmp_path / "flipped.keras")
-    assert "damaged (in config.json); copy it" in _said(_rewrite(good, tmp_path / "a.keras", {"config.json": b"{"}))
-    junk = _rewrite(good, tmp_path / "b.keras", {"model.weights.h5": b"junk"})
+    assert "damaged (in config.json); copy it" in _said(rewrite(good, tmp_path / "a.keras", {"config.json": b"{"}))
+    junk = rewrite(good, tmp_path / "b.keras", {"model.weights.h5": b"junk"})
     assert "damaged (in model.weights.h5); copy it" in _said(junk)
-    assert "lacks model.weights.h5" in _said(_rewrite(good, tmp_path / "c.keras", {"model.weights.h5": None}))
-    _said(_rewrite(good, tmp_path / "d.keras", {"config.json": b'{"class_name": "Dense"}'}))
+    assert "lacks model.weights.h5" in _said(rewrite(good, tmp_path / "c.keras", {"model.weights.h5": None}))
+    _said(rewrite(good, tmp_path / "d.keras", {"config.json": b'{"class_name": "Dense"}'}))
 
 
 def test_another_keras_is_named(tmp_path, good):
@@ -87,7 +78,7 @@ def test_another_keras_is_named(tmp_path, good):
     config["config"]["layers"][-1]["config"]["new_option"] = 3
     metadata = json.dumps({"keras_version": "9.1.0", "date_saved": "x"})
     change = {"config.json": json.dumps(config).encode(), "metadata.json": metadata.encode()}
-    assert f"Keras 9.1.0 wrote it, this is {keras.__version__}" in _said(_rewrite(good, tmp_path / "new.keras", change))
+    assert f"Keras 9.1.0 wrote it, this is {keras.__version__}" in _said(rewrite(good, tmp_path / "new.keras", change))
 
 
 @pytest.mark.parametrize("by", ["name", "file"])
