@@ -155,7 +155,9 @@ class ModelConfig(Section):
         stride: overview pixels per cell of the attention map; a power of 2.
         head: one of the classes per slide (`single_label`), any number of them (`multi_label`), or yes and no (`binary`).
         method: how patches are drawn while training; see docs/estimators.md.
-        test_method: how they are drawn otherwise; `topk` takes the most probable, `exhaustive` every one.
+        test_method: how they are drawn otherwise; `topk` takes the most probable, `spaced` the most probable whose patches do not
+            overlap and lie inside the slide, as far as there are enough, `exhaustive` every one. None: `exhaustive` where no
+            slide has more than 600 cells, or no more than 4000 and the attention is uniform when it is trained, else `spaced`.
         test_n_patches: patches per slide otherwise, where the method takes few; more cost no gradient. None: `n_patches`.
         saliency: how strongly the attention starts on what is salient on its slide, as logit per deviation from the slide's mean
             colour; 0: it starts uniform. None: 2 where features are known before the first step (a pretrained encoder), 0 where
@@ -183,7 +185,7 @@ class ModelConfig(Section):
     stride: PositiveInt = 8
     head: Literal["single_label", "multi_label", "binary"] = "single_label"
     method: Literal["sequential", "priority", "replacement"] = "sequential"
-    test_method: Literal["sequential", "priority", "replacement", "topk", "exhaustive"] = "topk"
+    test_method: Literal["sequential", "priority", "replacement", "topk", "spaced", "exhaustive"] | None = None
     test_n_patches: PositiveInt | None = None
     saliency: NonNegativeFloat | None = None
     explore_steps: NonNegativeInt | None = None
@@ -335,7 +337,7 @@ class EvaluateConfig(Section):
         figures: whether to draw ROC, precision-recall and reliability curves and confusion matrices.
     """
 
-    method: Literal["sequential", "priority", "replacement", "topk", "exhaustive"] | None = None
+    method: Literal["sequential", "priority", "replacement", "topk", "spaced", "exhaustive"] | None = None
     draws: PositiveInt = 1
     on_bad_slide: Literal["raise", "skip"] = "raise"
     resamples: NonNegativeInt = 2000

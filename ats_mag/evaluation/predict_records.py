@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 
 from ats_mag.model.overview_resolution import check_resolution
-from ats_mag.sampling.weights import STOCHASTIC_METHODS
+from ats_mag.sampling.methods import STOCHASTIC_METHODS
 from ats_mag.slides.copies.local_copies import LocalCopies
 from ats_mag.slides.errors import SlideError
 from ats_mag.system.short_repr import short_repr

@@ -141,6 +141,28 @@ class Lattice:
         corner = xp.floor(centre - self.patch_size * downsample[..., None] / 2 + 0.5)
         return cast(corner, "int64"), downsample
 
+    def inside(self, geometry: Geometry, shape: Sequence[int]) -> Tensor:
+        """Which patches lie inside their slide's bounds.
+
+        Args:
+            geometry: `(B, 5)` integers, see `slide_geometry.GEOMETRY_FIELDS`.
+            shape: (rows, columns).
+
+        Returns:
+            `(B, H, W, M)` bool.
+        """
+        from keras import ops
+
+        size = ops.cast(geometry[:, 2:4], "float32") * ops.cast(slide_mpp(geometry), "float32")[:, None]  # um
+        half = np.asarray(self.magnifications, "float32") * self.patch_size / 2  # um
+
+        def along(cells: Tensor, length: Tensor) -> Tensor:
+            centre = ((ops.arange(cells, dtype="float32") + 0.5) * self.cell_um)[None, :, None]
+            return ops.logical_and(centre >= half, centre + half <= length[:, None, None])  # (B, cells, M)
+
+        rows, columns = along(shape[0], size[:, 1]), along(shape[1], size[:, 0])
+        return ops.logical_and(rows[:, :, None], columns[:, None])
+
     def reach(self, geometry: Geometry) -> Tensor:
         """Half a cell in level-0 pixels, `(B,)` float64 as of `place`, for geometry `(B, 5)`."""
         return self.cell_um / 2 / slide_mpp(geometry)

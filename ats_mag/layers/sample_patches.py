@@ -12,8 +12,8 @@ from keras import ops
 
 from ats_mag.backend import on_jax
 from ats_mag.sampling.draws import sample
+from ats_mag.sampling.methods import METHODS, STOCHASTIC_METHODS
 from ats_mag.sampling.regularizers import PACKAGE
-from ats_mag.sampling.weights import METHODS, STOCHASTIC_METHODS
 from ats_mag.system.arguments import positive, whole
 from ats_mag.tensors import Index, KerasConfig, Noise, Tensor, Weight
 

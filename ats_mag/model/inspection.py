@@ -75,7 +75,7 @@ def inspect(
     attention = model.attend(inputs)
     method = method or model.test_method
     method = "topk" if method == "exhaustive" else method
-    samples = model.draw(attention, noise, method=method, n=n_patches or 0)
+    samples = model.draw(attention, noise, method=method, n=n_patches or 0, geometry=inputs["geometry"])
     location, downsample = model.place(inputs, samples.index)
     patches, valid = model.read(inputs, samples.index)
     weight = ops.where(valid, samples.weight, 0.0)

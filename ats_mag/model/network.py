@@ -29,8 +29,9 @@ from ats_mag.model.keras_loops import Traced
 from ats_mag.model.overview_resolution import of_resolution
 from ats_mag.records.augmentation import original_cells, recolour, turn_patches
 from ats_mag.sampling.draws import Samples, sample
+from ats_mag.sampling.methods import SPACED, STOCHASTIC_METHODS, TEST_METHODS
 from ats_mag.sampling.seeds import ReplicaSeedGenerator
-from ats_mag.sampling.weights import METHODS, STOCHASTIC_METHODS
+from ats_mag.sampling.spaced import most_probable_apart
 from ats_mag.slides.tissue_options import TissueOptions
 from ats_mag.system.arguments import as_integer, choice, number, positive, whole
 from ats_mag.tensors import (
@@ -114,7 +115,7 @@ class SlideNetwork(PathModel):
         self.magnifications = tuple(parse_mpp(m) for m in magnifications)
         self.head_kind = get_head(head)
         self.method = choice("method", method, STOCHASTIC_METHODS)
-        self.test_method = choice("test_method", test_method, METHODS)
+        self.test_method = choice("test_method", test_method, TEST_METHODS)
         self.n_patches = positive("n_patches", n_patches)
         self.test_n_patches = positive("test_n_patches", n_patches if test_n_patches is None else test_n_patches)
         self.patch_size = positive("patch_size", patch_size)
@@ -198,10 +199,15 @@ class SlideNetwork(PathModel):
         training: bool = False,
         method: str | None = None,
         n: int = 0,
+        geometry: Geometry | None = None,
     ) -> Samples:
-        """Draws patches as `call` does, see `sample`."""
+        """Draws patches as `call` does, see `sample`; `spaced` ones inside the slides, where their geometry is given."""
         method = method or (self.method if training else self.test_method)
         n = n or (self.n_patches if training else self.test_n_patches)
+        if method == SPACED:
+            sides = [self.lattice.field_of_view_um(m) / self.lattice.cell_um for m in range(len(self.magnifications))]
+            inside = None if geometry is None else self.lattice.inside(geometry, ops.shape(attention)[1:3])
+            return most_probable_apart(attention, n, sides, inside)
         noise = noise if method in STOCHASTIC_METHODS else None  # a batch may carry noise for training only
         return sample(attention, n, method, seed=self.seed_generator, noise=noise, stratify=self.stratify)
 
@@ -314,7 +320,7 @@ class SlideNetwork(PathModel):
         if self.test_method == "exhaustive":
             probabilities, read, unread = self._read_every_cell(inputs, attention)
             return self.observed(attention, probabilities, read, unread, read > 0)
-        samples = self.draw(attention, noise)
+        samples = self.draw(attention, noise, geometry=inputs["geometry"])
         features, valid = self.features_at(inputs, samples.index, turns=part.turns)
         weight = ops.where(valid, samples.weight, 0.0)
         return self.observed_samples(attention, self.classify(features, weight), weight, valid)

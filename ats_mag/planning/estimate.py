@@ -19,7 +19,8 @@ RECORD_BYTES = 2.0  # of a record, per pixel of its overview
 BASE_MEMORY = 1.3e9  # of a process with TensorFlow and a small encoder
 WEIGHTS = 20e6  # of a model with EfficientNet-Lite0
 MODELS = 3  # a fold's model and its last two checkpoints
-TEST_SHARE = 1 / 3  # of what a step takes beside its patches, without a gradient
+MEASURING = 10.0  # seconds, of measures with their intervals, baselines and pictures
+NEW_PLACES = 0.1  # of the most probable cells of a slide, those that were not so an epoch before
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,9 @@ def estimate(draft: Draft, facts: Facts, splits: pd.DataFrame | None, probe: Pro
         return Estimate(disk, memory, gpu, looking, None, None, "rough: nothing was measured (no probe)")
     train, evaluate = _seconds(draft, facts, splits, probe)
     rests_on = (
-        f"measured here: {probe.step:.2g} s a step of {probe.slides} slides, {1000 * probe.patch:.3g} ms of it a patch that is read and "
-        f"encoded, {probe.start:.2g} s before the first; other work on this machine makes it longer"
+        f"measured here: {1000 * probe.patch:.3g} ms a patch that is read and encoded, {probe.rest:.2g} s beside them a step of "
+        f"{probe.slides} slides, {1000 * probe.test_rest:.2g} ms a slide of a test, {probe.begin + probe.start:.2g} s before the first "
+        "step; other work on this machine makes it longer"
     )
     return Estimate(disk, memory, probe.gpu_memory, looking, train, evaluate, rests_on)
 
@@ -93,44 +95,43 @@ def _seconds(draft: Draft, facts: Facts, splits: pd.DataFrame | None, probe: Pro
     draws, epochs = draft["model.n_patches"], draft["train.epochs"]
     test_draws = draft["model.test_n_patches"] or draws
     every = draft["model.test_method"] == "exhaustive"
-    rest = probe.rest(draws)
-    test_rest = TEST_SHARE * rest / probe.slides  # of a slide
     seen = cells_seen(draft, facts)
     caches = facts.encoder.caches and draft["train.feature_cache_gb"] > 0
     train = evaluate = 0.0
     known: dict[str, float] = dict.fromkeys(tissue, 0.0)  # cells that were encoded in earlier folds
-    for fold in range(1 if splits is None else len(fold_names(splits))):
-        parts = {
-            part: list(tissue)
-            if splits is None and part == "train"
-            else []
-            if splits is None
-            else part_of(splits, fold, part)
-            for part in ("train", "validation", "test")
-        }
-        parts = {part: [slide for slide in slides if slide in tissue] for part, slides in parts.items()}
+    for parts in _parts(splits, list(tissue)):
         steps = epochs * ceil_div(len(parts["train"]), draft["train.batch_size"])
         new = {"train": 0.0, "validation": 0.0, "test": 0.0}
         for part, slides in parts.items():
             for slide in slides:
                 total = tissue[slide]
                 once = total if every else min(test_draws, total)
+                if not caches:
+                    new[part] += draws * epochs if part == "train" else once * (epochs if part == "validation" else 1)
+                    continue
                 wanted = min(seen[slide], total) if part == "train" else once
-                if caches:
-                    # What an earlier fold drew hides as much of what this one draws.
-                    found = wanted * (1 - known[slide] / max(total, 1))
-                    known[slide] = min(total, known[slide] + found)
-                else:
-                    found = once * (epochs if part == "validation" else 1) if part != "train" else 0.0
+                if part == "validation" and not every:
+                    wanted = min(once * (1 + NEW_PLACES * (epochs - 1)), total)
+                # What an earlier fold drew hides as much of what this one draws.
+                found = wanted * (1 - known[slide] / max(total, 1))
+                known[slide] = min(total, known[slide] + found)
                 new[part] += found
-        tested = len(parts["validation"]) * epochs
-        if caches:
-            train += steps * rest * draft["train.batch_size"] / probe.slides + new["train"] * probe.patch
-        else:
-            train += steps * probe.step * draft["train.batch_size"] / probe.slides
-        train += probe.start + new["validation"] * probe.patch + tested * test_rest
-        evaluate += new["test"] * probe.patch + len(parts["test"]) * test_rest + probe.start / 2
+        train += probe.begin + probe.start + (probe.test_start if parts["validation"] else 0)
+        train += steps * probe.rest * draft["train.batch_size"] / probe.slides + new["train"] * probe.patch
+        train += new["validation"] * probe.patch + len(parts["validation"]) * epochs * probe.test_rest
+        evaluate += new["test"] * probe.patch + len(parts["test"]) * probe.test_rest
+        evaluate += probe.begin + probe.test_start + MEASURING
     return train, evaluate
+
+
+def _parts(splits: pd.DataFrame | None, known: list[str]) -> Iterator[dict[str, list[str]]]:
+    """The known slides of each part, fold by fold."""
+    if splits is None:
+        yield {"train": known, "validation": [], "test": []}
+        return
+    for fold in range(len(fold_names(splits))):
+        parts = {part: part_of(splits, fold, part) for part in ("train", "validation", "test")}
+        yield {part: [slide for slide in slides if slide in known] for part, slides in parts.items()}
 
 
 def _bytes_kept(draft: Draft, facts: Facts, probe: Probe | None) -> float:

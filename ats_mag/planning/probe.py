@@ -13,9 +13,12 @@ from ats_mag.cohort.manifest import class_list
 if TYPE_CHECKING:
     from ats_mag.config.schema import RunConfig
     from ats_mag.model.classifier import SlideClassifier
+    from ats_mag.model.feature_cache.cache import FeatureCache
     from ats_mag.planning.facts import Facts
 
 STEPS = 4  # the first of which is traced
+CACHE_BYTES = 10**8  # of the features of a few batches
+LEAST_REST = 0.05  # of a step, that is not its patches
 
 
 @dataclass(frozen=True)
@@ -24,9 +27,12 @@ class Probe:
 
     Attributes:
         slides: of each step, the largest among them.
-        step: seconds of a step that reads and encodes every patch.
-        patch: seconds of reading and encoding one patch.
+        begin: seconds of loading what trains, and of building the model.
         start: seconds that the first step took longer.
+        test_start: seconds that the first step of a test took longer.
+        rest: seconds of a training step beside its patches.
+        test_rest: seconds that a slide takes at test beside its patches.
+        patch: seconds of reading and encoding one patch, as the run will do it.
         memory: the most bytes of main memory, with Python, TensorFlow and the model.
         gpu_memory: the most bytes of the GPU's; None: there is none.
         weights: bytes of the model's.
@@ -34,17 +40,16 @@ class Probe:
     """
 
     slides: int
-    step: float
-    patch: float
+    begin: float
     start: float
+    test_start: float
+    rest: float
+    test_rest: float
+    patch: float
     memory: int
     gpu_memory: int | None
     weights: int
     dimension: int | None
-
-    def rest(self, draws: int) -> float:
-        """Seconds of a step without its patches, `draws` of each slide."""
-        return max(self.step - self.patch * draws * self.slides, 0.05 * self.step)
 
 
 def run_probe(config: RunConfig, facts: Facts) -> Probe:
@@ -58,9 +63,11 @@ def run_probe(config: RunConfig, facts: Facts) -> Probe:
         ValueError: the encoder cannot be built as planned.
         SlideError: a slide cannot be read.
     """
+    begun = time.perf_counter()
     import keras
     import numpy as np
 
+    from ats_mag.model.feature_cache.cache import FeatureCache
     from ats_mag.records.record import encode_label
     from ats_mag.slides.errors import plain_errors
     from ats_mag.system import memory
@@ -70,20 +77,30 @@ def run_probe(config: RunConfig, facts: Facts) -> Probe:
     classes = class_list(facts.readable, multi_label, config.data.labels)
     size = min(config.train.batch_size, len(facts.slides))
     model = build_model(config, recipe_of(config), classes, config.prepare.overview_mpp, STEPS, size)
+    begin = time.perf_counter() - begun
     by_area = sorted(facts.slides, key=lambda slide: slide.extent[0] * slide.extent[1])
     chosen = [by_area[i].slide_id for i in np.linspace(0, len(by_area) - 1, size).round().astype(int)[::-1]]
     label_of = facts.manifest.set_index("slide_id")["label"]
     labels = np.stack([encode_label(label_of[slide], classes, multi_label, slide) for slide in chosen])
     with plain_errors():
         inputs = _inputs(config, facts, chosen, model)
-        seconds = _time_steps(model, inputs, labels)
-        step = min(seconds[1:])
-        patch = _time_patches(model, inputs) / (size * model.n_patches)
+        first, step = _time_steps(model, inputs, labels)
+        patch = in_a_run = _time_patch(model, inputs)
+        keeps = facts.encoder.caches and bool(config.train.feature_cache_gb)
+        if keeps:
+            model.feature_cache = cache = FeatureCache(model, CACHE_BYTES)
+            in_a_run = _time_patch(model, inputs, cache)
+        first_test, test = _time_tests(model, inputs, labels)
+    count = size * model.n_patches
+    rest = max(step - patch * count, LEAST_REST * step)
     found = Probe(
         size,
-        step,
-        patch,
-        max(seconds[0] - step, 0.0),
+        begin,
+        max(first - step, 0.0),
+        max(first_test - test, 0.0),
+        rest,
+        (test if keeps else min(test, rest)) / size,
+        in_a_run,
         memory.peak(),
         _gpu_peak() if facts.machine.gpus else None,
         sum(
@@ -105,34 +122,74 @@ def _inputs(config: RunConfig, facts: Facts, slides: list[str], model: SlideClas
     return slide_inputs(paths, config.prepare.overview_mpp, model.overview_multiple, mpps, config.prepare.empty_mask)
 
 
-def _time_steps(model: SlideClassifier, inputs: dict[str, Any], labels: Any) -> list[float]:
-    """Seconds of training steps on one batch."""
+def _time_steps(model: SlideClassifier, inputs: dict[str, Any], labels: Any) -> tuple[float, float]:
+    """Seconds of the first training step on a batch, which is traced, and of the fastest of the others."""
     import keras
+
+    clock = _clock()
+    batches = _repeated(inputs, labels)
+    keras.Model.fit(model, batches, epochs=1, verbose=0, shuffle=False, callbacks=[clock])
+    return clock.first, clock.fastest
+
+
+def _time_tests(model: SlideClassifier, inputs: dict[str, Any], labels: Any) -> tuple[float, float]:
+    """The same of testing, whose patches are known after the first step where features are kept."""
+    import keras
+
+    clock = _clock()
+    keras.Model.evaluate(model, _repeated(inputs, labels), verbose=0, callbacks=[clock])
+    return clock.first, clock.fastest
+
+
+def _repeated(inputs: dict[str, Any], labels: Any) -> Any:
     import tensorflow as tf
 
-    ends = [time.perf_counter()]
+    return tf.data.Dataset.from_tensors((inputs, labels)).cache().repeat(STEPS)
+
+
+def _clock() -> Any:
+    """A callback that keeps when batches ended."""
+    import keras
 
     class Clock(keras.callbacks.Callback):
+        def __init__(self) -> None:
+            super().__init__()
+            self.ends = [time.perf_counter()]
+
         def on_train_batch_end(self, batch: int, logs: object = None) -> None:
-            ends.append(time.perf_counter())
+            self.ends.append(time.perf_counter())
 
-    batch = tf.data.Dataset.from_tensors((inputs, labels)).cache().repeat(STEPS)
-    keras.Model.fit(model, batch, epochs=1, verbose=0, shuffle=False, callbacks=[Clock()])
-    return [end - start for start, end in itertools.pairwise(ends)]
+        on_test_batch_end = on_train_batch_end
+
+        @property
+        def first(self) -> float:
+            return self.ends[1] - self.ends[0]
+
+        @property
+        def fastest(self) -> float:
+            return min(end - start for start, end in itertools.pairwise(self.ends[1:]))
+
+    return Clock()
 
 
-def _time_patches(model: SlideClassifier, inputs: dict[str, Any]) -> float:
-    """Seconds of reading and encoding the patches of a step."""
+def _time_patch(model: SlideClassifier, inputs: dict[str, Any], cache: FeatureCache | None = None) -> float:
+    """Seconds of reading and encoding a patch that the model's cache lacks, a step's at a time."""
     import keras
     import tensorflow as tf
 
     tensors = {name: tf.convert_to_tensor(value) for name, value in inputs.items()}
-    index = model.draw(model.attend(tensors), method=model.method, n=model.n_patches).index
-    features = tf.function(lambda: model.features_at(tensors, index)[0])
+    attention = model.attend(tensors)
+    features = tf.function(lambda index: model.features_at(tensors, index)[0])
     for _ in range(2):  # the first is traced
+        index = model.draw(attention, method=model.method, n=model.n_patches).index
+        before = None if cache is None else cache.counts
         start = time.perf_counter()
-        keras.ops.convert_to_numpy(features())
-    return time.perf_counter() - start
+        keras.ops.convert_to_numpy(features(index))
+    seconds = time.perf_counter() - start
+    if cache is None or before is None:
+        return seconds / (index.shape[0] * index.shape[1])
+    found = cache.counts.since(before)
+    return seconds / max(found.asked - found.found, 1)
 
 
 def _gpu_peak() -> int:

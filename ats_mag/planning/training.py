@@ -10,14 +10,15 @@ from ats_mag.geometry.multiples import ceil_div
 from ats_mag.planning.draft import Draft
 from ats_mag.planning.facts import Facts, Machine
 from ats_mag.planning.scales import FIELD_SIDE, OVERVIEW_BYTES, is_field_cohort, overview_pixels
+from ats_mag.sampling.methods import EXHAUSTIVE
+from ats_mag.training.method_of_testing import BEARABLE_CELLS, FEW_CELLS
 
 DRAWS = {False: (5, 16), True: (5, 48)}  # without and with a GPU: least per magnification, most of all
 SHARE = 0.03  # of the cells with tissue that a slide shows per epoch
 FEWEST_DRAWS = 4
 TEST_DRAWS = 3  # times as many as while training
 BATCH = 8
-STEPS = {True: (400, 8, 40), False: (2000, 20, 100)}  # of features known and learnt: steps, fewest and most epochs
-FEW_CELLS = 600  # with tissue, of a slide, all of which are read while testing
+STEPS = {True: (400, 16, 40), False: (2000, 20, 100)}  # of features known and learnt: steps, fewest and most epochs
 PATCH_BYTES = 4 * 3 * 4  # of a pixel of a patch: as it is read, as float32, and resized
 
 
@@ -50,23 +51,20 @@ def choose_draws(draft: Draft, facts: Facts) -> None:
         "model.method", "priority", "Of the least variance while the attention is diffuse, see docs/estimators.md."
     )
     most = max(found.tissue_cells for found in facts.tissue.values())
-    every = most <= FEW_CELLS
-    draft.choose(
-        "model.test_method",
-        "exhaustive" if every else "topk",
-        f"The most cells with tissue of a slide are {most}: "
-        + (
-            f"up to {FEW_CELLS}, all are read, and nothing hangs on the draws."
-            if every
-            else f"over {FEW_CELLS}, too many to read all."
-        ),
-    )
-    if draft["model.test_method"] != "exhaustive":
-        more = min(TEST_DRAWS * draft["model.n_patches"], cells[smallest])
+    why = f"The most cells with tissue of a slide are {most}: "
+    if most <= FEW_CELLS:
         draft.choose(
-            "model.test_n_patches",
-            max(more, count),
-            f"{TEST_DRAWS} times as many as while training, as no gradient is computed: the most probable ones lie close together.",
+            "model.test_method", EXHAUSTIVE, f"{why}up to {FEW_CELLS}, all are read, and nothing hangs on draws."
+        )
+    else:
+        why += (
+            f"over {FEW_CELLS}, the most probable that lie apart are read; all, where the attention stays uniform and no slide has more "
+            f"than {BEARABLE_CELLS} cells."
+        )
+        draft.choose("model.test_method", None, why)
+        more = max(min(TEST_DRAWS * draft["model.n_patches"], cells[smallest]), count)
+        draft.choose(
+            "model.test_n_patches", more, f"{TEST_DRAWS} times as many as while training, as no gradient is computed."
         )
 
 
@@ -138,7 +136,7 @@ def bytes_of_slide(draft: Draft, facts: Facts) -> float:
 
 def cells_seen(draft: Draft, facts: Facts) -> dict[str, float]:
     """Cells of every slide that are expected to be looked at in a run, if all are equally likely."""
-    draws, every = draft["model.n_patches"], draft["model.test_method"] == "exhaustive"
+    draws, every = draft["model.n_patches"], draft["model.test_method"] == EXHAUSTIVE
     found = {}
     for slide, tissue in facts.tissue.items():
         total = max(tissue.tissue_cells, 1)

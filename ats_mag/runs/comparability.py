@@ -46,12 +46,15 @@ class Comparison(NamedTuple):
 
 
 def settled(config: RunConfig, begun: RunFile | None) -> RunConfig:
-    """The configuration with what it leaves to the run: the encoder and the tissue that the run was begun with, or the defaults."""
+    """The configuration with what it leaves to the run: the encoder, the tissue and the method of testing that the run was begun
+    with, or the defaults."""
     before = {} if begun is None else current_keys(begun["config"])
     model, prepare = config.model, config.prepare
     if model.encoder is None:
         encoder = before.get("model", {}).get("encoder") or DEFAULT_ENCODER
         model = model.model_copy(update={"encoder": encoder})
+    if model.test_method is None and begun is not None:
+        model = model.model_copy(update={"test_method": before.get("model", {}).get("test_method", "topk")})
     if prepare.tissue.method is None:
         method = before.get("prepare", {}).get("tissue", {}).get("method") or DEFAULT_TISSUE.method
         tissue = prepare.tissue.model_copy(update={"method": method})

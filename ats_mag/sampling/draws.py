@@ -10,7 +10,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from ats_mag.sampling.weights import GUMBEL_METHODS, SMALLEST_NORMAL, as_float, check_method, sample_weights
+from ats_mag.sampling.methods import GUMBEL_METHODS
+from ats_mag.sampling.weights import SMALLEST_NORMAL, as_float, check_method, sample_weights
 from ats_mag.system.arguments import as_integer, whole
 from ats_mag.system.short_repr import short_repr
 from ats_mag.tensors import Attention, Index, Noise, Tensor, Weight

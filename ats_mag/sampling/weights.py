@@ -14,11 +14,8 @@ from __future__ import annotations
 import keras
 from keras import ops
 
+from ats_mag.sampling.methods import METHODS
 from ats_mag.tensors import Tensor, Weight
-
-GUMBEL_METHODS = ("sequential", "priority")
-STOCHASTIC_METHODS = ("replacement", *GUMBEL_METHODS)
-METHODS = (*STOCHASTIC_METHODS, "topk", "exhaustive")
 
 SMALLEST_NORMAL = 1.1754944e-38  # of float32
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ats_mag.config.schema import DEFAULT_ENCODER, ModelConfig, RunConfig
 from ats_mag.geometry.multiples import ceil_div, round_up
 from ats_mag.runs.comparability import tissue_of
+from ats_mag.sampling.methods import SPACED
 
 if TYPE_CHECKING:
     import keras
@@ -112,7 +113,7 @@ def _classifier(
         hold_steps=recipe.hold_steps(steps),
         auxiliary=recipe.auxiliary,
         regularizers=recipe.regularizers(),
-        test_method=settings.test_method,
+        test_method=settings.test_method or SPACED,
         test_n_patches=settings.test_n_patches,
         on_error="fill" if config.train.on_bad_slide == "skip" else "raise",
         seed=config.train.seed,

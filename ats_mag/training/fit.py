@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from ats_mag.geometry.multiples import ceil_div
 from ats_mag.training.fold_data import fold_records
+from ats_mag.training.method_of_testing import method_of_testing, most_cells
+from ats_mag.training.verdict import fold_spread
 
 if TYPE_CHECKING:
     import keras
@@ -80,11 +82,18 @@ def _train(run: Run, fold: int, callbacks: Sequence[keras.callbacks.Callback]) -
     with strategy.scope() if strategy is not None else contextlib.nullcontext():
         overview_mpp = parts["train"][0]["overview_mpp"]
         model = build_model(run.config, recipe, run.classes, overview_mpp, batches * settings.epochs, sizes["train"])
-    check_lattices([r for records in parts.values() for r in records], model)
+    records = [r for part in parts.values() for r in part]
+    check_lattices(records, model)
+    left_open = run.config.model.test_method is None
+    cells = most_cells(model.lattice, records)
+    if left_open:
+        model.test_method = method_of_testing(cells)
     copies = run.local_copies()
     key = "train.on_bad_slide" if settings.on_bad_slide == "raise" else None
     with naming_key(key), plain_errors(), cached_features(run, model, copies) as cache:
         _fit(model, recipe, run, fold, parts, sizes, copies, cache, callbacks)
+    if left_open:
+        model.test_method = method_of_testing(cells, fold_spread(run, fold))
     model.on_error = "raise"  # what is skipped while training must not pass in silence when the model is used
     save_model(model, files.model)
     return model

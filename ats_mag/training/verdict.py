@@ -10,7 +10,9 @@ import pandas as pd
 
 from ats_mag.cohort.splits import part_of
 from ats_mag.model.attention_words import SPREAD, UNIFORM, in_words, masses_of
+from ats_mag.sampling.methods import EXHAUSTIVE
 from ats_mag.training.best_epoch import BestEpoch
+from ats_mag.training.method_of_testing import BEARABLE_CELLS
 from ats_mag.training.settings import monitored
 
 if TYPE_CHECKING:
@@ -20,6 +22,10 @@ LEARNT = 0.95  # of the cross-entropy of guessing: above it nothing is learnt
 BY_HEART = 0.25  # of it: below, the training slides are known
 COLLAPSED = 0.98  # of the attention, on one magnification
 CROSS_ENTROPY = "cross_entropy"
+_TESTED = {
+    EXHAUSTIVE: "testing reads all of it",
+    None: f"testing reads all of it where no slide has more than {BEARABLE_CELLS} cells",
+}  # of a uniform attention, by the method of testing
 
 
 def guessing(labels: pd.Series) -> float:
@@ -28,14 +34,14 @@ def guessing(labels: pd.Series) -> float:
     return float(-(share * np.log(share)).sum())
 
 
-def verdict(history: pd.DataFrame, epoch: int, guess: float | None, exhaustive: bool = False) -> list[str]:
+def verdict(history: pd.DataFrame, epoch: int, guess: float | None, method: str | None = None) -> list[str]:
     """What is amiss with a training, a sentence or two each; empty where nothing is.
 
     Args:
         history: as `history.csv` holds it, a row per epoch.
         epoch: the row whose weights the model has.
         guess: the cross-entropy of guessing the training labels, see `guessing`. None: unknown, or labels are sets.
-        exhaustive: whether all cells are read while testing.
+        method: of testing; None: what `method_of_testing` says.
     """
     row: Mapping[Any, Any] = history.iloc[epoch].to_dict()
     found = []
@@ -55,7 +61,7 @@ def verdict(history: pd.DataFrame, epoch: int, guess: float | None, exhaustive: 
             )
     spread, masses = row.get(SPREAD), masses_of(row)
     if spread is not None and spread >= UNIFORM:
-        tested = "testing reads all of it" if exhaustive else "test with `exhaustive` or with more patches"
+        tested = _TESTED.get(method, "test with `exhaustive` or with more patches")
         found.append(
             f"the attention is nearly uniform (over {100 * spread:.0f} % of the cells): it was not taught where to look, and what is "
             f"predicted rests on all of the tissue; {tested}. For an attention that chooses, try more epochs or a higher model.saliency"
@@ -76,18 +82,28 @@ def fold_verdict(run: Run, fold: int) -> list[str]:
         return []
     history = pd.read_csv(file)
     labels = run.splits.set_index("slide_id")["label"].loc[part_of(run.splits, fold, "train")]
-    exhaustive = (run.config.evaluate.method or run.config.model.test_method) == "exhaustive"
-    return verdict(history, _model_epoch(run, history), None if run.multi_label else guessing(labels), exhaustive)
+    method = run.config.evaluate.method or run.config.model.test_method
+    return verdict(history, _model_epoch(run, history), None if run.multi_label else guessing(labels), method)
 
 
 def fold_attention(run: Run, fold: int) -> str | None:
     """Where the attention of a fold's model was on its training slides, in words. None: that is not known."""
+    row = _model_row(run, fold)
+    return in_words(row[SPREAD], masses_of(row)) if SPREAD in row else None
+
+
+def fold_spread(run: Run, fold: int) -> float | None:
+    """The spread of the attention of a fold's model on its training slides. None: that is not known."""
+    return _model_row(run, fold).get(SPREAD)
+
+
+def _model_row(run: Run, fold: int) -> dict[Any, Any]:
+    """Of the history, the epoch whose weights the model has; empty where there is none."""
     file = run.layout.fold(fold).history
     if not file.exists():
-        return None
+        return {}
     history = pd.read_csv(file)
-    row = history.iloc[_model_epoch(run, history)].to_dict()
-    return in_words(row[SPREAD], masses_of(row)) if SPREAD in row else None
+    return history.iloc[_model_epoch(run, history)].to_dict()
 
 
 def _model_epoch(run: Run, history: pd.DataFrame) -> int:

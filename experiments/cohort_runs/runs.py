@@ -22,7 +22,7 @@ from typing import Any
 
 from ats_mag.config.reading import read_config
 from ats_mag.config.schema import RunConfig
-from experiments.cohort_runs.commands import run_commands
+from experiments.cohort_runs.commands import run_commands, seconds_of
 from experiments.cohort_runs.configuration import QUICK, configure, contestants, description, path_of
 from experiments.cohort_runs.measures import test_measures, validation_measures
 from experiments.cohort_runs.results import ALL, ALL_FOLDER, COLOUR, SINGLE, Run
@@ -105,10 +105,10 @@ def measure_one(config: Path, contestant: str, quick: bool) -> Run:
         run_commands(str(config), *verbs)
     else:
         run_module("experiments.cohort_runs", config, *verbs)
-    settings = read_config(config)
+    settings, seconds = read_config(config), {"seconds": seconds_of(config)}
     if contestant == COLOUR:
-        return test_measures(settings.run / FOLDER)
+        return test_measures(settings.run / FOLDER) | seconds
     if contestant == ALL:
-        return test_measures(settings.run / ALL_FOLDER) | {"validation": []}
+        return test_measures(settings.run / ALL_FOLDER) | seconds | {"validation": []}
     found = test_measures(settings.run)
-    return found | {"validation": validation_measures(settings, found["folds"])}
+    return found | seconds | {"validation": validation_measures(settings, found["folds"])}

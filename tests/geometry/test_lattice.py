@@ -35,6 +35,26 @@ def test_patches_are_centred_on_their_cells(row, column, m, slide_mpp, patch_siz
     assert float(downsample[0, 0]) * mpp_e7 * 1e-7 == pytest.approx(lattice.magnifications[m])
 
 
+@settings(max_examples=examples(50), deadline=None)
+@given(
+    st.lists(st.integers(100, 3000), min_size=2, max_size=2),
+    st.sampled_from([2_500_000, 5_000_000, 4_990_000]),
+    st.sampled_from([31, 64, 224]),
+)
+def test_patches_that_lie_inside(size, mpp_e7, patch_size):
+    lattice = Lattice(overview_mpp=8.0, stride=4, magnifications=(0.5, 2.0), patch_size=patch_size)
+    geometry = np.array([[40, 70, *size, mpp_e7]])
+    shape = lattice.shape(geometry[0])
+    inside = np.asarray(lattice.inside(geometry, shape))[0]
+    cells = np.array(list(np.ndindex(inside.shape)))
+    location, downsample = (np.asarray(found)[0] for found in lattice.place(cells[None], geometry))
+    begin = location - geometry[0, :2]
+    end = begin + patch_size * downsample[:, None]
+    beyond = np.maximum(-begin, end - size).max(axis=1).reshape(inside.shape)
+    clear = np.abs(beyond) > 1  # a corner lies on a whole pixel
+    np.testing.assert_array_equal(inside[clear], (beyond <= 0)[clear])
+
+
 def test_field_of_view():
     assert Lattice(8.0, 8, (0.5, 2.0), 224).field_of_view_um(1) == 448
 

@@ -51,6 +51,24 @@ def test_exhaustive_is_the_expectation_over_every_cell_whatever_the_chunk(build,
     np.testing.assert_allclose(model.predict(inputs, verbose=0), expected, atol=1e-5)
 
 
+def test_spaced_patches_lie_apart_and_inside(build, batch):
+    inputs, _ = batch
+    model = build(test_method="spaced", test_n_patches=4)
+    looked = model.inspect(tensors(inputs))
+    geometry = np.asarray(inputs["geometry"])
+    for b in range(len(geometry)):
+        begin = looked.location[b] - geometry[b, :2]
+        side = model.patch_size * looked.downsample[b]
+        assert begin.min() >= -1
+        assert (begin + side[:, None] <= geometry[b, 2:4] + 1).all()
+        for i in range(4):
+            for j in range(i):
+                away = np.abs(begin[i] - begin[j]).max()
+                assert looked.index[b, i, 2] != looked.index[b, j, 2] or away >= side[i] - 1
+    np.testing.assert_allclose(looked.weight.sum(axis=1), 1, rtol=1e-5)
+    np.testing.assert_allclose(model.predict(inputs, verbose=0), looked.probabilities, atol=1e-5)
+
+
 def test_a_changed_attribute_reaches_functions_that_are_traced_already(build, batch):
     inputs = {name: value[:1] for name, value in batch[0].items()}
     model = build(on_error="fill")

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from keras import ops
 
 from ats_mag.sampling.draws import sample
-from ats_mag.sampling.weights import METHODS, STOCHASTIC_METHODS, sample_weights
+from ats_mag.sampling.methods import METHODS, STOCHASTIC_METHODS
+from ats_mag.sampling.weights import sample_weights
 
 WITHOUT_REPLACEMENT = ["sequential", "priority", "topk"]
 A = np.array([0.45, 0.3, 0.2, 0.05])

@@ -6,7 +6,7 @@ from backends import compiled, value_and_gradients
 from keras import ops
 
 from ats_mag.sampling.draws import sample
-from ats_mag.sampling.weights import STOCHASTIC_METHODS
+from ats_mag.sampling.methods import STOCHASTIC_METHODS
 
 ATTENTION = np.random.default_rng(0).dirichlet(np.full(24, 0.5), 2).reshape(2, 3, 4, 2).astype("float32")
 

@@ -55,7 +55,7 @@ def path_endpoints(model: SlideNetwork) -> list[Endpoint]:
                 "geometry": geometry,
             }
             attention = model.attend(inputs)
-        samples = model.draw(attention, method="topk" if model.test_method == "exhaustive" else None)
+        samples = model.draw(attention, method="topk" if model.test_method == "exhaustive" else None, geometry=geometry)
         location, downsample = model.place(inputs, samples.index)
         if model.test_method == "exhaustive":
             probabilities = model.classify_exhaustively(inputs, attention)
