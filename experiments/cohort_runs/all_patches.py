@@ -34,18 +34,24 @@ from experiments.cohort_runs.results import ALL_FOLDER
 from experiments.common.gated_attention import Bag, GatedAttention, Trainer, read_bags
 
 HISTORY = "history.csv"
+SECONDS = "seconds of a slide"  # beside the slides, in the file of what is encoded
 
 
-def encode_slides(run: Run, model: SlideClassifier, folder: Path) -> dict[str, np.ndarray]:
-    """What the encoder says of all patches of each slide, `(n, E)`; kept in a file of `folder` for the next run."""
-    config = run.config
+def encode_slides(config: RunConfig, model: SlideClassifier, folder: Path) -> tuple[dict[str, np.ndarray], float]:
+    """What the encoder says of all patches of each slide, `(n, E)`; kept in a file of `folder` for the next run.
+
+    Returns:
+        That, by slide, and the processor seconds that a slide took when it was encoded.
+    """
     settings = config.model.model_dump_json(
         include={"encoder", "magnifications", "patch_size", "encoder_size", "stride"}
     )
     file = folder / f"encoded-{hashlib.sha256(settings.encode()).hexdigest()[:12]}.npz"
     if file.exists():
         with np.load(file) as kept:
-            return dict(kept)
+            found = dict(kept)
+        return found, float(found.pop(SECONDS))
+    begun = time.process_time()
     records = find_records(config.records)
     slides = ats_mag.dataset(records, config.data.slides, None, 1)
     found = {
@@ -57,8 +63,9 @@ def encode_slides(run: Run, model: SlideClassifier, folder: Path) -> dict[str, n
         )
         for record, bag in zip(records, read_bags(model, slides), strict=True)
     }
-    np.savez(file, **found)
-    return found
+    seconds = (time.process_time() - begun) / len(found)
+    np.savez(file, **found, **{SECONDS: seconds})
+    return found, seconds
 
 
 def train_on(
@@ -98,7 +105,9 @@ def probabilities_of(trainer: Trainer, bags: list[np.ndarray]) -> np.ndarray:
     return np.array([trainer.predict(Bag(bag, np.empty(0)))[0] for bag in bags])
 
 
-def run_fold(run: Run, results: RunLayout, fold: int, encoded: dict[str, np.ndarray]) -> dict[str, Any]:
+def run_fold(
+    run: Run, results: RunLayout, fold: int, encoded: dict[str, np.ndarray], encoding_seconds: float
+) -> dict[str, Any]:
     """Trains and tests on a fold, and writes what `ats-mag evaluate` writes."""
     splits, classes = run.splits, run.classes
     names = {part: part_of(splits, fold, part) for part in ("train", "validation")}
@@ -106,9 +115,9 @@ def run_fold(run: Run, results: RunLayout, fold: int, encoded: dict[str, np.ndar
     label = dict(zip(splits["slide_id"], splits["label"], strict=True))
     bags = {part: [encoded[name] for name in found] for part, found in names.items()}
     labels = {part: np.array([classes.index(label[name]) for name in found]) for part, found in names.items()}
-    begun = time.perf_counter()
+    begun = time.process_time()
     trainer, history = train_on(run.config, bags, labels, len(classes))
-    seconds = time.perf_counter() - begun
+    seconds = time.process_time() - begun
     found = probabilities_of(trainer, [encoded[name] for name in test["slide_id"]])
     about = {
         "fold": fold,
@@ -118,7 +127,8 @@ def run_fold(run: Run, results: RunLayout, fold: int, encoded: dict[str, np.ndar
         "without_record": [],
         "unreadable": {},
         "patches_per_slide": float(np.mean([len(encoded[name]) for name in test["slide_id"]])),
-        "training_seconds": seconds,
+        "training_seconds": seconds,  # of the processor, without encoding
+        "encoding_seconds": encoding_seconds,  # of a slide
     }
     measured = measure_predictions(run.config.evaluate, results.fold(fold), test, found[None], about)
     history.to_csv(results.fold(fold).folder / HISTORY, index=False)
@@ -131,10 +141,10 @@ def main(config: Path) -> None:
     results = RunLayout(run.layout.folder / ALL_FOLDER)
     record = find_records(run.config.records)[0]
     model = build_model(run.config, recipe_of(run.config), run.classes, record["overview_mpp"], 1, 1)
-    encoded = encode_slides(run, model, config.parent)
+    encoded, seconds = encode_slides(run.config, model, config.parent)
     with warnings_shown_once():
         for fold in run.folds:
-            show_fold(run_fold(run, results, fold, encoded))
+            show_fold(run_fold(run, results, fold, encoded, seconds))
         across_folds(run, results)
 
 

@@ -18,13 +18,13 @@ from pathlib import Path
 
 from ats_mag.cli.console import run_app
 from ats_mag.system.memory import largest
-from experiments.cohort_runs.results import ALL, COLOUR
+from experiments.cohort_runs.results import ALL, COLOUR, LIGHT
 
 Seconds = dict[str, dict[str, float]]
 
 
 def run_commands(config: str, *verbs: str) -> None:
-    """Runs verbs of `ats-mag`, and the baselines `colour` and `all patches`, one after the other.
+    """Runs verbs of `ats-mag`, and the baselines `colour`, `all patches` and `light selection`, one after the other.
 
     Raises:
         SystemExit: one has ended with another status than 0.
@@ -52,6 +52,10 @@ def _run(config: str, verb: str) -> None:
         from experiments.cohort_runs.all_patches import main as measure_all_patches
 
         measure_all_patches(Path(config))
+    elif verb == LIGHT:
+        from experiments.cohort_runs.light_selection import main as measure_light_selection
+
+        measure_light_selection(Path(config))
     elif status := app([verb, config], standalone_mode=False):
         sys.exit(status)
 

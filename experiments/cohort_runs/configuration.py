@@ -19,7 +19,7 @@ QUICK: dict[str, Any] = {
     "prepare.workers": 1,
     "prepare.sheets": False,
     "model.patch_size": 16,
-    "model.n_patches": 4,
+    "model.n_patches": 6,
     "train.epochs": 1,
     "train.batch_size": 4,
     "evaluate.resamples": 20,

@@ -12,6 +12,7 @@ from ats_mag.config.schema import RunConfig
 from ats_mag.training.settings import monitored
 from ats_mag.training.verdict import model_epoch
 
+ABOUT = ("method", "patches_per_slide", "fields_per_slide", "training_seconds", "encoding_seconds")
 MEASURES = ("accuracy", "auroc", "balanced_accuracy", "ece")
 
 
@@ -25,12 +26,14 @@ def test_measures(folder: Path) -> dict[str, Any]:
         `folds`, their number; `slides` and, if there are fewer of them, `patients`: their `count`, and `measures`, each
         with `value`, `low` and `high`. With one fold these are the fold's, with bootstrap intervals over patients; with
         several, the mean of the folds with its t interval and, as `values`, each fold's. `attention` of each fold's model,
-        where it has one: its `spread` and its `mass` by magnification.
+        where it has one: its `spread` and its `mass` by magnification. `about`: what else is said of each fold, such as
+        patches per slide and seconds.
     """
     found = json.loads((folder / "evaluation.json").read_text())
     folds = [json.loads((folder / f"fold-{k}" / "metrics.json").read_text()) for k in found["folds"]]
     result: dict[str, Any] = {
         "folds": len(folds),
+        "about": [{key: fold[key] for key in ABOUT if key in fold} for fold in folds],
         "attention": [fold["attention"] for fold in folds if "attention" in fold],
     }
     for level in ("slides", "patients"):

@@ -10,6 +10,8 @@ import numpy as np
 from experiments.common.result_files import load
 
 JOINT, SINGLE, UNIFORM, ALL, COLOUR = "joint", "single", "uniform", "all patches", "colour"
+LIGHT = "light selection"
+LIGHT_FOLDER = "light-selection"  # of the measures of `LIGHT`, in the run's folder
 ALL_FOLDER = "all-patches"  # of the measures of `ALL`, in the run's folder
 SHOWN = {"accuracy": "accuracy", "auroc": "AUC"}
 

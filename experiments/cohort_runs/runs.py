@@ -6,6 +6,7 @@ The contestants, all with the division, the training and the networks of the coh
 - `single, X um/px`: the same at one of these magnifications, with as many patches,
 - `uniform`: the same with an attention that stays uniform over the tissue, from which patches are drawn at test, too,
 - `all patches`: every patch of every slide, encoded by the same encoder, with gated attention pooling (`all_patches.py`),
+- `light selection`: 25 fields that a light network chooses, averaged (`light_selection.py`), where a cohort says of which size,
 - `colour`: logistic regression on colour histograms of the overviews (`experiments.colour_baseline`). It has no seed: it
   runs once.
 
@@ -25,11 +26,13 @@ from ats_mag.config.schema import RunConfig
 from experiments.cohort_runs.commands import run_commands, seconds_of
 from experiments.cohort_runs.configuration import QUICK, configure, contestants, description, path_of
 from experiments.cohort_runs.measures import test_measures, validation_measures
-from experiments.cohort_runs.results import ALL, ALL_FOLDER, COLOUR, SINGLE, Run
+from experiments.cohort_runs.results import ALL, ALL_FOLDER, COLOUR, LIGHT, LIGHT_FOLDER, SINGLE, Run
 from experiments.cohort_runs.table import table
 from experiments.colour_baseline import FOLDER
 from experiments.common.processes import run_module
 from experiments.common.result_files import kept
+
+BASELINES = {COLOUR: FOLDER, ALL: ALL_FOLDER, LIGHT: LIGHT_FOLDER}  # folders of their measures, in a run's
 
 
 def make_cohort(script: str, *arguments: object) -> None:
@@ -64,7 +67,7 @@ def measure(
         seeds: how many, from 0.
         only: contestants to run; `single` are all of these. None: all.
         quick: one seed with the settings of `QUICK`.
-        others: further contestants, each with its changes of the configuration.
+        others: further contestants, or known ones, each with its changes of the configuration.
         more: called with the configuration of a run that is done and its contestant; what else is measured of it.
 
     Raises:
@@ -97,7 +100,7 @@ def measure(
 def measure_one(config: Path, contestant: str, quick: bool) -> Run:
     """Runs a contestant whose configuration is written, and reads what it measured."""
     print(config.stem.removeprefix("config-"), flush=True)
-    verbs = ("prepare", contestant) if contestant in (COLOUR, ALL) else ("prepare", "train", "evaluate")
+    verbs = ("prepare", contestant) if contestant in BASELINES else ("prepare", "train", "evaluate")
     if quick:  # all in this process and without tracing graphs: these take longer than a few steps
         import tensorflow as tf
 
@@ -106,9 +109,7 @@ def measure_one(config: Path, contestant: str, quick: bool) -> Run:
     else:
         run_module("experiments.cohort_runs", config, *verbs)
     settings, seconds = read_config(config), {"seconds": seconds_of(config)}
-    if contestant == COLOUR:
-        return test_measures(settings.run / FOLDER) | seconds
-    if contestant == ALL:
-        return test_measures(settings.run / ALL_FOLDER) | seconds | {"validation": []}
+    if contestant in BASELINES:
+        return test_measures(settings.run / BASELINES[contestant]) | seconds | {"validation": []}
     found = test_measures(settings.run)
     return found | seconds | {"validation": validation_measures(settings, found["folds"])}

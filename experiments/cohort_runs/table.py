@@ -11,7 +11,18 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.cohort_runs.results import ALL, COLOUR, JOINT, SHOWN, SINGLE, UNIFORM, Run, runs_by_contestant, sweep
+from experiments.cohort_runs.results import (
+    ALL,
+    COLOUR,
+    JOINT,
+    LIGHT,
+    SHOWN,
+    SINGLE,
+    UNIFORM,
+    Run,
+    runs_by_contestant,
+    sweep,
+)
 from experiments.common.result_files import RESULTS
 from experiments.common.table import markdown
 
@@ -20,6 +31,7 @@ WORDS = {
     JOINT: "joint attention sampling",
     UNIFORM: "uniform, as many patches",
     ALL: "all patches, same encoder, gated attention",
+    LIGHT: "25 fields chosen by a light network, same encoder, averaged",
     COLOUR: "colour histograms",
 }
 UNITS = {"glas": "fields", "bach": "fields", "tcga-prad": "slides"}
@@ -44,7 +56,7 @@ def table(cohort: str, folder: Path | None = None) -> str:
     single = [name for name in found if name.startswith(SINGLE)]
     single.sort(key=lambda name: next(iter(found[name].values()))["configuration"]["model"]["magnifications"])
     rows = []
-    for name in (JOINT, SWEEP, *single, UNIFORM, ALL, COLOUR):
+    for name in (JOINT, SWEEP, *single, UNIFORM, ALL, LIGHT, COLOUR):
         by_seed = choice if name == SWEEP else found.get(name, {})
         if by_seed:
             runs = [by_seed[seed] for seed in sorted(by_seed)]

@@ -91,7 +91,7 @@ class Trainer:
     def predict(self, bag: Bag) -> tuple[np.ndarray, np.ndarray]:
         """Probabilities `(C,)` and attention `(n,)` of one slide."""
         patches, slide = _joined([bag])
-        probabilities, attention = self._predict(patches, slide, 1)
+        probabilities, attention = self._predict(patches, slide, tf.constant(1))
         return probabilities.numpy()[0], attention.numpy()
 
     def _step_of(self, patches: tf.Tensor, slide: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -43,6 +44,8 @@ class PanelCohort:
         development: seed of the cohort that choices are made on.
         slides: folder of the slides within the cohort's.
         of: the cohort whose slides it takes some of; `make` is given that one's folder as the source.
+        every: changes of the plan for what sees all patches, whose cells must be no more than can be encoded.
+        fields: the same for a selection by a light network, of one magnification. None: too small for one.
     """
 
     make: Callable[[Path | None, Path, int], None]
@@ -51,6 +54,8 @@ class PanelCohort:
     development: int
     slides: str = "."
     of: str | None = None
+    every: Mapping[str, Any] = field(default_factory=dict)
+    fields: Mapping[str, Any] | None = None
 
 
 def make_once(name: str, folder: Path, sources: Sources, development: bool) -> Path:
@@ -146,13 +151,19 @@ def _mnist_files(out: Path) -> Iterator[dict[str, object]]:
             }
 
 
+# Fields of 256 um side by side, at the resolution that shows their tiles best.
+FIELDS = {"model.magnifications": [2.0], "model.patch_size": 128, "model.encoder_size": None, "model.stride": 32}
+# A patch of the middle magnification covers its cell of 64 um, as a tile of that magnification does.
+SCALES = {"model.patch_size": 32, "model.stride": 8}
 COHORTS = {
-    "crc-tiles": PanelCohort(_tiles, "tiles", 9, 7),
-    "three-scales": PanelCohort(_three_scales, "tiles", 3, 5),
+    "crc-tiles": PanelCohort(_tiles, "tiles", 9, 7, every=FIELDS, fields=FIELDS),
+    "three-scales": PanelCohort(
+        _three_scales, "tiles", 3, 5, every=SCALES, fields={**SCALES, "model.magnifications": [2.0]}
+    ),
     "glas": PanelCohort(_glas, "glas", 0, 1, "slides"),
     "scanners": PanelCohort(_scanners, None, 1, 10, "slides"),
     "mnist": PanelCohort(_mnist, "mnist", 0, 10, "slides"),
-    "crc-tiles-40": PanelCohort(_few, "tiles", 9, 7, of="crc-tiles"),
-    "crc-tiles-rare": PanelCohort(_rare, "tiles", 9, 7, of="crc-tiles"),
-    "crc-tiles-texture": PanelCohort(_texture, "tiles", 9, 7),
+    "crc-tiles-40": PanelCohort(_few, "tiles", 9, 7, of="crc-tiles", every=FIELDS, fields=FIELDS),
+    "crc-tiles-rare": PanelCohort(_rare, "tiles", 9, 7, of="crc-tiles", every=FIELDS, fields=FIELDS),
+    "crc-tiles-texture": PanelCohort(_texture, "tiles", 9, 7, every=FIELDS, fields=FIELDS),
 }

@@ -18,7 +18,7 @@ import typer
 
 from ats_mag.config.schema import RunConfig
 from experiments.cohort_runs.options import Only, Out, Seeds
-from experiments.cohort_runs.results import JOINT
+from experiments.cohort_runs.results import ALL, JOINT, LIGHT
 from experiments.cohort_runs.runs import measure
 from experiments.common.processes import run_module
 from experiments.common.result_files import RESULTS
@@ -85,5 +85,6 @@ def main(
             continue
         if missing:
             raise typer.BadParameter(f"{name} needs --{cohort.source}")
-        others = WITHOUT if ablation and name in ABLATED else {}
+        others = {ALL: cohort.every} | ({LIGHT: cohort.fields} if cohort.fields else {})
+        others |= WITHOUT if ablation and name in ABLATED else {}
         run_cohort(name, folder, sources, development, out=out / name, seeds=seeds, only=only, others=others)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.cohort_runs.results import ALL, COLOUR, JOINT, SINGLE, UNIFORM, Run, runs_by_contestant, sweep
+from experiments.cohort_runs.results import ALL, COLOUR, JOINT, LIGHT, SINGLE, UNIFORM, Run, runs_by_contestant, sweep
 from experiments.common.result_files import RESULTS, load
 from experiments.common.table import markdown
 from experiments.panel.ablation import WORDS
@@ -18,6 +18,7 @@ OUT = RESULTS / "panel"
 BESIDE = {
     UNIFORM: "uniform, as many patches",
     ALL: "all patches",
+    LIGHT: "25 fields of a light selection",
     COLOUR: "colour",
 }
 
