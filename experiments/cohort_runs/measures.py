@@ -12,6 +12,7 @@ from ats_mag.config.schema import RunConfig
 from ats_mag.training.settings import monitored
 from ats_mag.training.verdict import model_epoch
 
+SLIDES = "slides.csv"
 ABOUT = ("method", "patches_per_slide", "fields_per_slide", "training_seconds", "encoding_seconds")
 MEASURES = ("accuracy", "auroc", "balanced_accuracy", "ece")
 
@@ -27,7 +28,7 @@ def test_measures(folder: Path) -> dict[str, Any]:
         with `value`, `low` and `high`. With one fold these are the fold's, with bootstrap intervals over patients; with
         several, the mean of the folds with its t interval and, as `values`, each fold's. `attention` of each fold's model,
         where it has one: its `spread` and its `mass` by magnification. `about`: what else is said of each fold, such as
-        patches per slide and seconds.
+        patches per slide and seconds. `right`: a digit per test slide, in the order of their names, 1 where it was told rightly.
     """
     found = json.loads((folder / "evaluation.json").read_text())
     folds = [json.loads((folder / f"fold-{k}" / "metrics.json").read_text()) for k in found["folds"]]
@@ -36,6 +37,9 @@ def test_measures(folder: Path) -> dict[str, Any]:
         "about": [{key: fold[key] for key in ABOUT if key in fold} for fold in folds],
         "attention": [fold["attention"] for fold in folds if "attention" in fold],
     }
+    slides = pd.concat([pd.read_csv(folder / f"fold-{k}" / SLIDES, dtype=str) for k in found["folds"]])
+    slides = slides.sort_values("slide_id", kind="stable")
+    result["right"] = "".join((slides["label"] == slides["predicted"]).astype(int).astype(str))
     for level in ("slides", "patients"):
         measures = folds[0][level]["measures"] if len(folds) == 1 else found[level]["mean"]
         count = sum(fold[level]["count"] for fold in folds)

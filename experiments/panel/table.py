@@ -64,11 +64,12 @@ def _demo() -> list[str]:
     joint = "joint attention sampling"
     accuracy, auc = ([run[f"test_{kind}"][joint] for run in runs] for kind in ("accuracy", "auc"))
     accuracies = {name: np.mean([run["test_accuracy"][name] for run in runs]) for name in runs[0]["test_accuracy"]}
-    uniform, colour = (accuracies[name] for name in ("uniform sampling, same N", "colour histograms of the overview"))
+    beside = {UNIFORM: "uniform sampling, same N", COLOUR: "colour histograms of the overview"}
     places = [run["attention_on_places"] for run in runs]
     shares = (_least(places, lambda p: p["attention"]), _least(places, lambda p: p["share_on_its_magnification"]))
     spans = [_words(values) for values in (accuracy, auc)]
-    return ["demo", str(len(runs)), *spans, "", f"{uniform:.3f}", "", f"{colour:.3f}", *shares]
+    others = [f"{accuracies[beside[name]]:.3f}" if name in beside else "" for name in BESIDE]
+    return ["demo", str(len(runs)), *spans, "", *others, *shares]
 
 
 def ablation(cohort: str, folder: Path = OUT) -> str:

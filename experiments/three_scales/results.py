@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from ats_mag.evaluation.bootstrap import interval
 from data_prep.three_scale_slides.layout import KINDS
 from experiments.common.result_files import RESULTS, Result, load
 
@@ -14,7 +13,6 @@ JOINT = "joint, priority"  # the library's own recipe here, see docs/results.md
 EVERY = "all patches, every magnification"
 FEATURES = "all patches, features of joint"
 SWEEP = "best single magnification (by validation)"
-RESAMPLES = 4000
 
 
 def runs_by_contestant(folder: Path = RESULTS) -> dict[str, dict[int, Result]]:
@@ -42,18 +40,6 @@ def right(runs: dict[int, Result], seeds: list[int]) -> np.ndarray:
     return np.array(
         [np.argmax(runs[s]["test_probabilities"], axis=1) == np.array(runs[s]["test_labels"]) for s in seeds], float
     )
-
-
-def mean_interval(values: np.ndarray) -> tuple[float, float, float]:
-    """The mean of `(seeds, slides)` and its 95 % interval: a bootstrap that draws seeds and slides anew."""
-    rng = np.random.default_rng(0)
-    n_seeds, n_slides = values.shape
-    drawn = [
-        values[rng.integers(n_seeds, size=n_seeds)][:, rng.integers(n_slides, size=n_slides)].mean()
-        for _ in range(RESAMPLES)
-    ]
-    low, high, _ = interval(np.array(drawn), 0.95)
-    return float(values.mean()), float(low), float(high)
 
 
 def smooth(run: Result) -> np.ndarray:

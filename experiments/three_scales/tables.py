@@ -9,13 +9,13 @@ import numpy as np
 
 from data_prep.three_scale_slides.layout import KINDS
 from experiments.common.result_files import RESULTS, Result
+from experiments.common.seeds_and_slides import mean_interval
 from experiments.common.table import markdown
 from experiments.three_scales.results import (
     EVERY,
     FEATURES,
     JOINT,
     SWEEP,
-    mean_interval,
     order,
     right,
     runs_by_contestant,

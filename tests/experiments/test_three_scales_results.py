@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from experiments.common.seeds_and_slides import mean_interval
 from experiments.ratios import tables as ratios
 from experiments.three_scales import results, tables
 
@@ -95,10 +96,10 @@ def test_cost(folder):
 def test_an_interval_holds_what_seeds_and_slides_allow():
     rng = np.random.default_rng(0)
     values = (rng.random((3, 100)) < 0.8).astype(float)
-    mean, low, high = results.mean_interval(values)
+    mean, low, high = mean_interval(values)
     assert low < mean < high
     assert 0.03 < high - low < 0.3
-    assert results.mean_interval(np.ones((2, 5))) == (1, 1, 1)
+    assert mean_interval(np.ones((2, 5))) == (1, 1, 1)
 
 
 def test_epochs_to_an_accuracy():
