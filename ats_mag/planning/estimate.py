@@ -20,7 +20,10 @@ BASE_MEMORY = 1.3e9  # of a process with TensorFlow and a small encoder
 WEIGHTS = 20e6  # of a model with EfficientNet-Lite0
 MODELS = 3  # a fold's model and its last two checkpoints
 MEASURING = 10.0  # seconds, of measures with their intervals, baselines and pictures
-NEW_PLACES = 0.1  # of the most probable cells of a slide, those that were not so an epoch before
+FREE = 0.75  # of the epochs: those in which the attention changes
+NEW_PLACES = (
+    0.2  # of a slide's most probable cells, those that were not so an epoch before, as seen on slides of three scales
+)
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,7 @@ def _seconds(draft: Draft, facts: Facts, splits: pd.DataFrame | None, probe: Pro
                     continue
                 wanted = min(seen[slide], total) if part == "train" else once
                 if part == "validation" and not every:
-                    wanted = min(once * (1 + NEW_PLACES * (epochs - 1)), total)
+                    wanted = min(once * (1 + NEW_PLACES * FREE * epochs), total)
                 # What an earlier fold drew hides as much of what this one draws.
                 found = wanted * (1 - known[slide] / max(total, 1))
                 known[slide] = min(total, known[slide] + found)
