@@ -11,6 +11,7 @@ from pathlib import Path
 
 from experiments.common.processes import ROOT
 from experiments.megapixel import results as megapixel
+from experiments.panel import comparison
 from experiments.panel import table as panel
 from experiments.ratios import tables as ratios
 from experiments.tables import of_benchmarks, of_experiments
@@ -32,6 +33,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "scanners": of_experiments.scanners,
     "glas": of_experiments.glas,
     "panel": panel.panel,
+    "panel-comparison": comparison.comparison,
     "ablation-crc-tiles": lambda: panel.ablation("crc-tiles"),
     "ablation-three-scales": lambda: panel.ablation("three-scales"),
     "adaptive": of_experiments.adaptive,

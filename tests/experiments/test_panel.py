@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from ats_mag.geometry.lattice import Lattice
-from experiments.panel import places, table
+from experiments.panel import comparison, places, table
 from experiments.panel.cohorts import COHORTS, MADE, MANIFEST, PLACES, Sources, make_once
 
 
@@ -89,3 +89,29 @@ def test_an_ablation_has_a_row_for_each_part(tmp_path):
         "the default",
         "attention free from the first step",
     ]
+
+
+def test_contestants_are_compared_slide_by_slide(tmp_path):
+    folder = tmp_path / "crc-tiles"
+    folder.mkdir()
+
+    def write(contestant, seed, right, **more):
+        found = run(seed, right.count("1") / len(right), contestant, right=right, **more)
+        found["configuration"] |= {"slides": "7, abc", "model": {"test_method": None, "test_n_patches": 45}}
+        found["slides"]["count"] = len(right)
+        found.setdefault("seconds", {"train": {"processor": 100.0}})
+        (folder / f"{contestant.replace(' ', '-')}-seed{seed}.json").write_text(json.dumps(found))
+
+    for seed in (0, 1):
+        write("joint", seed, "1111")
+        about = {"patches_per_slide": 300.0, "training_seconds": 4.0, "encoding_seconds": 2.0}
+        write("all patches", seed, "1010", about=[about])
+    timed = {"seconds": {"joint": {"processor": 0.5}, "all patches": {"processor": 7.0}}}
+    (tmp_path / "inference-crc-tiles.json").write_text(json.dumps(timed))
+    rows = [line.strip("| ").split(" | ") for line in comparison.comparison(tmp_path).splitlines()[2:]]
+    assert rows[0] == ["crc-tiles", "joint", "2", "1.000", "", "45", "100", "0.5"]
+    assert rows[1][:3] == ["all patches, gated attention", "2", "0.500"]
+    assert rows[1][3].startswith("+0.500 (")
+    assert rows[1][4:] == ["300", "10", "7"]  # 4 s of training, and 3 slides that were encoded for it
+    with pytest.raises(FileNotFoundError):
+        comparison.comparison(tmp_path / "none")
