@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 
 from ats_mag.cohort.splits import part_of
 from ats_mag.model.attention_words import SPREAD, UNIFORM, in_words, masses_of
+from ats_mag.system.kept_tables import read_kept
 from ats_mag.training.best_epoch import BestEpoch
 from ats_mag.training.settings import monitored
 
@@ -74,7 +76,7 @@ def fold_verdict(run: Run, fold: int) -> list[str]:
     file = run.layout.fold(fold).history
     if not file.exists():
         return []
-    history = pd.read_csv(file)
+    history = _read_history(file)
     labels = run.splits.set_index("slide_id")["label"].loc[part_of(run.splits, fold, "train")]
     exhaustive = (run.config.evaluate.method or run.config.model.test_method) == "exhaustive"
     return verdict(history, _model_epoch(run, history), None if run.multi_label else guessing(labels), exhaustive)
@@ -85,9 +87,18 @@ def fold_attention(run: Run, fold: int) -> str | None:
     file = run.layout.fold(fold).history
     if not file.exists():
         return None
-    history = pd.read_csv(file)
+    history = _read_history(file)
     row = history.iloc[_model_epoch(run, history)].to_dict()
     return in_words(row[SPREAD], masses_of(row)) if SPREAD in row else None
+
+
+def _read_history(file: Path) -> pd.DataFrame:
+    """The epochs of a training.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    return read_kept(file, ["loss"], "bring back a copy of it, or remove it to do without what training said")
 
 
 def _model_epoch(run: Run, history: pd.DataFrame) -> int:
