@@ -50,6 +50,7 @@ def contestants(threads: tuple[int, ...]) -> Iterator[Contestant]:
         yield Contestant("tiffslide", "Tiffslide", n, {}, {})
         yield Contestant("tifffile + imagecodecs", "Tifffile", n, {}, {})
         yield Contestant("cuCIM", "CuCIM", n, {}, {})
+        yield Contestant("fastslide", "FastSlide", n, {}, {})
         yield Contestant("bare decoding of the tiles", "BareDecoding", n, {}, {}, patches=False)
     n = max(threads)
     no_cache = {"ATS_MAG_CACHE_BYTES": "0"}
@@ -60,6 +61,7 @@ def contestants(threads: tuple[int, ...]) -> Iterator[Contestant]:
     yield Contestant("openslide-python, no cache", "OpenSlidePython", n, {"cache_bytes": 0}, {})
     yield Contestant("openslide-python, 512 MiB", "OpenSlidePython", n, {"cache_bytes": 512 << 20}, {})
     yield Contestant("cuCIM, 512 MiB", "CuCIM", n, {"cache_mebibytes": 512}, {})
+    yield Contestant("fastslide, 512 MiB", "FastSlide", n, {"cache_bytes": 512 << 20}, {})
 
 
 class Field:
