@@ -81,16 +81,19 @@ def main() -> None:
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--only", default="", help="slides whose name contains this")
     parser.add_argument(
-        "--quick", action="store_true", help="small made slides, two threads, two turns; writes only with --out"
+        "--contestants", default="", help="those whose name contains one of these, A|B, and openslide-python"
+    )
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="small made slides, few patches, two threads, two turns; writes only with --out",
     )
     parser.add_argument("--out", type=Path, help="result file (default: experiments/results/reading.json)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         work = options.work or Path(temporary)
         work.mkdir(parents=True, exist_ok=True)
-        slides = make_slides(work, 1024 if options.quick else 16384)
-        if not options.quick:
-            slides |= real_slides()
+        slides = make_slides(work, 1024 if options.quick else 16384) | real_slides()
         found = run({name: slides[name] for name in slides if options.only in name}, options)
     if options.out or not options.quick:
         write(options.out or RESULTS / "reading.json", found)
@@ -101,7 +104,7 @@ def run(slides: Mapping[str, Path], options: argparse.Namespace) -> dict[str, An
     turns = 2 if options.quick else options.turns
     smallest_side = 2 * SIZE if options.quick else SMALLEST_SIDE
     threads = options.threads[-1:] if options.quick else options.threads
-    field = Field(tuple(threads))
+    field = Field(tuple(threads), options.contestants.split("|"))
     results = []
     try:
         for name, path in slides.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from experiments.common.worker import Worker, WorkerError
@@ -65,10 +65,17 @@ def contestants(threads: tuple[int, ...]) -> Iterator[Contestant]:
 
 
 class Field:
-    """The contestants' processes: started once, and again where one has died."""
+    """The contestants' processes: started once, and again where one has died.
 
-    def __init__(self, threads: tuple[int, ...]) -> None:
-        self.contestants = list(contestants(threads))
+    Args:
+        threads: of each.
+        names: parts of the names of those that enter; the reference always does.
+    """
+
+    def __init__(self, threads: tuple[int, ...], names: Sequence[str] = ("",)) -> None:
+        self.contestants = [
+            one for one in contestants(threads) if one.name == REFERENCE or any(name in one.name for name in names)
+        ]
         self.workers: dict[str, Worker] = {}
         self.not_installed: dict[str, str] = {}
 
