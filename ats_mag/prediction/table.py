@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from ats_mag.system.atomic_files import write_whole
+from ats_mag.system.atomic_files import check_ordinary, write_whole
 from ats_mag.system.csv_cells import cell_text, csv_line
 from ats_mag.system.json_text import json_bytes
 
@@ -34,6 +34,7 @@ class PredictionTable:
         masks: by the path of the slide its `MASK`, where the row has one.
 
     Raises:
+        OSError: the file is a folder or a device, or cannot be written.
         ValueError: the file is of another model, or is no such table.
         RuntimeError: another process is writing to it.
     """
@@ -43,6 +44,7 @@ class PredictionTable:
         self.card_path = self.path.with_name(self.path.name + ".model.json")
         if self.path.is_dir():
             raise IsADirectoryError(f"{str(path)!r} is a folder: give the name of a CSV")
+        check_ordinary(self.path)  # some devices can be read without end
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._columns: list[str] | None = None
         self.rows: dict[str, str] = {}
