@@ -11,7 +11,7 @@ import typer
 
 from ats_mag.cli.console import say
 from ats_mag.cli.imports import Imports, import_given
-from ats_mag.cli.options import naming_options, slide_mpp
+from ats_mag.cli.options import TissueMasks, naming_options, slide_mpp
 from ats_mag.cli.slide_progress import show_counts, show_failures, show_progress
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def explain(
     slide_root: Annotated[
         Path | None, typer.Option(help="Folder that a manifest's paths are relative to; default: the manifest's.")
     ] = None,
+    tissue_masks: TissueMasks = None,
     fold: Annotated[
         int | None, typer.Option(min=0, help="Whose test slides a configuration stands for; default: the model's.")
     ] = None,
@@ -57,7 +58,7 @@ def explain(
     from ats_mag.system.atomic_files import check_place
 
     check_place(out / "attention.png")
-    found = slides_to_explain(slides, model, slide_root, slide_mpp(mpp), fold)
+    found = slides_to_explain(slides, model, slide_root, slide_mpp(mpp), fold, tissue_masks)
     one_file = len(slides) == len(found) == 1 and Path(found[0].path) == slides[0]
     folders = folders_of(found, out, one_file)
     loaded = load_classifier(model)
@@ -107,7 +108,7 @@ def _explain(model: Any, slide: CohortSlide, folder: Path, asked: dict[str, Any]
     from ats_mag.pictures.inspected_slide import inspect_slide
 
     with naming_options(method="--method", n_patches="--n-patches", n_samples="--n-patches"):
-        inspected = inspect_slide(model, slide.path, slide.mpp, **asked)
+        inspected = inspect_slide(model, slide.path, slide.mpp, tissue_mask=slide.tissue_mask, **asked)
     return inspected, write_explanation(inspected, folder)
 
 

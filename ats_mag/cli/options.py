@@ -5,6 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+TissueMasks = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of tissue masks that you drew, SLIDE_ID.png or .geojson; a manifest's column tissue_mask names others."
+    ),
+]
 
 
 def slide_mpp(text: str | None) -> float | None:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ats_mag.cli.imports import Imports
-from ats_mag.cli.options import naming_options, slide_mpp
-from ats_mag.cli.slide_progress import show_counts, show_failures, show_progress
+from ats_mag.cli.options import TissueMasks, naming_options, slide_mpp
+from ats_mag.cli.slide_progress import show_counts, show_failures, show_progress, show_unneeded
 
 if TYPE_CHECKING:
     from ats_mag.prediction import Predicted
@@ -40,6 +40,7 @@ def predict(
     slide_root: Annotated[
         Path | None, typer.Option(help="Folder that a manifest's paths are relative to; default: the manifest's.")
     ] = None,
+    tissue_masks: TissueMasks = None,
     scheduler: Annotated[
         str | None, typer.Option(help="Address of a Dask scheduler to give the work to, such as tcp://HOST:8786.")
     ] = None,
@@ -65,7 +66,7 @@ def predict(
 
     # No slide is read twice: decoded tiles of many slides would only fill the memory.
     os.environ.setdefault("ATS_MAG_CACHE_BYTES", str(_CACHE_BYTES))
-    found = find_slides(slides, slide_root, slide_mpp(mpp))
+    found = find_slides(slides, slide_root, slide_mpp(mpp), tissue_masks)
     with naming_options(
         confidence="--confidence", min_patches="--min-patches", max_patches="--max-patches", seed="--seed"
     ):
@@ -87,6 +88,7 @@ def predict(
     show_failures(failed, None if out is None else failures_of(out))
     if out is not None:
         show_counts(statuses, ("predicted", "kept", "failed"), f" in {out}")
+        show_unneeded(scheduler, statuses)
     if failed:
         raise typer.Exit(1)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ats_mag.cli.console import say, show_error
-from ats_mag.cli.slide_progress import SHOWN, show_counts, show_failures, show_progress
+from ats_mag.cli.slide_progress import SHOWN, show_counts, show_failures, show_progress, show_unneeded
 
 if TYPE_CHECKING:
     from ats_mag.preparation import Prepared
@@ -43,6 +43,7 @@ def prepare(
     slides = prepare_run(run, workers, scheduler)
     done = list(show_progress(slides, len(manifest), "Preparing", "prepared"))
     _summarise(done, run.layout, asked.sheets)
+    show_unneeded(scheduler, [p.status for p in done])
     unlisted = unlisted_records(settings.records, manifest["slide_id"])
     if unlisted:
         more = f" and {len(unlisted) - SHOWN} more" if len(unlisted) > SHOWN else ""

@@ -92,6 +92,12 @@ def same_reason(failed: list[tuple[str, str]]) -> list[tuple[list[str], str]]:
     return list(groups.values())
 
 
+def show_unneeded(scheduler: str | None, statuses: Iterable[str]) -> None:
+    """Says that a scheduler that was named was not asked, where every slide was done already."""
+    if scheduler is not None and set(statuses) <= {"kept"}:
+        show_error(f"nothing was left to do: the scheduler at {scheduler!r} was not asked", "note")
+
+
 def show_counts(statuses: list[str], order: tuple[str, ...], more: str = "") -> None:
     """How many slides came to what."""
     counts = ", ".join(f"{statuses.count(status)} {status}" for status in order)

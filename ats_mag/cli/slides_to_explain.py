@@ -14,14 +14,19 @@ _CONFIGURATIONS = (".yaml", ".yml")
 
 
 def slides_to_explain(
-    places: Sequence[Path], model: Path, slide_root: Path | None, mpp: float | None, fold: int | None
+    places: Sequence[Path],
+    model: Path,
+    slide_root: Path | None,
+    mpp: float | None,
+    fold: int | None,
+    masks: Path | None = None,
 ) -> list[CohortSlide]:
     """The slides that places name.
 
     Args:
         places: as `find_slides` takes them, and configurations of runs, which stand for their test slides.
         model: the model's file, which lies in the folder of the fold whose test slides are meant.
-        slide_root, mpp: see `find_slides`.
+        slide_root, mpp, masks: see `find_slides`. The test slides of a run have the masks that they were prepared with.
         fold: whose test slides are meant. None: the model's, or the only one.
 
     Raises:
@@ -34,7 +39,7 @@ def slides_to_explain(
         if place.suffix.lower() in _CONFIGURATIONS:
             found += _test_slides(place, model, fold, mpp)
         else:
-            found += find_slides([place], slide_root, mpp)
+            found += find_slides([place], slide_root, mpp, masks)
     return found
 
 
@@ -53,6 +58,7 @@ def folders_of(slides: Sequence[CohortSlide], out: Path, one_file: bool) -> list
 def _test_slides(config: Path, model: Path, fold: int | None, mpp: float | None) -> list[CohortSlide]:
     from ats_mag.config.reading import read_config
     from ats_mag.prediction import CohortSlide
+    from ats_mag.runs.drawn_mask import drawn_mask
     from ats_mag.runs.layout import FoldFiles
     from ats_mag.runs.run import Run
 
@@ -70,7 +76,8 @@ def _test_slides(config: Path, model: Path, fold: int | None, mpp: float | None)
     found = []
     for slide_id, path, stated in chosen[["slide_id", "path", "mpp"]].itertuples(index=False):
         file = str(run.config.data.slides / path)
-        found.append(CohortSlide(file, slide_id, _mpp(file, stated, mpp, run.config.data.default_mpp)))
+        own = drawn_mask(run.config, slide_id)
+        found.append(CohortSlide(file, slide_id, _mpp(file, stated, mpp, run.config.data.default_mpp), own))
     return found
 
 

@@ -11,7 +11,7 @@ import typer
 
 from ats_mag.cli.console import say
 from ats_mag.cli.imports import Imports, import_given
-from ats_mag.cli.options import slide_mpp
+from ats_mag.cli.options import TissueMasks, slide_mpp
 
 _HOST = "127.0.0.1"
 
@@ -27,6 +27,7 @@ def view(
     slide_root: Annotated[
         Path | None, typer.Option(help="Folder that a manifest's paths are relative to; default: the manifest's.")
     ] = None,
+    tissue_masks: TissueMasks = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Of the page; 0: any that is free.")] = 0,
     lossless: Annotated[bool, typer.Option("--lossless", help="Send the slide's very pixels: larger, slower.")] = False,
     root_path: Annotated[
@@ -59,7 +60,7 @@ def view(
     import_given(modules)
     prefix, hosts = parse_root_path(root_path), [parse_allowed_host(name) for name in allowed_host or []]
     static_file("openseadragon.min.js")  # what is missing is told at once
-    shown = find_slides(slides, slide_root, slide_mpp(mpp))
+    shown = find_slides(slides, slide_root, slide_mpp(mpp), tissue_masks)
     inspection = None if model is None else BackgroundInspection(shown, model_opener(model))
     app = create_app(shown, inspection, lossless, allowed_hosts=hosts, root_path=prefix)
     with socket.socket() as listening:

@@ -69,7 +69,8 @@ def learn(features: np.ndarray, truth: np.ndarray, patients: np.ndarray) -> Pipe
 def _log_likelihood(model: Pipeline, features: np.ndarray, truth: np.ndarray) -> float:
     """Mean log-probability of the true class; a part need not have every class."""
     number = np.searchsorted(model.classes_, truth)
-    return float(model.predict_log_proba(features)[np.arange(len(truth)), number].mean())
+    probability = model.predict_proba(features)[np.arange(len(truth)), number]
+    return float(np.log(np.maximum(probability, np.finfo(float).tiny)).mean())  # with few slides it may round to 0
 
 
 def predict(

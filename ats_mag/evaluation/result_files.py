@@ -12,6 +12,7 @@ import pandas as pd
 
 from ats_mag.system.atomic_files import whole_file, write_whole
 from ats_mag.system.json_text import json_bytes
+from ats_mag.system.kept_tables import read_kept
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
@@ -21,9 +22,14 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """A table that `write_table` wrote: ids, labels and predictions are text, whatever they look like."""
+    """A table that `write_table` wrote: ids, labels and predictions are text, whatever they look like.
+
+    Raises:
+        ValueError: it is damaged.
+    """
     text = dict.fromkeys(("slide_id", "patient_id", "label", "predicted"), str)
-    found = pd.read_csv(path, dtype=text, keep_default_na=False, float_precision="round_trip")
+    mend = "run `ats-mag evaluate` again"
+    found = read_kept(path, ["label"], mend, dtype=text, keep_default_na=False, float_precision="round_trip")
     for name in found.columns[found.columns.str.match(r"(p|sd)_")]:
         found[name] = pd.to_numeric(found[name], errors="coerce")  # an empty field is NaN
     return found

@@ -28,7 +28,8 @@ Slides: TypeAlias = Place | Sequence[Place]
 class PathModel(MendedModel):
     """A model of slides that also takes them by path, each alone, as they are served and evaluated.
 
-    A path is that of a slide's file, of a folder that is searched, or of a manifest, see `find_slides`.
+    A path is that of a slide's file, of a folder that is searched, or of a manifest, see `find_slides`. Tissue masks that a manifest
+    names are used.
     """
 
     classes: list[str]
@@ -60,7 +61,7 @@ class PathModel(MendedModel):
                 "slides of several stated resolutions cannot be one batch: use `predict_slides`, which takes each alone. "
                 f"Received: {', '.join(f'{mpp:g}' for mpp in stated)} um/px"
             )
-        return self._inputs([slide.path for slide in found], stated[0] if stated else None)
+        return self._inputs(found, stated[0] if stated else None)
 
     def predict_slides(self, slides: Slides, slide_mpp: float | None = None) -> pd.DataFrame:
         """Predicts slides one by one. `ats-mag predict` does so for cohorts, and survives interruptions and bad slides.
@@ -121,7 +122,7 @@ class PathModel(MendedModel):
         self.reset_metrics()
         with plain_errors(), self._metrics_of_all():
             for slide, label in zip(slides, labels, strict=True):
-                found = self.test_on_batch(self._inputs([slide.path], slide.mpp), label[None], return_dict=as_dict)
+                found = self.test_on_batch(self._inputs([slide], slide.mpp), label[None], return_dict=as_dict)
         self.check_losses()
         return found
 
@@ -143,14 +144,21 @@ class PathModel(MendedModel):
         rows = [np.zeros((0, self.head_kind.units(len(self.classes))), "float32")]
         with plain_errors():
             for slide in found:
-                row = np.asarray(self.predict_on_batch(self._inputs([slide.path], slide.mpp)))
+                row = np.asarray(self.predict_on_batch(self._inputs([slide], slide.mpp)))
                 rows.append(self.finite(row, f"of slide {slide.path!r}"))
         return np.concatenate(rows)
 
-    def _inputs(self, paths: list[str], mpp: float | None) -> dict[str, np.ndarray]:
+    def _inputs(self, slides: list[CohortSlide], mpp: float | None) -> dict[str, np.ndarray]:
         mpp = float("nan") if mpp is None else mpp
         with plain_errors():
-            return slide_inputs(paths, self.lattice.overview_mpp, self.overview_multiple, mpp, tissue=self.tissue)
+            return slide_inputs(
+                [slide.path for slide in slides],
+                self.lattice.overview_mpp,
+                self.overview_multiple,
+                mpp,
+                tissue=self.tissue,
+                masks=[slide.tissue_mask for slide in slides],
+            )
 
 
 def is_paths(x: Any) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 from ats_mag.geometry.multiples import round_up
 from ats_mag.slides.overview import WHITE
 from ats_mag.slides.overview_by_backend import view_by_backend
+from ats_mag.slides.own_mask import own_mask
 from ats_mag.slides.paths import encode_paths
 from ats_mag.slides.tissue_options import DEFAULT_TISSUE, TissueOptions
 
@@ -20,6 +21,7 @@ def slide_inputs(
     slide_mpp: float | Sequence[float] = float("nan"),
     empty_mask: str = "error",
     tissue: TissueOptions = DEFAULT_TISSUE,
+    masks: Sequence[str | None] | None = None,
 ) -> dict[str, np.ndarray]:
     """The inputs of a `SlideClassifier` for slides given by path, without records: a batch of all of them.
 
@@ -30,18 +32,25 @@ def slide_inputs(
         slide_mpp: um/px of level 0, of all slides or of each; NaN means the files' own.
         empty_mask: a slide without tissue is an `error`, or has its `whole` area looked at.
         tissue: how tissue is found, `SlideClassifier.tissue`.
+        masks: files in which somebody drew the tissue of each instead, see `slides.own_mask`; None, or None of a slide: nobody did.
 
     Returns:
         NumPy arrays, see `SlideClassifier`. They need TensorFlow only where Keras runs on it.
 
     Raises:
         ValueError: a slide without tissue.
+        OwnMaskError: a mask that cannot be used.
         tf.errors.OpError: see `overview.view_slide`; on another backend than TensorFlow, ordinary exceptions instead.
     """
     each = slide_mpp if isinstance(slide_mpp, Sequence) else [slide_mpp] * len(paths)
     views = [view_by_backend(path, overview_mpp, mpp, tissue) for path, mpp in zip(paths, each, strict=True)]
     if not views:
         return _no_slides(multiple)
+    if masks is not None:
+        views = [
+            view if mask is None else view._replace(mask=own_mask(mask, view, overview_mpp))
+            for view, mask in zip(views, masks, strict=True)
+        ]
     if empty_mask == "whole":
         views = [v if np.any(v.mask) else v._replace(mask=np.ones(v.mask.shape, bool)) for v in views]
     for path, view in zip(paths, views, strict=True):

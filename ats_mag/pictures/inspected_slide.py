@@ -107,6 +107,7 @@ def inspect_slide(
     slide_mpp: float | None = None,
     method: str | None = None,
     n_patches: int | None = None,
+    tissue_mask: str | None = None,
 ) -> InspectedSlide:
     """Lets a model look at one slide.
 
@@ -115,6 +116,7 @@ def inspect_slide(
         slide: the file.
         slide_mpp: um/px of level 0. None: the file's own.
         method, n_patches: see `inspection.inspect`.
+        tissue_mask: file in which somebody drew its tissue, see `slides.own_mask`. None: it is found.
 
     Raises:
         FileNotFoundError, SlideError, ValueError: the slide cannot be read, has no known resolution or no tissue.
@@ -125,7 +127,14 @@ def inspect_slide(
     path = os.fspath(slide)
     with plain_errors():
         mpp = float("nan") if slide_mpp is None else slide_mpp
-        inputs = slide_inputs([path], model.lattice.overview_mpp, model.overview_multiple, mpp, tissue=model.tissue)
+        inputs = slide_inputs(
+            [path],
+            model.lattice.overview_mpp,
+            model.overview_multiple,
+            mpp,
+            tissue=model.tissue,
+            masks=[tissue_mask],
+        )
         seen = model.inspect(inputs, method=method, n_patches=n_patches)
     rows, columns = _lattice_of(inputs["geometry"][0], seen.attention[0], model.lattice)
     height, width = rows * model.lattice.stride, columns * model.lattice.stride

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from ats_mag.config.reading import ConfigError
 from ats_mag.geometry.lattice import Lattice
 from ats_mag.geometry.levels import TOLERANCE, choose_level
 from ats_mag.geometry.units import RESOLUTIONS
@@ -153,6 +154,8 @@ def _choose_overview(draft: Draft, facts: Facts) -> None:
     else:
         stride, _ = next(((s, t) for s, t in STRIDES if max(cell / s, least) * s <= t * cell), (4, math.inf))
         overview = _rounded_up(max(cell / stride, least))
+    if not draft.is_given("prepare.overview_mpp") and overview > RESOLUTIONS[1]:
+        raise ConfigError(_too_wide(draft, facts, magnifications[0]))
     draft.choose(
         "prepare.overview_mpp",
         overview,
@@ -167,6 +170,18 @@ def _choose_overview(draft: Draft, facts: Facts) -> None:
         f"A cell is {stride * overview:.0f} um wide, {stride * overview / patch:.2g} of a patch at {magnifications[0]:g} "
         f"um/px: a patch was aimed at, or less of it where lattices had fewer than {LEAST_CELLS} cells (at "
         f"{cell / patch:.2g} of it the smaller slides have {cells}).",
+    )
+
+
+def _too_wide(draft: Draft, facts: Facts, finest: float) -> str:
+    """Why no overview goes with what was given: what is chosen fits the slides."""
+    keys = ("model.patch_size", "model.magnifications", "model.stride")
+    given = ", ".join(f"{key}={draft[key]}" for key in keys if draft.is_given(key))
+    side, short = draft["model.patch_size"], facts.small.short
+    return (
+        f"{given} is too coarse for these slides: at {finest:g} um/px a patch of {side} px shows {side * finest:.0f} um, and the "
+        f"smaller slides measure {short:.0f} um across; give a smaller model.patch_size or finer model.magnifications, so that a "
+        f"patch is no wider than the slides (at {finest:g} um/px, {int(short / finest)} px), or leave them out"
     )
 
 

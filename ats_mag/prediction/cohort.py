@@ -14,7 +14,10 @@ from ats_mag.cohort.fingerprints import fingerprint
 from ats_mag.prediction.failures import FailureTable
 from ats_mag.prediction.model_identity import ModelIdentity, Models
 from ats_mag.prediction.predict_slide import Answer, Task, load, predict_slide
-from ats_mag.prediction.table import CONTENT, PredictionTable
+from ats_mag.prediction.predictor import no_masks
+from ats_mag.prediction.table import CONTENT, MASK, PredictionTable
+from ats_mag.system.atomic_files import digest
+from ats_mag.system.dask_cluster import check_address
 
 _Run = Callable[[Sequence[Task]], Iterator[tuple[Task, Answer]]]
 
@@ -47,8 +50,8 @@ def predict_cohort(
     """Predicts slides one by one, and yields what became of each as it is done.
 
     With `out`, each slide is a row of that CSV, on the disk before the slide is yielded: `path` (absolute), `slide_id`, `mpp`
-    (um/px of level 0 that was given; empty: the file's own), the columns of `SlidePrediction`, and `slide_sha256`, by which a file
-    that was replaced is known. A slide that has a row
+    (um/px of level 0 that was given; empty: the file's own), the columns of `SlidePrediction`, and `slide_sha256` and
+    `tissue_mask_sha256`, by which files that were replaced are known. A slide that has a row
     is kept as it is, so a run that was interrupted, however roughly, is finished by the same call; slides may be added.
     Slides that fail cost the others nothing: they stand in `NAME.csv.failed.csv` with the reason, and are tried again by the
     next call. `NAME.csv.model.json` says which model the rows are of.
@@ -67,13 +70,20 @@ def predict_cohort(
 
     Raises:
         FileNotFoundError: there is no such model.
-        ValueError: `out` holds rows of another model, or a slide's that was replaced or had another um/px; the model is none.
+        ValueError: `out` holds rows of another model, or a slide's that was replaced or had another um/px; the model is none, or
+            exported and asked to use tissue masks; the address is none.
         RuntimeError: another process writes to `out`, or the Dask workers cannot do this work.
         ConnectionError: no Dask scheduler answers, or it was lost.
         ImportError: Dask is not installed.
     """
+    if scheduler is not None:
+        check_address(scheduler)  # also where nothing is left to do
     asked = {name: value for name, value in options.items() if value is not None}
     identity = ModelIdentity.of(model, asked, tuple(modules))
+    for slide in slides:
+        for path in identity.models:
+            if slide.tissue_mask is not None and os.path.isdir(path):
+                raise ValueError(no_masks(path, slide.tissue_mask))
     return _predict_all(identity, slides, None if out is None else Path(out), scheduler)
 
 
@@ -93,7 +103,8 @@ def _predict_all(
             if table is not None and _stands(slide, table):
                 yield Predicted(slide, "kept")
             else:
-                todo.append(Task(slide, os.path.abspath(slide.path), identity))
+                mask = None if slide.tissue_mask is None else os.path.abspath(slide.tissue_mask)
+                todo.append(Task(slide, os.path.abspath(slide.path), identity, mask))
         if not todo:
             return
         for task, answer in (run or _start(identity, scheduler, stack))(todo):
@@ -105,7 +116,8 @@ def _predict_all(
             if table is not None and failures is not None:
                 slide = task.slide
                 about = {"path": task.path, "slide_id": slide.slide_id, "mpp": slide.mpp}
-                table.append({**about, **answer.columns, CONTENT: fingerprint(task.path).get("sha256")})
+                of_files = {CONTENT: fingerprint(task.path).get("sha256"), MASK: _digest_of(task.mask)}
+                table.append({**about, **answer.columns, **of_files})
                 failures.drop(task.path)
             yield Predicted(task.slide, "predicted", answer.columns)
 
@@ -129,7 +141,16 @@ def _stands(slide: CohortSlide, table: PredictionTable) -> bool:
             f"{str(table.path)!r} has a row of slide {path!r}, whose file has been replaced since: choose another file, or remove "
             "that row"
         )
+    if table.masks.get(path, "") != _digest_of(slide.tissue_mask):
+        raise ValueError(
+            f"{str(table.path)!r} has a row of slide {path!r} that was predicted with another tissue mask, or without one: choose another "
+            "file, or remove that row"
+        )
     return True
+
+
+def _digest_of(mask: str | None) -> str:
+    return "" if mask is None else digest(mask)
 
 
 def _start(identity: ModelIdentity, scheduler: str | None, stack: ExitStack) -> _Run:

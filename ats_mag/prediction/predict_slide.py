@@ -22,12 +22,14 @@ class Task:
     Attributes:
         slide: as it was named.
         path: of its file, absolute, as workers stand elsewhere.
+        mask: of its tissue, absolute, or None.
         identity: of the model, and how it is asked.
     """
 
     slide: CohortSlide
     path: str
     identity: ModelIdentity
+    mask: str | None = None
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ def predict_slide(task: Task) -> Answer:
     with _alone:  # a model is one program; threads of a Dask worker take turns
         predictor = load(task.identity)
         try:
-            predicted = once_more(lambda: predictor.predict(task.path, task.slide.mpp), close_idle)
+            predicted = once_more(lambda: predictor.predict(task.path, task.slide.mpp, task.mask), close_idle)
             return Answer(predicted.columns())
         except TooManyOpenFiles:
             raise

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ats_mag.model.adaptive.options import AdaptiveOptions
     from ats_mag.model.adaptive.predict import AdaptivePrediction
 
-    Predict = Callable[[str, float], "np.ndarray | AdaptivePrediction"]
+    Predict = Callable[[str, float, str | None], "np.ndarray | AdaptivePrediction"]
 
 
 @dataclass(frozen=True)
@@ -95,21 +95,25 @@ class Predictor:
         """Probabilities `(C,)` of one slide, see `predict`."""
         return self.predict(slide, slide_mpp).probabilities
 
-    def predict(self, slide: str | os.PathLike[str], slide_mpp: float | None = None) -> SlidePrediction:
+    def predict(
+        self, slide: str | os.PathLike[str], slide_mpp: float | None = None, tissue_mask: str | None = None
+    ) -> SlidePrediction:
         """Predicts one slide.
 
         Args:
             slide: the file.
             slide_mpp: um/px of level 0. None: the file's own.
+            tissue_mask: file in which somebody drew its tissue, see `slides.own_mask`; of a `.keras` model only. None: it is found.
 
         Raises:
-            FileNotFoundError, SlideError, ValueError: the slide cannot be read, has no known resolution or no tissue.
+            FileNotFoundError, SlideError, ValueError: the slide cannot be read, has no known resolution or no tissue; or the mask
+                cannot be used.
             RuntimeError: the model gives a probability that is no number.
         """
         from ats_mag.slides.errors import plain_errors
 
         with plain_errors():
-            found = self._predict(os.fspath(slide), float("nan") if slide_mpp is None else slide_mpp)
+            found = self._predict(os.fspath(slide), float("nan") if slide_mpp is None else slide_mpp, tissue_mask)
         probabilities = found if isinstance(found, np.ndarray) else found.probabilities
         if not np.isfinite(probabilities).all():  # of an exported model
             raise RuntimeError(
@@ -127,9 +131,17 @@ class Predictor:
         return (self(slide, slide_mpp) for slide in slides)
 
 
+def no_masks(export: str | os.PathLike[str], mask: str) -> str:
+    """Why an exported model cannot predict with a mask that somebody drew."""
+    return (
+        f"{os.fspath(export)!r} is an exported model, which finds the tissue itself and cannot take the mask {mask!r}: predict with the "
+        ".keras file that it was exported from, or leave the mask out"
+    )
+
+
 def _mean_of(each: Sequence[Predict]) -> Predict:
-    def predict(slide: str, slide_mpp: float) -> np.ndarray:
-        return np.mean([np.asarray(one(slide, slide_mpp)) for one in each], axis=0)
+    def predict(slide: str, slide_mpp: float, tissue_mask: str | None) -> np.ndarray:
+        return np.mean([np.asarray(one(slide, slide_mpp, tissue_mask)) for one in each], axis=0)
 
     return predict
 
@@ -145,9 +157,14 @@ def _open_keras(path: Path, adaptive: AdaptiveOptions | None) -> tuple[list[str]
     if adaptive is not None:
         score_range(model, model.head.kernel)  # says what is missing before any slide is read
 
-    def predict(slide: str, slide_mpp: float) -> np.ndarray | AdaptivePrediction:
+    def predict(slide: str, slide_mpp: float, tissue_mask: str | None) -> np.ndarray | AdaptivePrediction:
         inputs = slide_inputs(
-            [slide], model.lattice.overview_mpp, model.overview_multiple, slide_mpp, tissue=model.tissue
+            [slide],
+            model.lattice.overview_mpp,
+            model.overview_multiple,
+            slide_mpp,
+            tissue=model.tissue,
+            masks=[tissue_mask],
         )
         if adaptive is not None:
             return predict_adaptively(model, inputs, adaptive.for_slide(Path(slide).name))[0]
@@ -182,7 +199,11 @@ def _open_export(path: Path, adaptive: AdaptiveOptions | None) -> tuple[list[str
             "have no bound (see docs/adaptive.md)"
         )
 
-    def predict(slide: str, slide_mpp: float, _owner: Any = module) -> np.ndarray | AdaptivePrediction:
+    def predict(
+        slide: str, slide_mpp: float, tissue_mask: str | None, _owner: Any = module
+    ) -> np.ndarray | AdaptivePrediction:
+        if tissue_mask is not None:
+            raise ValueError(no_masks(path, tissue_mask))
         where = {"path": tf.constant(os.fsencode(slide)), "slide_mpp": tf.constant(slide_mpp, tf.float64)}
         if adaptive is None:
             return head.class_probabilities(serve(**where)["probabilities"].numpy())[0]

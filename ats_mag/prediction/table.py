@@ -10,11 +10,12 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from ats_mag.system.atomic_files import write_whole
+from ats_mag.system.atomic_files import check_ordinary, write_whole
 from ats_mag.system.csv_cells import cell_text, csv_line
 from ats_mag.system.json_text import json_bytes
 
 CONTENT = "slide_sha256"  # of the ends of the slide's files, see `fingerprint`
+MASK = "tissue_mask_sha256"  # of the file in which somebody drew the tissue; empty: it was found
 
 
 class PredictionTable:
@@ -30,8 +31,10 @@ class PredictionTable:
     Attributes:
         rows: by the path of the slide its `mpp`, both as they stand in the row.
         contents: by the path of the slide its `CONTENT`, where the row has one.
+        masks: by the path of the slide its `MASK`, where the row has one.
 
     Raises:
+        OSError: the file is a folder or a device, or cannot be written.
         ValueError: the file is of another model, or is no such table.
         RuntimeError: another process is writing to it.
     """
@@ -41,10 +44,12 @@ class PredictionTable:
         self.card_path = self.path.with_name(self.path.name + ".model.json")
         if self.path.is_dir():
             raise IsADirectoryError(f"{str(path)!r} is a folder: give the name of a CSV")
+        check_ordinary(self.path)  # some devices can be read without end
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._columns: list[str] | None = None
         self.rows: dict[str, str] = {}
         self.contents: dict[str, str] = {}
+        self.masks: dict[str, str] = {}
         self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
         try:
             self._lock()
@@ -62,6 +67,11 @@ class PredictionTable:
             ValueError: its columns are not those of the file.
         """
         if self._columns is not None:
+            if row.get(MASK) and MASK not in self._columns:
+                raise ValueError(
+                    f"{str(self.path)!r} was begun by an earlier release and cannot say by which tissue mask a row was predicted: choose "
+                    "another file"
+                )
             row = {name: value for name, value in row.items() if name in self._columns or name not in _ADDED}
         text = csv_line(row.values())
         if self._columns is None:
@@ -79,6 +89,7 @@ class PredictionTable:
         os.fsync(self._file)
         self.rows[cell_text(row["path"])] = cell_text(row["mpp"])
         self.contents[cell_text(row["path"])] = cell_text(row.get(CONTENT))
+        self.masks[cell_text(row["path"])] = cell_text(row.get(MASK))
 
     def close(self) -> None:
         """Gives the file back."""
@@ -117,7 +128,8 @@ class PredictionTable:
             if row[0] in self.rows:
                 raise self._strange(f"has the slide {row[0]!r} twice, the second time in row {number}")
             self.rows[row[0]] = row[2]
-            self.contents[row[0]] = dict(zip(columns, row, strict=True)).get(CONTENT, "")
+            values = dict(zip(columns, row, strict=True))
+            self.contents[row[0]], self.masks[row[0]] = values.get(CONTENT, ""), values.get(MASK, "")
         if rows:
             self._columns = columns
         os.ftruncate(self._file, whole if rows else 0)
@@ -148,7 +160,7 @@ class PredictionTable:
 
 
 _KEYS = ("path", "slide_id", "mpp")
-_ADDED = ("predicted", CONTENT)  # since tables of earlier releases
+_ADDED = ("predicted", CONTENT, MASK)  # since tables of earlier releases
 _SAME = ("sha256", "options")  # where the model lies and which release asks may change
 
 

@@ -32,6 +32,7 @@ from ats_mag.slides.quality import LEAST_SHARE
 from ats_mag.slides.shared_library import find_library
 from ats_mag.slides.tissue_options import DEFAULT_TISSUE, TissueOptions
 from ats_mag.system.atomic_files import whole_file
+from ats_mag.system.dask_cluster import check_address
 from ats_mag.system.processes import run_in_processes
 
 FAILED = "failed.csv"
@@ -105,7 +106,7 @@ def prepare(
         least_tissue: share of an overview on tissue, below which a slide is said to have little.
 
     Raises:
-        ValueError: for an unknown `empty_mask`, an absurd resolution or number, or a mask that is named and not there.
+        ValueError: for an unknown `empty_mask`, an absurd resolution, number or address, or a mask that is named and not there.
         FileNotFoundError: there is no folder of slides.
         ConnectionError: no Dask scheduler answers, or it was lost.
         ImportError: the slide reader or Dask is not installed.
@@ -116,6 +117,8 @@ def prepare(
     for name, value in (("workers", workers or 1), ("stride", stride), ("minutes_per_slide", minutes_per_slide)):
         if not value > 0:
             raise ValueError(f"{name} must be positive. Received: {name}={value!r}")
+    if scheduler is not None:
+        check_address(scheduler)  # also where nothing is left to do
     options: dict[str, Any] = {
         "slide_root": os.path.abspath(slide_root),
         "out": os.path.abspath(out),

@@ -62,6 +62,7 @@ def dataset(
     if isinstance(records, str | os.PathLike):
         records = find_records(records, split)
     files = [r["record"] for r in records]
+    batch_size = min(batch_size, max(1, len(files)))  # TensorFlow reserves room for all that are asked for
     columns = [np.array(files)]
     if classes is not None:
         columns.append(np.stack([encode_label(r["label"], classes, multi_label, r["slide_id"]) for r in records]))

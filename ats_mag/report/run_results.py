@@ -18,6 +18,7 @@ from ats_mag.preparation.index import remarks
 from ats_mag.preparation.state import read_state
 from ats_mag.runs.layout import ResultFiles, RunLayout
 from ats_mag.runs.run_file import RunFile
+from ats_mag.system.kept_tables import read_kept
 from ats_mag.training.checkpoints import Checkpoints
 from ats_mag.training.verdict import fold_attention, fold_verdict
 
@@ -133,14 +134,14 @@ def _flags(run: Run) -> dict[str, list[str]]:
 
 def _fold(run: Run, fold: int) -> FoldResults:
     files = run.layout.fold(fold)
-    bad = _csv(files.bad_slides, dtype=str, keep_default_na=False)
+    bad = _csv(files.bad_slides, ["slide_id"], dtype=str, keep_default_na=False)
     slides = files.table("slides")
     return FoldResults(
         fold=fold,
         trained=files.is_trained,
         metrics=_json(files.metrics),
         slides=read_table(slides) if slides.exists() else None,
-        history=_csv(files.history),
+        history=_csv(files.history, ["loss"]),
         bad_slides=[] if bad is None else bad.to_dict("records"),
         figures=dict(_figures(files)),
         seconds=Checkpoints(files.checkpoints).seconds(),
@@ -176,8 +177,8 @@ def _json(file: Path) -> dict[str, Any] | None:
     return found
 
 
-def _csv(file: Path, **options: Any) -> pd.DataFrame | None:
+def _csv(file: Path, columns: list[str], **options: Any) -> pd.DataFrame | None:
     if not file.exists():
         return None
-    table = pd.read_csv(file, **options)
+    table = read_kept(file, columns, "bring back a copy of it, or remove it to do without", **options)
     return table if len(table) else None

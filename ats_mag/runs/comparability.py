@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pandas as pd
 
 from ats_mag.cohort.fingerprints import Fingerprint, changed_slides, fingerprints, is_damaged
-from ats_mag.cohort.manifest import COLUMNS, class_list
+from ats_mag.cohort.manifest import COLUMNS, NEEDED, class_list
 from ats_mag.config.changes import changed_keys, value_at
 from ats_mag.config.former_keys import current_keys
 from ats_mag.config.schema import DEFAULT_ENCODER
@@ -19,6 +19,7 @@ from ats_mag.preparation.state import read_state
 from ats_mag.runs.layout import RunLayout
 from ats_mag.runs.run_file import RunFile, read_run_file
 from ats_mag.slides.tissue_options import DEFAULT_TISSUE, TissueOptions
+from ats_mag.system.kept_tables import read_kept
 
 if TYPE_CHECKING:
     from ats_mag.config.schema import RunConfig
@@ -110,7 +111,9 @@ def _slide_changes(
     unread = set()
     for fold in RunLayout.of(config).begun_folds():
         if fold.bad_slides.exists():
-            unread |= set(pd.read_csv(fold.bad_slides, dtype=str, keep_default_na=False)["slide_id"])
+            mend = "bring back a copy of it, or remove it"
+            table = read_kept(fold.bad_slides, ["slide_id"], mend, dtype=str, keep_default_na=False)
+            unread |= set(table["slide_id"])
     paths = dict(zip(manifest["slide_id"], manifest["path"], strict=True))
     replaced: list[str] = []
     broken: list[str] = []
@@ -183,7 +186,8 @@ def some(names: Iterable[object]) -> str:
 
 
 def _manifest_changes(file: Path, manifest: pd.DataFrame) -> list[str]:
-    before = pd.read_csv(file, dtype=str, keep_default_na=False).set_index("slide_id")
+    mend = "bring back a copy of it: the run's own"
+    before = read_kept(file, NEEDED, mend, dtype=str, keep_default_na=False).set_index("slide_id")
     now = manifest[list(COLUMNS)].set_index("slide_id")
     problems = []
     for slides, what in (

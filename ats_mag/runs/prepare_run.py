@@ -26,7 +26,7 @@ def prepare_run(run: Run, workers: int | None = None, scheduler: str | None = No
         asked.overview_mpp,
         workers or asked.workers,
         asked.empty_mask,
-        scheduler or asked.scheduler,
+        asked.scheduler if scheduler is None else scheduler,
         settings.data.default_mpp,
         asked.sheets,
         settings.model.stride,

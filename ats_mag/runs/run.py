@@ -14,7 +14,7 @@ import pandas as pd
 import yaml
 
 from ats_mag.cohort.fingerprints import Fingerprint
-from ats_mag.cohort.manifest import COLUMNS, load_manifest
+from ats_mag.cohort.manifest import COLUMNS, NEEDED, load_manifest
 from ats_mag.cohort.splits import fold_names, load_splits, part_of, read_splits, splits_content
 from ats_mag.config.reading import resolve_paths
 from ats_mag.model.heads import get_head
@@ -23,6 +23,7 @@ from ats_mag.runs.layout import RunLayout
 from ats_mag.runs.run_file import RunError, RunFile, Start, read_run_file, write_run_file
 from ats_mag.slides.copies.local_copies import LocalCopies
 from ats_mag.system.atomic_files import write_whole
+from ats_mag.system.kept_tables import read_kept
 from ats_mag.system.versions import versions
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ class Run:
 
         Raises:
             RunError: the run was not begun, or its file is damaged.
+            ValueError: its manifest is damaged.
             SplitError: the stored division is damaged.
         """
         layout = RunLayout.of(config)
@@ -96,7 +98,9 @@ class Run:
             raise RunError(
                 f"{str(config.run)!r} holds no run ({layout.run.name} is not there): run `ats-mag prepare` first"
             )
-        manifest = pd.read_csv(layout.manifest, dtype=str, keep_default_na=False)
+        manifest = read_kept(
+            layout.manifest, NEEDED, "bring back a copy of it: the run's own", dtype=str, keep_default_na=False
+        )
         manifest["mpp"] = pd.to_numeric(manifest["mpp"])
         nothing = pd.DataFrame(columns=["slide_id", "patient_id", "label"], dtype=object)
         config = settled(config, about)

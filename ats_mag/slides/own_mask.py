@@ -27,23 +27,29 @@ class OwnMaskError(ValueError):
     """A mask that cannot be used; the message names the file and the mend."""
 
 
-def find_own_mask(slide_id: str, stated: object, folder: str | os.PathLike[str] | None) -> str | None:
+def find_own_mask(
+    slide_id: str,
+    stated: object,
+    folder: str | os.PathLike[str] | None,
+    beside: str | os.PathLike[str] = "",
+) -> str | None:
     """The file that says where a slide's tissue is; None: there is none.
 
     Args:
         slide_id: of the slide.
         stated: what the manifest's column `tissue_mask` says: a path, relative to `folder`. Empty or no text: nothing.
         folder: of masks named by slide id, `ID.png` or `ID.geojson`; None: there is none.
+        beside: folder that `stated` is relative to where there is no `folder`.
 
     Raises:
         OwnMaskError: the file that the manifest names is not there, or there are two.
     """
     if isinstance(stated, str) and stated:
-        file = Path(stated) if folder is None else Path(folder) / stated
+        file = Path(beside if folder is None else folder) / stated
         if not file.is_file():
             raise OwnMaskError(
                 f"the tissue mask {str(file)!r} of slide {slide_id!r} is not there: correct the manifest's column `{COLUMN}` "
-                "(paths are relative to `prepare.tissue.masks`), or leave it empty"
+                "(paths are relative to the folder of masks, `prepare.tissue.masks` or --tissue-masks), or leave it empty"
             )
         return str(file)
     files = [] if folder is None else [Path(folder) / (slide_id + suffix) for suffix in SUFFIXES]
@@ -55,16 +61,25 @@ def find_own_mask(slide_id: str, stated: object, folder: str | os.PathLike[str] 
     return found[0] if found else None
 
 
+def check_mask_folder(folder: str | os.PathLike[str] | None) -> None:
+    """Makes sure that it is there, if there is one.
+
+    Raises:
+        OwnMaskError: it is not.
+    """
+    if folder is not None and not os.path.isdir(folder):
+        raise OwnMaskError(
+            f"the folder of tissue masks {os.fspath(folder)!r} is not there: correct `prepare.tissue.masks` or --tissue-masks"
+        )
+
+
 def own_masks(manifest: pd.DataFrame, folder: str | os.PathLike[str] | None) -> list[str | None]:
     """The file of each slide of a manifest, see `find_own_mask`.
 
     Raises:
         OwnMaskError: as `find_own_mask`, or the folder is not there.
     """
-    if folder is not None and not os.path.isdir(folder):
-        raise OwnMaskError(
-            f"the folder of tissue masks {os.fspath(folder)!r} is not there: correct `prepare.tissue.masks`"
-        )
+    check_mask_folder(folder)
     stated = manifest[COLUMN] if COLUMN in manifest else [None] * len(manifest)
     return [find_own_mask(slide_id, file, folder) for slide_id, file in zip(manifest["slide_id"], stated, strict=True)]
 

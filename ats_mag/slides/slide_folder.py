@@ -15,6 +15,7 @@ from ats_mag.slides.slide_files import ONE_FILE, WITH_FOLDER, walk_folder
 DICOM = ".dcm"  # one slide is several files of a folder
 SUFFIXES = (*ONE_FILE, WITH_FOLDER, DICOM, ".vms", ".vmu")
 FEATURE_SUFFIXES = (".h5", ".pt")  # of files of features, by which tables of other tools may name slides
+_PICTURES = (".bmp", ".jpeg", ".jpg", ".png")  # of flat pictures, by which a table may name the slides that they became
 
 
 def stem_of(name: str) -> str:
@@ -72,7 +73,7 @@ class SlideFolder:
         """The slides that a table's entry names but for how machines and spreadsheets write paths.
 
         It may be absolute and of another machine, or a URL of a file; in another case; without the second of two suffixes
-        (".ome.tif"), or without the zeros before a number. As far as both the entry and the slide have folders, they are the
+        (".ome.tif"), or without the zeros before a number; or it may be of the flat picture that the slide was converted from. As far as both the entry and the slide have folders, they are the
         same.
         """
         *parents, _ = entry = _parts(name)
@@ -92,6 +93,8 @@ class SlideFolder:
         """By the first way of writing names in which there is one; `file` as `_parts` gives it."""
         if file.endswith(FEATURE_SUFFIXES):
             file = stem_of(file)
+        if file.endswith(_PICTURES):
+            file = os.path.splitext(file)[0]
         return next((found for key in _WAYS if (found := self._by_way[key].get(key(file)))), [])
 
     @cached_property

@@ -33,8 +33,12 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     Args:
         path: the file. An existing one stays until the new one is complete.
+
+    Raises:
+        OSError: it cannot be written; it is a device or a pipe, in whose place a file must not come.
     """
     path = Path(path)
+    check_ordinary(path)
     # The name is one that no process of any machine uses at the same time.
     unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_SUFFIX}")
     with _named(path, unfinished):
@@ -80,8 +84,9 @@ def check_place(path: str | os.PathLike[str]) -> None:
     """Makes sure that something can be written there, before hours are spent on it; leaves nothing behind.
 
     Raises:
-        OSError: which names the folder that stands in the way.
+        OSError: which names the folder that stands in the way; or the place is a device or a pipe.
     """
+    check_ordinary(path)
     folder = Path(path).absolute().parent
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
@@ -93,6 +98,16 @@ def check_place(path: str | os.PathLike[str]) -> None:
             error.errno, f"{os.strerror(error.errno or 0)}; {str(path)!r} could not be written", str(folder)
         ) from error
     trial.unlink()
+
+
+def check_ordinary(path: str | os.PathLike[str]) -> None:
+    """Makes sure that a name for a file is not that of a device or a pipe.
+
+    Raises:
+        OSError: it is.
+    """
+    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
+        raise OSError(f"{os.fspath(path)!r} is a device or a pipe, no ordinary file: give another name")
 
 
 def is_of_the_disk(error: OSError) -> bool:

@@ -15,7 +15,7 @@ def csv_lines(path: Path) -> Sheet:
     """The lines of a CSV file; those that are empty are left out.
 
     Raises:
-        TableError: it cannot be read, is no UTF-8, or a double quote in it is opened and not closed.
+        TableError: it cannot be read, is no UTF-8, holds zero bytes, or a double quote in it is opened and not closed.
     """
     where = repr(str(path))
     begins = 1
@@ -28,6 +28,8 @@ def csv_lines(path: Path) -> Sheet:
             reader = csv.reader(file, delimiter=separator, strict=True)
             lines = []
             for row in reader:
+                if any("\0" in cell for cell in row):
+                    raise TableError(f"{where}, line {begins}: it holds zero bytes: the file is damaged, save it again")
                 cells = [cell.strip() for cell in row]
                 if any(cells):
                     lines.append(Line(begins, cells))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import re
 import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import CancelledError  # of which those of Dask are kinds
@@ -22,6 +23,21 @@ _SECONDS_FOR_WORKERS = 60
 _SECONDS_WITHOUT_WORKERS = 300
 _POLL = 30.0  # seconds between looks at the cluster
 _AHEAD = 2  # slides that wait at each of the cluster's threads
+_ADDRESS = re.compile(r"(?:[a-z]+://)?(?:[^\s:/\[\]]+|\[[0-9A-Fa-f:.%]+\]):(?P<port>\d{1,5})/?")
+
+
+def check_address(address: str) -> None:
+    """Makes sure that it can be the address of a Dask scheduler, without asking there.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    found = _ADDRESS.fullmatch(address)
+    if address.startswith("inproc://") or (found is not None and 0 < int(found["port"]) < 2**16):
+        return
+    raise ValueError(
+        f"the scheduler's address must be one that `dask scheduler` prints, such as tcp://HOST:8786. Received: {address!r}"
+    )
 
 
 @contextmanager
@@ -29,9 +45,11 @@ def connected(address: str) -> Iterator[Client]:
     """A client of the Dask scheduler at an address such as `tcp://10.0.0.1:8786`.
 
     Raises:
+        ValueError: it is no address.
         ImportError: Dask is not installed.
         ConnectionError: nothing answers there, or no worker comes.
     """
+    check_address(address)
     try:
         from distributed import Client
     except ImportError as error:

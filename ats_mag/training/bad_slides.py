@@ -13,6 +13,7 @@ import pandas as pd
 from ats_mag.slides.copies.local_copies import LocalCopies
 from ats_mag.slides.errors import SlideError
 from ats_mag.system.atomic_files import write_whole
+from ats_mag.system.kept_tables import read_kept
 from ats_mag.tensors import Geometry, Index, PathCodes, ReadablePatches
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ class BadSlides:
         self.found: list[dict[str, str]] = []
         self._rows: dict[str, dict[str, str]] = {}
         if file.exists():
-            table = pd.read_csv(file, dtype=str, keep_default_na=False)
+            mend = "bring back a copy of it, or remove it"
+            table = read_kept(file, ["path"], mend, dtype=str, keep_default_na=False)
             self._rows = {row["path"]: {str(k): v for k, v in row.items()} for row in table.to_dict("records")}
 
     def note_unreadable(

@@ -48,7 +48,7 @@ def batch_for(slides: int, batch_size: int, strategy: tf.distribute.Strategy | N
     if strategy is None:
         return batch_size
     devices = strategy.num_replicas_in_sync
-    for size in range(batch_size, 0, -1):
+    for size in range(min(batch_size, slides * devices), 0, -1):  # one that is larger leaves a device without a slide
         before_last = (devices - 1) * ceil_div(size, devices)  # slides of all devices but the last, which gets the rest
         if min(size, slides, slides % size or size) > before_last:
             return size

@@ -17,6 +17,7 @@ from ats_mag.runs.comparability import settled
 from ats_mag.runs.layout import RunLayout
 from ats_mag.runs.run_file import read_run_file
 from ats_mag.runs.validate import validate as validate_slides
+from ats_mag.system.dask_cluster import check_address
 
 if TYPE_CHECKING:
     from ats_mag.config.schema import RunConfig
@@ -67,6 +68,11 @@ def _packages(config: RunConfig) -> Iterator[str]:
             check_installed()
         except ImportError as error:
             yield str(error)
+    if config.prepare.scheduler is not None:
+        try:
+            check_address(config.prepare.scheduler)
+        except ValueError as error:
+            yield f"`prepare.scheduler`: {error}"
     if config.prepare.scheduler is not None and importlib.util.find_spec("distributed") is None:
         yield "`prepare.scheduler` needs Dask, which is not installed: pip install 'ats-mag[dask]', or set it to null"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pandas as pd
 from ats_mag.cohort.splits import part_of
 from ats_mag.model.attention_words import SPREAD, UNIFORM, in_words, masses_of
 from ats_mag.sampling.methods import EXHAUSTIVE
+from ats_mag.system.kept_tables import read_kept
 from ats_mag.training.best_epoch import BestEpoch
 from ats_mag.training.method_of_testing import BEARABLE_CELLS
 from ats_mag.training.settings import monitored
@@ -80,7 +82,7 @@ def fold_verdict(run: Run, fold: int) -> list[str]:
     file = run.layout.fold(fold).history
     if not file.exists():
         return []
-    history = pd.read_csv(file)
+    history = _read_history(file)
     labels = run.splits.set_index("slide_id")["label"].loc[part_of(run.splits, fold, "train")]
     method = run.config.evaluate.method or run.config.model.test_method
     return verdict(history, _model_epoch(run, history), None if run.multi_label else guessing(labels), method)
@@ -102,8 +104,17 @@ def _model_row(run: Run, fold: int) -> dict[Any, Any]:
     file = run.layout.fold(fold).history
     if not file.exists():
         return {}
-    history = pd.read_csv(file)
+    history = _read_history(file)
     return history.iloc[_model_epoch(run, history)].to_dict()
+
+
+def _read_history(file: Path) -> pd.DataFrame:
+    """The epochs of a training.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    return read_kept(file, ["loss"], "bring back a copy of it, or remove it to do without what training said")
 
 
 def _model_epoch(run: Run, history: pd.DataFrame) -> int:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ats_mag.prediction import CohortSlide
     from ats_mag.viewer.overlay import Overlay
 
-Inspect = Callable[[str, float | None], "InspectedSlide"]  # (path, um/px) -> what a model saw
+Inspect = Callable[["CohortSlide"], "InspectedSlide"]  # what a model saw
 
 
 class BackgroundInspection:
@@ -83,8 +83,7 @@ class BackgroundInspection:
     def _inspect(self, inspect: Inspect, slide: int) -> None:
         from ats_mag.viewer.overlay import Overlay
 
-        viewed = self._slides[slide]
-        self._overlays[slide] = Overlay(inspect(viewed.path, viewed.mpp))
+        self._overlays[slide] = Overlay(inspect(self._slides[slide]))
 
 
 def model_opener(model: Path) -> Callable[[], Inspect]:
@@ -121,6 +120,6 @@ def model_opener(model: Path) -> Callable[[], Inspect]:
         loaded = load_model(model, compile=False)
         if not isinstance(loaded, SlideClassifier):
             raise ValueError(f"{str(model)!r} holds a {type(loaded).__name__}, not a SlideClassifier")
-        return lambda path, mpp: inspect_slide(loaded, path, mpp)
+        return lambda slide: inspect_slide(loaded, slide.path, slide.mpp, tissue_mask=slide.tissue_mask)
 
     return open_model

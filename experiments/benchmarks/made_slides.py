@@ -53,7 +53,7 @@ def aperio_jpeg(path: Path, image: np.ndarray) -> Path:
     """As Aperio's scanners write: RGB in JPEG without a change of colours, tables shared, tiles of 240, levels 1, 4, 16."""
     first = _rgb_jpeg(image[:240, :240])
     tables, _ = split_tables(first)
-    levels = _levels(image, (1, 4, 16))
+    levels = averaged_levels(image, (1, 4, 16))
     _write_aperio(
         path, levels, 240, lambda tile: split_tables(_rgb_jpeg(tile))[1], 7, f"JPEG/RGB Q={APERIO_QUALITY}", tables
     )
@@ -66,7 +66,7 @@ def aperio_jpeg_2000(path: Path, image: np.ndarray) -> Path:
     def encode(tile: np.ndarray) -> bytes:
         return imagecodecs.jpeg2k_encode(tile, level=DECIBELS, codecformat="j2k", reversible=False)
 
-    _write_aperio(path, _levels(image, (1, 2, 4)), 256, encode, 33005, f"J2K/KDU Q={DECIBELS}", None)
+    _write_aperio(path, averaged_levels(image, (1, 2, 4)), 256, encode, 33005, f"J2K/KDU Q={DECIBELS}", None)
     return path
 
 
@@ -104,7 +104,7 @@ def _rgb_jpeg(tile: np.ndarray) -> bytes:
     return bytes(plain)
 
 
-def _levels(image: np.ndarray, downsamples: Sequence[int]) -> dict[int, np.ndarray]:
+def averaged_levels(image: np.ndarray, downsamples: Sequence[int]) -> dict[int, np.ndarray]:
     """The image and its area averages."""
     levels = {}
     for downsample in downsamples:

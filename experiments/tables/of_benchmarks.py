@@ -2,27 +2,56 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from experiments.common.result_files import load_one
+from experiments.common.result_files import Result, load_one
 from experiments.common.table import markdown
 
-READING = [("made JPEG", 0), ("made JPEG", 1), ("made JPEG", 2), ("made Aperio JPEG", 0), ("made Aperio JPEG 2000", 0)]
+READING = [
+    ("made JPEG", "made JPEG", 0),
+    ("made JPEG", "made JPEG", 1),
+    ("made JPEG", "made JPEG", 2),
+    ("made Aperio JPEG", "made Aperio JPEG", 0),
+    ("made Aperio JPEG 2000", "made Aperio JPEG 2000", 0),
+    ("made DICOM JPEG", "made DICOM JPEG", 0),
+    ("NDPI", "test3-DAPI-2-(387).ndpi", 0),  # fluorescence, 3968 x 4864 pixels; the only one at hand
+]
 
 
 def reading() -> str:
     """Patches per second, and in brackets how many times openslide-python's, with the most threads measured."""
     found = load_one("reading.json")
-    slides = {slide["slide"]: {level["level"]: level for level in slide["levels"]} for slide in found["slides"]}
-    columns = [slides[name][level] for name, level in READING]
     threads = max(found["settings"]["threads"])
-    head = [f"patches/s, {threads} threads", *(f"{name}, level {level}" for name, level in READING)]
+    return _by_slide(
+        found,
+        f"patches/s, {threads} threads",
+        lambda row: f"{row['patches_per_second']['median']:.0f} ({row['times_openslide_python']:.2f})",
+    )
+
+
+def reading_pixels() -> str:
+    """How far each reader's pixels are from OpenSlide's."""
+
+    def cell(row: dict[str, Any]) -> str:
+        return "" if row["mean_difference"] is None else f"{row['mean_difference']:.2f} ({row['largest_difference']})"
+
+    return _by_slide(load_one("reading-pixels.json"), "grey levels: mean (largest)", cell, levels=(0,))
+
+
+def _by_slide(
+    found: Result, title: str, cell: Callable[[dict[str, Any]], str], levels: Sequence[int] = (0, 1, 2)
+) -> str:
+    """A column per slide and level of `READING` that was measured, a row per contestant with the most threads."""
+    slides = {slide["slide"]: {level["level"]: level for level in slide["levels"]} for slide in found["slides"]}
+    shown = [(*one, slides[one[1]][one[2]]) for one in READING if one[2] in levels and one[2] in slides.get(one[1], {})]
+    threads = max(found["settings"]["threads"])
     rows: dict[str, list[str]] = {}
-    for i, column in enumerate(columns):
+    for i, (*_, column) in enumerate(shown):
         for row in column["contestants"].values():
             if row["threads"] == threads:
-                speed = f"{row['patches_per_second']['median']:.0f} ({row['times_openslide_python']:.2f})"
-                rows.setdefault(row["name"], [""] * len(columns))[i] = speed
+                rows.setdefault(row["name"], [""] * len(shown))[i] = cell(row)
+    head = [title, *(f"{name}, level {level}" for name, _, level, _ in shown)]
     return markdown(head, [[name, *row] for name, row in rows.items()])
 
 

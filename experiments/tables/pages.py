@@ -23,6 +23,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "gradient-variance": of_experiments.gradient_variance,
     "crc-tiles": of_experiments.crc_tiles,
     "reading": of_benchmarks.reading,
+    "reading-pixels": of_benchmarks.reading_pixels,
     "scaling": of_benchmarks.scaling,
     "snapping": of_experiments.snapping,
     "overlap": of_benchmarks.overlap,

@@ -242,3 +242,19 @@ def test_classes_of_sets_are_counted_each():
     assert count_classes(manifest(["a;b", "b", "a"], ["p", "p", "q"])) == {"a": 2, "b": 2}
     assert count_classes(manifest(["a;b", "b", "a"], ["p", "p", "q"]), "patient_id") == {"a": 2, "b": 1}
     assert LITE0.caches
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"model__patch_size": 100_000}, "model.patch_size=100000 is too coarse"),
+        ({"model__patch_size": 100_000, "model__stride": 2}, "model.patch_size=100000, model.stride=2 is too coarse"),
+        ({"model__magnifications": [500.0]}, "model.magnifications=[500.0] is too coarse"),
+    ],
+)
+def test_what_is_far_too_coarse_is_named_by_what_was_given(given, named):
+    with pytest.raises(ConfigError) as refused:
+        planned(cohort(), **given)
+    assert named in str(refused.value)
+    assert "measure 1000 um across" in str(refused.value)
+    assert "overview_mpp" not in str(refused.value)

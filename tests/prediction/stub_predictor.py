@@ -19,7 +19,7 @@ class StubPredictor:
         StubPredictor.opened += 1
         self.options = options
 
-    def predict(self, slide, slide_mpp=None):
+    def predict(self, slide, slide_mpp=None, tissue_mask=None):
         time.sleep(SECONDS)
         text = Path(slide).read_text()
         if text.startswith("bad"):

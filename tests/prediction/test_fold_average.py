@@ -22,7 +22,7 @@ def folds(tmp_path, monkeypatch):
 
     def open_stub(path, adaptive):
         found = json.loads(path.read_text())
-        return ["a", "b", "c"][: len(found)], True, lambda slide, mpp: np.array(found)
+        return ["a", "b", "c"][: len(found)], True, lambda slide, mpp, mask: np.array(found)
 
     monkeypatch.setattr("ats_mag.prediction.predictor._open_keras", open_stub)
     return run

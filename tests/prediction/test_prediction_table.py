@@ -161,3 +161,11 @@ def test_a_table_that_an_earlier_release_began_goes_on(tmp_path):
     assert read(path) == [{"path": f"/{name}", "slide_id": "s", "mpp": "", "p_a": "0.1"} for name in "ab"]
     write(tmp_path / "new.csv", [row("/a") | {"predicted": "a"}])
     assert read(tmp_path / "new.csv")[0]["predicted"] == "a"
+
+
+def test_a_device_is_no_table(tmp_path):
+    pipe = tmp_path / "p.csv"
+    os.mkfifo(pipe)  # to read it would wait without end, and /dev/zero fills the memory
+    with pytest.raises(OSError, match="a device or a pipe"):
+        PredictionTable(pipe, CARD)
+    assert os.listdir(tmp_path) == ["p.csv"]

@@ -93,7 +93,7 @@ def test_what_is_missing_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr("ats_mag.system.dask_cluster._SECONDS_TO_CONNECT", 0.5)
     with pytest.raises(ConnectionError, match=r"no Dask scheduler answers at 'tcp://127.0.0.1:9'"):
         list(run(tmp_path, manifest, tmp_path / "r", scheduler="tcp://127.0.0.1:9"))
-    with pytest.raises(ConnectionError, match="no Dask scheduler answers at 'nonsense'"):
+    with pytest.raises(ValueError, match=r"such as tcp://HOST:8786\. Received: 'nonsense'"):
         list(run(tmp_path, manifest, tmp_path / "r", scheduler="nonsense"))
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(ImportError, match=r"ats-mag\[dask\]"):

@@ -44,7 +44,7 @@ def test_a_record_holds_what_the_slide_shows(cohort, records):
 
 
 def test_batches_are_padded_and_labels_are_numbers(cohort, records):
-    inputs, labels = next(iter(dataset(records, cohort / "slides", CLASSES, 6)))
+    inputs, labels = next(iter(dataset(records, cohort / "slides", CLASSES, 10**12)))  # no more than there are
     assert inputs["overview"].shape == (6, 64, 64, 3)
     np.testing.assert_array_equal(labels, [0, 1, 2, 0, 1, 2])
 

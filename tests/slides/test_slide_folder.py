@@ -41,6 +41,8 @@ def folder(tmp_path):
         ("file:///data/batch1/S1.tif", "batch1/S1.tif"),
         ("file:///data/batch1/%C3%A9%20x.svs", "batch1/é x.svs"),
         ("/data/batch1/S1.h5", "batch1/S1.tif"),
+        ("S1.png", "batch1/S1.tif"),
+        ("batch1/S1.JPG", "batch1/S1.tif"),
         ("7", "007.tif"),
         ("7.0", "007.tif"),
         ("7.tif", "007.tif"),

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from ats_mag.system.atomic_files import whole_file, whole_folders, write_whole
+from ats_mag.system.atomic_files import check_place, whole_file, whole_folders, write_whole
 
 
 @pytest.fixture
@@ -38,6 +38,16 @@ def test_a_place_that_does_not_exist_is_named(tmp_path, place):
         write_whole(tmp_path / place, b"x")
     assert caught.value.filename == str(tmp_path / place)
     assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_device_or_a_pipe_is_not_replaced_by_a_file(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for write in (lambda: write_whole(pipe, b"x"), lambda: check_place(pipe)):
+        with pytest.raises(OSError, match="pipe' is a device or a pipe"):
+            write()
+    assert pipe.is_fifo()
+    assert os.listdir(tmp_path) == ["pipe"]
 
 
 def test_errors_of_reading_keep_their_own_name(tmp_path):

@@ -62,6 +62,12 @@ def test_a_quote_that_is_not_closed_is_named_with_its_line(tmp_path, comments, l
         read_table(write(tmp_path, of_rows(comments)))
 
 
+def test_zero_bytes_are_named_with_their_line(tmp_path):
+    (tmp_path / "m.csv").write_bytes(b"slide_id,label\ns0,a\ns1,b\n" + bytes(40))
+    with pytest.raises(TableError, match=r"m\.csv', line 4: it holds zero bytes"):
+        read_table(tmp_path / "m.csv")
+
+
 def test_quotes_that_stand_as_they_should_swallow_nothing(tmp_path):
     comments = {5: '"two\nlines, and more"', 6: '5" core', 7: '"2nd ""piece"""', 8: 'a "b" c'}
     names, rows = read_table(write(tmp_path, of_rows(comments)))

@@ -42,11 +42,11 @@ def slides(image, tmp_path_factory):
 
 @pytest.fixture
 def inspected():
-    """`inspected(path, mpp)` -> an `InspectedSlide` with attention on two cells at each of two magnifications."""
+    """`inspected(slide)` -> an `InspectedSlide` with attention on two cells at each of two magnifications."""
     from ats_mag.geometry.lattice import Lattice
     from ats_mag.pictures.inspected_slide import InspectedSlide
 
-    def made(path, mpp):
+    def made(slide):
         lattice = Lattice(8.0, 4, (0.5, 2.0), 32)
         attention = np.zeros((25, 38, 2), np.float32)
         attention[10, 12], attention[11, 20] = (0.3, 0.1), (0.2, 0.4)
@@ -54,7 +54,7 @@ def inspected():
         geometry = np.array([0, 0, WIDTH, HEIGHT, round(MPP * 1e7)])
         location, downsample = (np.asarray(a)[0] for a in lattice.place(index[None], geometry[None]))
         return InspectedSlide(
-            slide=path,
+            slide=slide.path,
             classes=["a", "<b>"],
             lattice=lattice,
             geometry=geometry,

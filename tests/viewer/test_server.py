@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from ats_mag.pictures.colours import magnification_colour, rgb
-from ats_mag.prediction import find_slides
+from ats_mag.prediction import CohortSlide, find_slides
 from ats_mag.viewer import server
 from ats_mag.viewer.background_inspection import BackgroundInspection, model_opener
 from ats_mag.viewer.request_guard import LONGEST
@@ -52,7 +52,7 @@ def test_what_the_model_says_comes_once_asked_for(get, inspected):
     found = wait_for(get, 1, "done")
     assert found["classes"] == ["a", "<b>"]
     assert found["probabilities"] == [0.25, 0.75]
-    made = inspected("", None)
+    made = inspected(CohortSlide("", ""))
     assert [(p["x"], p["y"], p["side"]) for p in found["patches"]] == [
         (*corner, side) for corner, side in zip(made.location.tolist(), made.side_px.tolist(), strict=True)
     ]
@@ -80,11 +80,11 @@ def test_a_slide_that_fails_says_so_and_the_next_has_its_turn(slides, inspected,
     shown = find_slides(slides)
     calls = []
 
-    def failing(path, mpp):
-        calls.append(path)
-        if path == str(slides[0]):
+    def failing(slide):
+        calls.append(slide.path)
+        if slide.path == str(slides[0]):
             raise ValueError("no tissue was found")
-        return inspected(path, mpp)
+        return inspected(slide)
 
     get = serve(server.create_app(shown, BackgroundInspection(shown, lambda: failing)))
     assert wait_for(get, 0, "failed", "done") == {"state": "failed", "error": "no tissue was found"}

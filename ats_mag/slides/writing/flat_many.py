@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ats_mag.slides.writing.flat import SUFFIXES, Converted, convert_image
+from ats_mag.system.atomic_files import is_of_the_disk
 from ats_mag.system.open_files import limit_behind
 from ats_mag.system.processes import run_in_processes
 
@@ -67,6 +68,10 @@ def convert_images(slides: dict[Path, Path], options: Conversion, workers: int |
         slides: image -> slide, see `slide_names`.
         options: the same for all.
         workers: processes. None: one per CPU.
+
+    Raises:
+        OSError: the disk of the slides is full, or takes nothing: no other image would fare better.
+        TooManyOpenFiles: no more files can be opened, which is no fault of an image.
     """
     jobs = [(image, slide, options) for image, slide in slides.items()]
     if len(jobs) <= 1:
@@ -84,7 +89,7 @@ def _convert(job: _Job) -> Converted:
     try:
         return convert_image(image, slide, options.mpp, options.lossless, options.white, options.overwrite)
     except (OSError, ValueError, RuntimeError, MemoryError) as error:
-        if limit_behind(error) is not None:
+        if limit_behind(error) is not None or (isinstance(error, OSError) and is_of_the_disk(error)):
             raise
         return _failed(image, slide, str(error))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from experiments.common.worker import Worker, WorkerError
@@ -50,6 +50,7 @@ def contestants(threads: tuple[int, ...]) -> Iterator[Contestant]:
         yield Contestant("tiffslide", "Tiffslide", n, {}, {})
         yield Contestant("tifffile + imagecodecs", "Tifffile", n, {}, {})
         yield Contestant("cuCIM", "CuCIM", n, {}, {})
+        yield Contestant("fastslide", "FastSlide", n, {}, {})
         yield Contestant("bare decoding of the tiles", "BareDecoding", n, {}, {}, patches=False)
     n = max(threads)
     no_cache = {"ATS_MAG_CACHE_BYTES": "0"}
@@ -60,13 +61,21 @@ def contestants(threads: tuple[int, ...]) -> Iterator[Contestant]:
     yield Contestant("openslide-python, no cache", "OpenSlidePython", n, {"cache_bytes": 0}, {})
     yield Contestant("openslide-python, 512 MiB", "OpenSlidePython", n, {"cache_bytes": 512 << 20}, {})
     yield Contestant("cuCIM, 512 MiB", "CuCIM", n, {"cache_mebibytes": 512}, {})
+    yield Contestant("fastslide, 512 MiB", "FastSlide", n, {"cache_bytes": 512 << 20}, {})
 
 
 class Field:
-    """The contestants' processes: started once, and again where one has died."""
+    """The contestants' processes: started once, and again where one has died.
 
-    def __init__(self, threads: tuple[int, ...]) -> None:
-        self.contestants = list(contestants(threads))
+    Args:
+        threads: of each.
+        names: parts of the names of those that enter; the reference always does.
+    """
+
+    def __init__(self, threads: tuple[int, ...], names: Sequence[str] = ("",)) -> None:
+        self.contestants = [
+            one for one in contestants(threads) if one.name == REFERENCE or any(name in one.name for name in names)
+        ]
         self.workers: dict[str, Worker] = {}
         self.not_installed: dict[str, str] = {}
 

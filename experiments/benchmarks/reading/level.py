@@ -60,7 +60,7 @@ class LevelComparison:
     def __init__(self, level: Level, entered: list[tuple[Contestant, Worker]], patches: int) -> None:
         self.level, self.patches = level, patches
         self.entered: dict[str, tuple[Contestant, Worker]] = {}
-        self.differences: dict[str, float] = {}
+        self.differences: dict[str, tuple[float, int]] = {}
         self.absent: dict[str, str] = {}
         self.cpu: dict[str, list[float]] = {}
         for contestant, worker in entered:
@@ -77,10 +77,11 @@ class LevelComparison:
         worker("open", *self.level[:4])
         if contestant.patches:
             these = places(self.level, CHECKED, 2**20, contestant.corners)
-            difference = float(np.abs(worker("read", these, SIZE) - self._expected(these)).mean())
-            if not difference <= LARGEST_DIFFERENCE:
-                raise WorkerError(f"reads other pixels: {difference:.1f} grey levels off")
-            self.differences[contestant.key] = difference
+            difference = np.abs(worker("read", these, SIZE) - self._expected(these))
+            mean = float(difference.mean())
+            if not mean <= LARGEST_DIFFERENCE:
+                raise WorkerError(f"reads other pixels: {mean:.1f} grey levels off")
+            self.differences[contestant.key] = mean, int(difference.max())
 
     def _expected(self, these: np.ndarray) -> np.ndarray:
         with openslide.OpenSlide(self.level.path) as slide:
@@ -130,6 +131,7 @@ class LevelComparison:
     def _row(self, key: str, seconds: Mapping[str, list[float]]) -> dict[str, Any]:
         contestant, _ = self.entered[key]
         reference = contestant._replace(name=REFERENCE).key
+        mean, largest = self.differences.get(key, (None, None))
         cpu = in_turns.summary([1e3 * s / self.patches for s in self.cpu[key][1:]])  # without the untimed turn
         return {
             "name": contestant.name,
@@ -137,5 +139,6 @@ class LevelComparison:
             "patches_per_second": in_turns.summary([self.patches / s for s in seconds[key]]),
             "times_openslide_python": in_turns.ratio(seconds[key], seconds[reference]),
             "cpu_ms_per_patch": cpu["median"],
-            "mean_difference": self.differences.get(key),
+            "mean_difference": mean,
+            "largest_difference": largest,
         }

@@ -147,6 +147,29 @@ class Tiffslide(PatchReader):
         return self._slide.read_region(place, self._level, (size, size), as_array=True)[..., :3]
 
 
+class FastSlide(PatchReader):
+    """fastslide, whose places are pixels of the level; threads share the handle.
+
+    Args:
+        cache_bytes: of its tile cache for the slide; 0: none, which is its default.
+    """
+
+    def __init__(self, threads: int, cache_bytes: int = 0) -> None:
+        super().__init__(threads)
+        import fastslide
+
+        self._open, self._cache_bytes = fastslide.FastSlide.from_file_path, cache_bytes
+
+    def open(self, path: str, level: int, downsample: int, shape: tuple[int, int]) -> None:
+        self._slide = self._open(path, cache=self._cache_bytes or None)
+        self._level = level
+        if level >= len(self._slide.level_dimensions) or tuple(self._slide.level_dimensions[level]) != shape[::-1]:
+            raise ValueError(f"fastslide sees another level {level}: {self._slide.level_dimensions}")
+
+    def patch(self, x: int, y: int, size: int) -> Any:
+        return self._slide.read_region((x, y), self._level, (size, size)).numpy()[..., :3]
+
+
 class CuCIM(Reader):
     """cuCIM on the processor: all places in one call with as many workers of its own, as its documentation shows.
 
