@@ -19,7 +19,7 @@ _Outcome = TypeVar("_Outcome")
 
 _SECONDS_TO_CONNECT = 15
 _SECONDS_FOR_WORKERS = 60
-_SECONDS_WITHOUT_WORKERS = 300
+SECONDS_WITHOUT_WORKERS = 300
 _POLL = 30.0  # seconds between looks at the cluster
 _AHEAD = 2  # slides that wait at each of the cluster's threads
 
@@ -100,7 +100,7 @@ def run_on_dask(
             under_way[future] = job
 
     while waiting or under_way:
-        with _lost_scheduler():
+        with naming_lost_scheduler():
             hand_out()
             try:
                 with client.as_current():
@@ -114,7 +114,7 @@ def run_on_dask(
         for future in done:
             job = under_way.pop(future)
             try:
-                with _lost_scheduler():
+                with naming_lost_scheduler():
                     outcome = future.result()
             except KilledWorker:
                 outcome = died("the process that read it died (a Dask worker, several times)")
@@ -128,17 +128,28 @@ def run_on_dask(
 
 
 @contextmanager
-def _lost_scheduler() -> Iterator[None]:
+def naming_lost_scheduler() -> Iterator[None]:
+    """Within it, that the scheduler does not answer any more is a `ConnectionError` that says what to do."""
     try:
         yield
-    except _NoWorkers:
+    except NoWorkers:
         raise
     except (CancelledError, OSError) as error:
         raise ConnectionError("the Dask scheduler was lost; run the command again, and what is done is kept") from error
 
 
-class _NoWorkers(ConnectionError):
-    """There is nobody left to do the work."""
+class NoWorkers(ConnectionError):
+    """There is nobody left to do the work.
+
+    Args:
+        address: of the scheduler.
+    """
+
+    def __init__(self, address: str) -> None:
+        super().__init__(
+            f"the Dask scheduler has had no workers for {SECONDS_WITHOUT_WORKERS / 60:g} minutes: start some with `dask "
+            f"worker {address}`, then run the command again; what is done is kept"
+        )
 
 
 class _Supervisor:
@@ -167,11 +178,8 @@ class _Supervisor:
         scheduler: Any = self.client.scheduler  # which a connected client has
         if self.client.nthreads():
             self._manned = now
-        elif now - self._manned > _SECONDS_WITHOUT_WORKERS:
-            raise _NoWorkers(
-                f"the Dask scheduler has had no workers for {_SECONDS_WITHOUT_WORKERS / 60:g} minutes: start some with `dask "
-                f"worker {scheduler.address}`, then run the command again; what is done is kept"
-            )
+        elif now - self._manned > SECONDS_WITHOUT_WORKERS:
+            raise NoWorkers(scheduler.address)
         if self.seconds == math.inf or not under_way:
             return []
         try:  # what workers are at; other slides wait in their queues
