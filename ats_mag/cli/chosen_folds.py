@@ -24,22 +24,31 @@ def parse_folds(text: str) -> list[int]:
     return found
 
 
-def chosen_folds(every: Sequence[int], fold: int | None, folds: str | None) -> list[int]:
-    """The folds that the options `--fold` and `--folds` name; all where neither is given.
-
-    Args:
-        every: fold of the run.
-        fold, folds: what was given, None: nothing.
+def asked_folds(fold: int | None, folds: str | None) -> list[int] | None:
+    """The folds that the options `--fold` and `--folds` name; None: neither was given.
 
     Raises:
-        ValueError: both were given, or the run has no such fold.
+        ValueError: both were given, or `--folds` cannot be meant, see `parse_folds`.
     """
     if fold is not None and folds is not None:
         raise ValueError("--fold and --folds were both given: --folds names all that are meant, such as --folds 0,2")
-    if fold is None and folds is None:
-        return list(every)
-    found = parse_folds(folds) if folds is not None else [] if fold is None else [fold]
-    for k in found:
+    if folds is not None:
+        return parse_folds(folds)
+    return None if fold is None else [fold]
+
+
+def chosen_folds(every: Sequence[int], asked: Sequence[int] | None) -> list[int]:
+    """The folds that were asked for; all where none was.
+
+    Args:
+        every: fold of the run.
+        asked: as `asked_folds` gives them.
+
+    Raises:
+        ValueError: the run has no such fold.
+    """
+    for k in asked or ():
         if k not in every:
-            raise ValueError(f"the run has the folds 0 to {len(every) - 1}. Received: {k}")
-    return found
+            several = "" if len(every) > 1 else " (several: splits.kind: kfold)"
+            raise ValueError(f"the run has the folds 0 to {len(every) - 1}. Received: {k}{several}")
+    return list(every if asked is None else asked)

@@ -50,7 +50,7 @@ def slurm(
 
     settings = read_config(config)
     names = {name: f"--{name}" for name in ("partition", "time", "memory", "cpus", "gpus", "hosts")}
-    with naming_options(more="--option", **names):
+    with naming_options(sbatch_options="--option", **names):
         asked = Resources(partition, time, memory, cpus, gpus, tuple(option or ()))
         chosen = None if folds is None else parse_folds(folds)
         text = job_script(config, settings, asked, chosen, hosts, at_once, setup or ())

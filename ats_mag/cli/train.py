@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ats_mag.cli.chosen_folds import chosen_folds
+from ats_mag.cli.chosen_folds import asked_folds, chosen_folds
 from ats_mag.cli.console import errors, say, show_error
 
 
@@ -26,11 +26,11 @@ def train(
     """Trains the model of each fold on prepared records; goes on where it was interrupted."""
     from ats_mag.config.reading import read_config
 
-    settings = read_config(config)
+    settings, asked = read_config(config), asked_folds(fold, folds)
     from ats_mag.runs.run import Run
 
     run = Run.open(settings)  # also where every fold is trained: with other settings it was not
-    chosen = chosen_folds(run.folds, fold, folds)
+    chosen = chosen_folds(run.folds, asked)
     if run.positive is not None:
         say(f"positive class: {run.positive}")
     if scheduler is not None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from ats_mag.cli.console import errors, say, show_error
+from ats_mag.cli.console import console, errors, say, show_error
 
 if TYPE_CHECKING:
     from ats_mag.runs.run import Run
@@ -77,7 +77,13 @@ class FoldBars:
 
         self.run, self.folds = run, folds
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("epochs"))
-        self.progress = Progress(*columns, console=errors, disable=not errors.is_terminal, transient=True)
+        self.progress = Progress(
+            *columns,
+            console=errors,
+            disable=not errors.is_terminal,
+            transient=True,
+            redirect_stdout=console.is_terminal,  # else what goes to a file would be shown instead
+        )
         total = run.config.train.epochs
         self.tasks = {fold: self.progress.add_task(f"fold {fold}", total=total, visible=False) for fold in folds}
         self.ended: set[int] = set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import re
 import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import CancelledError  # of which those of Dask are kinds
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 _Job = TypeVar("_Job")
 _Outcome = TypeVar("_Outcome")
 
+_ADDRESS = re.compile(r"inproc://.*|.+:\d+/?")
 _SECONDS_TO_CONNECT = 15
 _SECONDS_FOR_WORKERS = 60
 SECONDS_WITHOUT_WORKERS = 300
@@ -37,6 +39,8 @@ def connected(address: str) -> Iterator[Client]:
     except ImportError as error:
         raise ImportError("a Dask scheduler needs Dask: pip install 'ats-mag[dask]'") from error
     try:
+        if not _ADDRESS.fullmatch(address):  # of which Dask would leave half a client behind
+            raise ValueError("it has no port")
         client = Client(address, timeout=_SECONDS_TO_CONNECT, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
         raise ConnectionError(

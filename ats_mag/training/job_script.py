@@ -32,7 +32,7 @@ class Resources:
         memory: as SLURM writes it.
         cpus: processors.
         gpus: graphics cards; 0: none.
-        more: further options of `sbatch`, such as `--account=NAME`.
+        sbatch_options: further options of `sbatch`, such as `--account=NAME`.
 
     Raises:
         ValueError: one is none that SLURM understands.
@@ -43,7 +43,7 @@ class Resources:
     memory: str = "32G"
     cpus: int = 8
     gpus: int = 1
-    more: tuple[str, ...] = ()
+    sbatch_options: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name, (form, words) in _FORMS.items():
@@ -53,15 +53,17 @@ class Resources:
         for name, least in (("cpus", 1), ("gpus", 0)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be {least} or more. Received: {getattr(self, name)}")
-        for option in self.more:
+        for option in self.sbatch_options:
             if not re.fullmatch(r"--?[A-Za-z][^\n]*", option):
-                raise ValueError(f"more must be options of sbatch, such as --account=NAME. Received: {option!r}")
+                raise ValueError(
+                    f"sbatch_options must be options of sbatch, such as --account=NAME. Received: {option!r}"
+                )
 
     def options(self) -> list[str]:
         """The options of `sbatch`."""
         found = [] if self.partition is None else [f"--partition={self.partition}"]
         found += [f"--time={self.time}", f"--mem={self.memory}", f"--cpus-per-task={self.cpus}"]
-        return [*found, *([f"--gres=gpu:{self.gpus}"] if self.gpus else []), *self.more]
+        return [*found, *([f"--gres=gpu:{self.gpus}"] if self.gpus else []), *self.sbatch_options]
 
 
 def job_script(

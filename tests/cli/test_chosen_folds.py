@@ -2,7 +2,7 @@
 
 import pytest
 
-from ats_mag.cli.chosen_folds import chosen_folds, parse_folds
+from ats_mag.cli.chosen_folds import asked_folds, chosen_folds, parse_folds
 
 
 @pytest.mark.parametrize(
@@ -20,14 +20,14 @@ def test_other_texts_are_refused(text):
 
 def test_what_cannot_be_meant_is_refused():
     every = [0, 1, 2]
-    assert chosen_folds(every, None, None) == every
-    assert chosen_folds(every, 1, None) == [1]
-    assert chosen_folds(every, None, "2,0") == [2, 0]
+    assert chosen_folds(every, asked_folds(None, None)) == every
+    assert chosen_folds(every, asked_folds(1, None)) == [1]
+    assert chosen_folds(every, asked_folds(None, "2,0")) == [2, 0]
     with pytest.raises(ValueError, match="--folds names fold 1 twice"):
-        chosen_folds(every, None, "0-2,1")
+        asked_folds(None, "0-2,1")
     with pytest.raises(ValueError, match="--fold and --folds were both given"):
-        chosen_folds(every, 0, "1")
-    with pytest.raises(ValueError, match=r"the run has the folds 0 to 2\. Received: 3"):
-        chosen_folds(every, None, "0,3")
-    with pytest.raises(ValueError, match=r"the run has the folds 0 to 2\. Received: 5"):
-        chosen_folds(every, 5, None)
+        asked_folds(0, "1")
+    with pytest.raises(ValueError, match=r"the run has the folds 0 to 2\. Received: 3$"):
+        chosen_folds(every, [0, 3])
+    with pytest.raises(ValueError, match=r"the run has the folds 0 to 0\. Received: 5 \(several: splits.kind: kfold\)"):
+        chosen_folds([0], [5])

@@ -130,8 +130,8 @@ def test_a_signal_alone_does_not_change_how_a_job_ends(config, slurm, tmp_path, 
         ({"memory": "32GB"}, "memory must be megabytes"),
         ({"cpus": 0}, "cpus must be 1 or more"),
         ({"gpus": -1}, "gpus must be 0 or more"),
-        ({"more": ("account=x",)}, "more must be options of sbatch"),
-        ({"more": ("--account=x\nrm -rf /",)}, "more must be options of sbatch"),
+        ({"sbatch_options": ("account=x",)}, "sbatch_options must be options of sbatch"),
+        ({"sbatch_options": ("--account=x\nrm -rf /",)}, "sbatch_options must be options of sbatch"),
     ],
 )
 def test_what_slurm_would_not_understand_is_refused(asked, message):
