@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import re
 import time
@@ -47,7 +48,7 @@ def connected(address: str) -> Iterator[Client]:
             f"no Dask scheduler answers at {address!r} ({error}); give the address that `dask scheduler` prints, such as "
             "tcp://HOST:8786, or leave `scheduler` out to use this machine's processes"
         ) from error
-    with client:
+    with _unlogged("distributed.client"), client:  # errors that are raised need not be logged, too
         try:
             client.wait_for_workers(1, timeout=_SECONDS_FOR_WORKERS)
         except TimeoutError as error:
@@ -55,6 +56,18 @@ def connected(address: str) -> Iterator[Client]:
                 f"the Dask scheduler at {address!r} has no workers: start some with `dask worker {address}`"
             ) from error
         yield client
+
+
+@contextmanager
+def _unlogged(name: str) -> Iterator[None]:
+    """Within it, a logger says nothing."""
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def run_on_dask(

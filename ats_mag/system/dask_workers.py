@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -92,6 +93,7 @@ class _Cluster(Generic[_Job]):
         self.waiting = list(jobs)
         self.under_way: dict[Future, tuple[_Job, str]] = {}
         self.deaths = Counter[_Job]()
+        self.able: set[str] = set()  # addresses of workers
         self.refusals: dict[str, str] = {}  # by the address of the worker
         self._manned = time.monotonic()
 
@@ -109,6 +111,10 @@ class _Cluster(Generic[_Job]):
         idle = there - self.refusals.keys() - {worker for _, worker in self.under_way.values()}
         news = []
         for worker in sorted(idle)[: len(self.waiting)]:
+            if worker not in self.able and not self._is_able(worker):
+                if worker in self.refusals:
+                    news.append(News[_Job, Any](self.waiting[0], "refused", worker, why=self.refusals[worker]))
+                continue
             job = self.waiting.pop(0)
             key = f"{self.doing.replace(' ', '-')}-{uuid4().hex}"
             future = self.client.submit(
@@ -117,6 +123,18 @@ class _Cluster(Generic[_Job]):
             self.under_way[future] = (job, worker)
             news.append(News[_Job, Any](job, "begun", worker))
         return news
+
+    def _is_able(self, worker: str) -> bool:
+        """Whether the worker has the package: one that cannot read the job that it is sent would die of it."""
+        found = self.client.run(import_module, self.work.__module__, workers=[worker], on_error="return").get(worker)
+        if isinstance(found, OSError) and not isinstance(found, FileNotFoundError):  # it is gone
+            return False
+        if isinstance(found, Exception):
+            text = str(found) if type(found) is Exception else f"{type(found).__name__}: {found}"
+            self.refusals[worker] = f"{text}; install the same version of the package there"
+            return False
+        self.able.add(worker)
+        return True
 
     def wait(self) -> list[Future]:
         """Waits a little, and returns what ended meanwhile."""
@@ -174,6 +192,11 @@ class _Cluster(Generic[_Job]):
             self.client.cancel(list(self.under_way))
         except Exception:  # the scheduler is gone, and what there was to say has been said
             self.under_way.clear()
+
+
+def import_module(name: str) -> None:
+    """Imports a module, in a worker's process."""
+    importlib.import_module(name)
 
 
 def taken_back() -> bool:

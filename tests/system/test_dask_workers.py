@@ -96,6 +96,15 @@ def test_a_worker_that_cannot_do_the_work_gets_none_and_the_others_do_it(cluster
         list(one_per_worker(client, refuse, ["a", "b", "c"], "count"))
 
 
+def test_a_worker_without_the_package_gets_no_job(cluster, monkeypatch):
+    """It would die of a job that it cannot read."""
+    monkeypatch.setattr(count, "__module__", "not_installed_there")
+    with pytest.raises(
+        RuntimeError, match=r"cannot count: .*ModuleNotFoundError: No module named 'not_installed_there'"
+    ):
+        list(one_per_worker(cluster(), count, ["a"], "count"))
+
+
 seen = []
 
 

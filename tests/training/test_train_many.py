@@ -26,7 +26,7 @@ from ats_mag.training.many import train_many
 pytestmark = pytest.mark.needs_tensorflow
 
 # Steps of one slide are made of one part, and soon traced; a checkpoint after each of them.
-SETTINGS = {"epochs": 3, "batch_size": 1, "checkpoint_minutes": 1e-4, "monitor": "val_loss", "deterministic": True}
+SETTINGS = {"epochs": 2, "batch_size": 1, "checkpoint_minutes": 1e-4, "monitor": "val_loss", "deterministic": True}
 
 
 def kfold(file, folds):
