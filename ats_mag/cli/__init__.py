@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ats_mag.cli.cluster import cluster
 from ats_mag.cli.console import resumable, run_app
 from ats_mag.cli.convert import convert
 from ats_mag.cli.demo import demo
@@ -50,6 +51,7 @@ for command in (
     export,
 ):
     app.command()(command)
+app.add_typer(cluster, name="cluster")
 
 
 def _show_version(asked: bool) -> None:

@@ -6,13 +6,16 @@ import contextlib
 import math
 import warnings
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 from rich.table import Table
 
 from ats_mag.cli.console import console, say, show_error
 from ats_mag.model.attention_words import UNIFORM, in_words
+
+if TYPE_CHECKING:
+    from ats_mag.runs.run import Run
 
 _BASELINE = (
     "Baselines, on the same test slides: the commonest class of the training slides, and colour histograms of their overviews "
@@ -88,11 +91,27 @@ def show_fold(found: dict[str, Any]) -> None:
         say(note)
 
 
+def show_missing(run: Run, missing: list[int]) -> None:
+    """That folds are not trained, so that what is measured is a part."""
+    left = [k for k in run.folds if k not in missing]
+    earlier = (
+        f"; {run.layout.evaluation.name} is of an earlier evaluation, and stays"
+        if run.layout.evaluation.exists()
+        else ""
+    )
+    show_error(
+        f"fold(s) {', '.join(map(str, missing))} are not trained (`ats-mag train`, `ats-mag cluster status`): what is measured "
+        f"over fold(s) {', '.join(map(str, left))} goes to {run.layout.partial.name}{earlier}",
+        "partial",
+    )
+
+
 def show_folds(found: dict[str, Any]) -> None:
     """Measures across folds, as `across_folds` gives them."""
     columns = [(level, way) for level in ("slides", "patients") for way in ("mean", "pooled")]
     beside = _baselines(found)
-    title = f"All {len(found['folds'])} folds"
+    some, partial = len(found["folds"]), found.get("partial")
+    title = f"All {some} folds" if partial is None else f"PARTIAL: {some} of {partial['of']} folds"
     heads = [f"{level}, {way}" for level, way in columns]
     table = Table("", *heads, *beside, title=title, title_justify="left", box=None)
     measures = [found[level][way] if way == "mean" else found[level][way]["measures"] for level, way in columns]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,8 @@ from ats_mag.runs.layout import LEVELS, RunLayout
 from ats_mag.system.atomic_files import digest
 
 if TYPE_CHECKING:
+    from ats_mag.config.schema import EvaluateConfig
+    from ats_mag.evaluation.scored_table import Scored
     from ats_mag.runs.run import Run
 
 
@@ -83,7 +86,51 @@ def across_folds(run: Run, results: RunLayout | None = None) -> dict[str, Any]:
         raise FileNotFoundError(
             f"fold(s) {names} of {str(run.config.run)!r} are not measured yet: run `ats-mag evaluate`"
         )
-    folds = run.folds
+    result, tables, scored = _summarise(options, files, run.folds, "all folds")
+    for level in LEVELS:
+        write_table(tables[level], files.table(level))
+    if options.figures and len(run.folds) > 1:
+        from ats_mag.evaluation.figures import draw_figures
+
+        draw_figures(files, scored, result | {level: result[level]["pooled"] for level in LEVELS})
+    write_json(result, files.evaluation)
+    files.partial.unlink(missing_ok=True)
+    return result
+
+
+def across_some_folds(run: Run, missing: Sequence[int]) -> dict[str, Any]:
+    """Summarises the folds of a run that are measured, while others are not.
+
+    Writes `evaluation-partial.json`, which says what is missing. It touches nothing that `across_folds` writes, and goes
+    when that has all folds.
+
+    Args:
+        run: of whose folds some are measured.
+        missing: folds to leave out.
+
+    Returns:
+        As `across_folds`, of the other folds; first of all `partial`: `missing`, and `of`, the number of all folds.
+
+    Raises:
+        FileNotFoundError: another fold is not measured, or none is left.
+        ValueError: as `across_folds`.
+
+    Warns:
+        UndefinedMeasureWarning: as `across_folds`.
+    """
+    folds = [k for k in run.folds if k not in missing]
+    if not folds or set(unmeasured_folds(run)) & set(folds):
+        raise FileNotFoundError(f"folds of {str(run.config.run)!r} are not measured yet: run `ats-mag evaluate`")
+    summary, _, _ = _summarise(run.config.evaluate, run.layout, folds, f"{len(folds)} of {len(run.folds)} folds")
+    result = {"partial": {"missing": list(missing), "of": len(run.folds)}, **summary}
+    write_json(result, run.layout.partial)
+    return result
+
+
+def _summarise(
+    options: EvaluateConfig, files: RunLayout, folds: list[int], name: str
+) -> tuple[dict[str, Any], dict[str, pd.DataFrame], dict[str, Scored]]:
+    """The summary of folds, their predictions together by level, and the same beside their truth."""
     found = [_read(files.fold(k).metrics) for k in folds]
     first = found[0]
     for k, other in zip(folds, found, strict=True):
@@ -107,22 +154,16 @@ def across_folds(run: Run, results: RunLayout | None = None) -> dict[str, Any]:
     if any(fold.get("baseline") for fold in found):
         result["baseline"] = mean_over_folds([fold.get("baseline") for fold in found])
     tables = {level: _pool(files, folds, level) for level in LEVELS}
-    scored = score_tables(tables, "all folds", first["classes"], get_head(first["head"]).exclusive)
+    scored = score_tables(tables, name, first["classes"], get_head(first["head"]).exclusive)
     with warnings.catch_warnings():
         if len(folds) == 1:  # the fold's own warnings have said it
             warnings.simplefilter("ignore", UndefinedMeasureWarning)
         pooled = measure_tables(scored, options)
         of_folds = {level: [fold[level]["measures"] for fold in found] for level in LEVELS}
-        means = {level: _means(of_folds[level], folds, level, options.confidence) for level in LEVELS}
+        means = {level: _means(of_folds[level], folds, f"{name}, {level}", options.confidence) for level in LEVELS}
     for level in LEVELS:
         result[level] = {"mean": means[level], "pooled": pooled[level]}
-        write_table(tables[level], files.table(level))
-    if options.figures and len(folds) > 1:
-        from ats_mag.evaluation.figures import draw_figures
-
-        draw_figures(files, scored, result | pooled)
-    write_json(result, files.evaluation)
-    return result
+    return result, tables, scored
 
 
 def _pool(files: RunLayout, folds: list[int], level: str) -> pd.DataFrame:
@@ -135,7 +176,7 @@ def _pool(files: RunLayout, folds: list[int], level: str) -> pd.DataFrame:
     return pd.concat([t for t in tables if len(t)] or tables[:1], ignore_index=True)
 
 
-def _means(of_folds: list[dict[str, Any]], folds: list[int], level: str, confidence: float) -> dict[str, Any]:
+def _means(of_folds: list[dict[str, Any]], folds: list[int], whose: str, confidence: float) -> dict[str, Any]:
     found: dict[str, Any] = {}
     undefined: dict[tuple[int, ...], list[str]] = {}
     for name in of_folds[0]:
@@ -149,7 +190,7 @@ def _means(of_folds: list[dict[str, Any]], folds: list[int], level: str, confide
         every = len(absent) == len(folds)
         effect = "there is no mean" if every else f"means are over the other {len(folds) - len(absent)}"
         warnings.warn(
-            f"all folds, {level}: undefined in fold(s) {', '.join(map(str, absent))}, so that {effect}: {', '.join(names)}",
+            f"{whose}: undefined in fold(s) {', '.join(map(str, absent))}, so that {effect}: {', '.join(names)}",
             UndefinedMeasureWarning,
             stacklevel=3,
         )

@@ -96,10 +96,12 @@ class RunLayout(ResultFiles):
         manifest: the slides.
         splits: the division of the patients.
         evaluation: measures over all folds.
+        partial: the same over some of them, while not all are trained.
         report: the page about the run.
         validation: what `ats-mag validate` found.
         sheets: folder of the quality sheets.
         features: what a frozen encoder said of patches that were seen.
+        logs: folder of what trainings on a cluster say; beside the folds' folders, where any file means that training has begun.
     """
 
     def __init__(self, folder: Path, records: Path | None = None) -> None:
@@ -111,9 +113,11 @@ class RunLayout(ResultFiles):
         self.manifest = folder / "manifest.csv"
         self.splits = folder / "splits.csv"
         self.evaluation = folder / "evaluation.json"
+        self.partial = folder / "evaluation-partial.json"
         self.report = folder / "report.html"
         self.validation = folder / "validation.json"
         self.features = folder / "features.cache"
+        self.logs = folder / "logs"
 
     @classmethod
     def of(cls, config: RunConfig) -> RunLayout:
@@ -123,6 +127,10 @@ class RunLayout(ResultFiles):
     def fold(self, fold: int) -> FoldFiles:
         """The files of a fold."""
         return FoldFiles(self.folder / f"{_FOLD}{fold}")
+
+    def log(self, fold: int) -> Path:
+        """What a fold's trainings on a cluster say, one after the other."""
+        return self.logs / f"{_FOLD}{fold}.log"
 
     def begun_folds(self) -> list[FoldFiles]:
         """The folds that have a folder."""

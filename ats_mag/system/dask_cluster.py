@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import re
 import time
@@ -18,9 +19,10 @@ if TYPE_CHECKING:
 _Job = TypeVar("_Job")
 _Outcome = TypeVar("_Outcome")
 
+_ADDRESS = re.compile(r"inproc://.*|.+:\d+/?")
 _SECONDS_TO_CONNECT = 15
 _SECONDS_FOR_WORKERS = 60
-_SECONDS_WITHOUT_WORKERS = 300
+SECONDS_WITHOUT_WORKERS = 300
 _POLL = 30.0  # seconds between looks at the cluster
 _AHEAD = 2  # slides that wait at each of the cluster's threads
 _ADDRESS = re.compile(r"(?:[a-z]+://)?(?:[^\s:/\[\]]+|\[[0-9A-Fa-f:.%]+\]):(?P<port>\d{1,5})/?")
@@ -55,13 +57,15 @@ def connected(address: str) -> Iterator[Client]:
     except ImportError as error:
         raise ImportError("a Dask scheduler needs Dask: pip install 'ats-mag[dask]'") from error
     try:
+        if not _ADDRESS.fullmatch(address):  # of which Dask would leave half a client behind
+            raise ValueError("it has no port")
         client = Client(address, timeout=_SECONDS_TO_CONNECT, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
         raise ConnectionError(
             f"no Dask scheduler answers at {address!r} ({error}); give the address that `dask scheduler` prints, such as "
             "tcp://HOST:8786, or leave `scheduler` out to use this machine's processes"
         ) from error
-    with client:
+    with _unlogged("distributed.client"), client:  # errors that are raised need not be logged, too
         try:
             client.wait_for_workers(1, timeout=_SECONDS_FOR_WORKERS)
         except TimeoutError as error:
@@ -69,6 +73,18 @@ def connected(address: str) -> Iterator[Client]:
                 f"the Dask scheduler at {address!r} has no workers: start some with `dask worker {address}`"
             ) from error
         yield client
+
+
+@contextmanager
+def _unlogged(name: str) -> Iterator[None]:
+    """Within it, a logger says nothing."""
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def run_on_dask(
@@ -118,7 +134,7 @@ def run_on_dask(
             under_way[future] = job
 
     while waiting or under_way:
-        with _lost_scheduler():
+        with naming_lost_scheduler():
             hand_out()
             try:
                 with client.as_current():
@@ -132,7 +148,7 @@ def run_on_dask(
         for future in done:
             job = under_way.pop(future)
             try:
-                with _lost_scheduler():
+                with naming_lost_scheduler():
                     outcome = future.result()
             except KilledWorker:
                 outcome = died("the process that read it died (a Dask worker, several times)")
@@ -146,17 +162,28 @@ def run_on_dask(
 
 
 @contextmanager
-def _lost_scheduler() -> Iterator[None]:
+def naming_lost_scheduler() -> Iterator[None]:
+    """Within it, that the scheduler does not answer any more is a `ConnectionError` that says what to do."""
     try:
         yield
-    except _NoWorkers:
+    except NoWorkers:
         raise
     except (CancelledError, OSError) as error:
         raise ConnectionError("the Dask scheduler was lost; run the command again, and what is done is kept") from error
 
 
-class _NoWorkers(ConnectionError):
-    """There is nobody left to do the work."""
+class NoWorkers(ConnectionError):
+    """There is nobody left to do the work.
+
+    Args:
+        address: of the scheduler.
+    """
+
+    def __init__(self, address: str) -> None:
+        super().__init__(
+            f"the Dask scheduler has had no workers for {SECONDS_WITHOUT_WORKERS / 60:g} minutes: start some with `dask "
+            f"worker {address}`, then run the command again; what is done is kept"
+        )
 
 
 class _Supervisor:
@@ -185,11 +212,8 @@ class _Supervisor:
         scheduler: Any = self.client.scheduler  # which a connected client has
         if self.client.nthreads():
             self._manned = now
-        elif now - self._manned > _SECONDS_WITHOUT_WORKERS:
-            raise _NoWorkers(
-                f"the Dask scheduler has had no workers for {_SECONDS_WITHOUT_WORKERS / 60:g} minutes: start some with `dask "
-                f"worker {scheduler.address}`, then run the command again; what is done is kept"
-            )
+        elif now - self._manned > SECONDS_WITHOUT_WORKERS:
+            raise NoWorkers(scheduler.address)
         if self.seconds == math.inf or not under_way:
             return []
         try:  # what workers are at; other slides wait in their queues

@@ -144,10 +144,7 @@ class _Lane(Generic[Job]):
     def _end(self) -> str:
         """How the process ended."""
         self.process.join(10)
-        code = self.process.exitcode
-        if code is not None and code < 0:
-            return f"signal {-code}: {signal.strsignal(-code)}"
-        return f"exit status {code}"
+        return how_it_ended(self.process.exitcode)
 
     def stop(self) -> None:
         """Ends the process; one without a job has nothing to lose."""
@@ -157,10 +154,24 @@ class _Lane(Generic[Job]):
         self.process.join(10)
 
 
+def end_with_parent() -> None:
+    """Has this process killed when the one that began it ends, however that ends.
+
+    Else a process whose parent was killed would go on to write, beside those of the next run.
+    """
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def how_it_ended(code: int | None) -> str:
+    """An exit code of a process in words."""
+    if code is not None and code < 0:
+        return f"signal {-code}: {signal.strsignal(-code)}"
+    return f"exit status {code}"
+
+
 def _serve(connection: Connection, work: Callable[[Any], Any], start: Callable[[], object] | None) -> None:
     """What a process does: jobs, one after the other, until it is no longer asked."""
-    # Else a process whose parent was killed would go on to write, beside those of the next run.
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # every process would take the GPU's memory

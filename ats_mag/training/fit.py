@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +51,13 @@ def train_fold(run: Run, fold: int, callbacks: Sequence[keras.callbacks.Callback
     files = run.layout.fold(fold)
     run.layout.folder.mkdir(parents=True, exist_ok=True)
     refusal = f"another process is training into {str(files.folder)!r}: wait for it, or stop it first"
-    with held_lock(files.lock, refusal):
+    with held_lock(files.lock, refusal) as locked:
+        if not locked:
+            warnings.warn(
+                f"the file system of {str(run.layout.folder)!r} has no locks (flock): see to it yourself that no two processes "
+                "train one fold at once",
+                stacklevel=2,
+            )
         if files.is_trained:
             return load_model(files.model)
         return _train(run, fold, callbacks)

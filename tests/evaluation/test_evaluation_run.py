@@ -11,6 +11,7 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 import pytest
+from command_line import WIDE, here
 from typer.testing import CliRunner
 
 from ats_mag.cli import app, console
@@ -173,13 +174,31 @@ def test_errors_name_what_to_do(run, tmp_path):
     config = run()
     with pytest.raises(ValueError, match=r"has the folds 0 to 1\. Received: 7"):
         ats_mag("evaluate", config, "--fold", 7)
-    (tmp_path / "run" / "fold-1" / "model.keras").unlink()
-    with pytest.raises(FileNotFoundError, match=r"fold 1 has no trained model.*ats-mag train"):
+    for k in range(2):
+        (tmp_path / "run" / f"fold-{k}" / "model.keras").rename(tmp_path / f"{k}.keras")
+    with pytest.raises(FileNotFoundError, match=r"fold 0 has no trained model.*ats-mag train"):
         ats_mag("evaluate", config)
-    assert not (tmp_path / "run" / "fold-0" / "metrics.json").exists()
+    with pytest.raises(FileNotFoundError, match=r"fold 1 has no trained model.*ats-mag train"):
+        ats_mag("evaluate", config, "--fold", 1)
     (tmp_path / "run" / "splits.csv").unlink()
     with pytest.raises(FileNotFoundError, match=r"splits.csv"):
         ats_mag("evaluate", config)
+
+
+def test_while_a_fold_is_not_trained_the_others_are_measured_as_a_part(run, tmp_path):
+    config = run("figures: false")
+    (tmp_path / "run" / "fold-1" / "model.keras").unlink()
+    out, error = here("evaluate", config, status=1, width=WIDE)
+    assert "Fold 0: 4 slides" in out
+    assert "evaluation-partial.json" in out
+    assert error.count("partial: fold(s) 1 are not trained") == 2  # before the work, and after it
+    assert "over fold(s) 0 goes to evaluation-partial.json" in error
+    assert json.loads((tmp_path / "run" / "evaluation-partial.json").read_text())["partial"] == {
+        "missing": [1],
+        "of": 2,
+    }
+    assert not (tmp_path / "run" / "evaluation.json").exists()
+    assert "No model yet of fold 1" in (tmp_path / "run" / "report.html").read_text()
 
 
 def test_manifest_and_slides_are_looked_at_once_for_all_folds(run, tmp_path, monkeypatch):

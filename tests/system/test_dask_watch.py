@@ -59,7 +59,7 @@ def test_a_slide_that_hangs_is_given_up_and_those_that_wait_are_not(client):
 
 
 def test_a_cluster_without_workers_is_told(client, monkeypatch):
-    monkeypatch.setattr(cluster_module, "_SECONDS_WITHOUT_WORKERS", 0.5)
+    monkeypatch.setattr(cluster_module, "SECONDS_WITHOUT_WORKERS", 0.5)
     slides = run(client, jobs("a", "b", "c", "d", "e", "f"))
     next(slides)
     client.made.scale(0)
