@@ -12,11 +12,7 @@ if TYPE_CHECKING:
 
 
 def strategy_of(settings: TrainConfig) -> tf.distribute.Strategy | None:
-    """A `tf.distribute.MirroredStrategy` over all GPUs (without any, all logical CPUs); None for one device.
-
-    Raises:
-        ValueError: gradients are to be accumulated on several devices, which Keras cannot.
-    """
+    """A `tf.distribute.MirroredStrategy` over all GPUs (without any, all logical CPUs); None for one device."""
     if settings.devices == "one":
         return None
     import tensorflow as tf
@@ -24,11 +20,6 @@ def strategy_of(settings: TrainConfig) -> tf.distribute.Strategy | None:
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     if len(devices) == 1:
         return None
-    if settings.accumulate > 1:
-        raise ValueError(
-            f"train.accumulate={settings.accumulate} works on one device, and train.devices: all finds {len(devices)}: "
-            "set train.devices: one, or train.accumulate: 1 and a larger train.batch_size"
-        )
     return tf.distribute.MirroredStrategy([device.name for device in devices])
 
 
