@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from pathlib import Path
 from typing import Annotated
@@ -16,11 +17,25 @@ def train(
     fold: Annotated[
         int | None, typer.Option(min=0, help="Train this fold only; default: all, one after the other.")
     ] = None,
+    hosts: Annotated[
+        str | None,
+        typer.Option(
+            help="Train on several hosts together: NAME:PORT,NAME:PORT, the same on all; or local:N, N processes of this machine."
+        ),
+    ] = None,
+    index: Annotated[int | None, typer.Option(min=0, help="Which of --hosts this is; the first is 0.")] = None,
 ) -> None:
     """Trains the model of each fold on prepared records; goes on where it was interrupted."""
     from ats_mag.config.reading import read_config
+    from ats_mag.training.hosts.places import local_count
 
     settings = read_config(config)
+    count = local_count(hosts)
+    if count is not None:
+        from ats_mag.training.hosts.local import train_locally
+
+        train_locally([str(config), *([] if fold is None else ["--fold", str(fold)])], count)
+        return
     import keras
 
     from ats_mag.runs.run import Run
@@ -28,19 +43,33 @@ def train(
     from ats_mag.training.progress_bar import FitProgress
     from ats_mag.training.verdict import fold_verdict
 
-    run = Run.open(settings)  # also where every fold is trained: with other settings it was not
-    if run.positive is not None:
-        say(f"positive class: {run.positive}")
-    with warnings.catch_warnings():
+    with contextlib.ExitStack() as stack:
+        together = None
+        if hosts is not None or index is not None or settings.train.devices == "cluster":
+            from ats_mag.training.hosts.opening import open_hosts, open_run
+            from ats_mag.training.hosts.places import places_of
+
+            together = stack.enter_context(
+                open_hosts(settings, places_of(hosts, index), show_error, fold=fold).together()
+            )
+            run = open_run(together, settings)
+        else:
+            run = Run.open(settings)  # also where every fold is trained: with other settings it was not
+        writes = together is None or together.chief
+        if run.positive is not None and writes:
+            say(f"positive class: {run.positive}")
+        stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = lambda message, *_: show_error(str(message), "note")
         for k in run.folds if fold is None else [fold]:
             files = run.layout.fold(k)
-            if files.is_trained:
-                say(f"fold {k} is trained already: {files.model}")
+            if files.is_trained if together is None else together.of_chief("trained", files.is_trained):
+                if writes:
+                    say(f"fold {k} is trained already: {files.model}")
                 continue
-            train_fold(run, k, [FitProgress(errors)])
-            say(f"wrote {files.model}")
-            for text in fold_verdict(run, k):
-                show_error(f"fold {k}: {text}", "beware")
+            train_fold(run, k, [FitProgress(errors)] if writes else [], together)
+            if writes:
+                say(f"wrote {files.model}")
+                for text in fold_verdict(run, k):
+                    show_error(f"fold {k}: {text}", "beware")
             keras.utils.clear_session()  # the next fold's model has the memory to itself
