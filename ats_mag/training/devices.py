@@ -12,9 +12,18 @@ if TYPE_CHECKING:
 
 
 def strategy_of(settings: TrainConfig) -> tf.distribute.Strategy | None:
-    """A `tf.distribute.MirroredStrategy` over all GPUs (without any, all logical CPUs); None for one device."""
+    """A `tf.distribute.MirroredStrategy` over all GPUs (without any, all logical CPUs); None for one device.
+
+    Raises:
+        ValueError: the devices are those of a cluster, whose hosts have not met.
+    """
     if settings.devices == "one":
         return None
+    if settings.devices == "cluster":
+        raise ValueError(
+            "train.devices: cluster trains over hosts that meet first: run `ats-mag train`, or give train_fold the hosts of "
+            "ats_mag.training.hosts.opening.open_hosts"
+        )
     import tensorflow as tf
 
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")

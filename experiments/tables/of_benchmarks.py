@@ -115,11 +115,16 @@ def hosts() -> str:
     """Seconds of a step, its efficiency, and the share that the exchange of gradients would take."""
     rows = load_one("hosts.json")["processes"]
     sizes = ("1", "10", "100")
-    head = ["processes", "step, s", "efficiency without the exchange", *(f"share of {mb} MB" for mb in sizes)]
+    head = [
+        "processes",
+        "step, s of a processor",
+        "efficiency without the exchange",
+        *(f"share of {mb} MB" for mb in sizes),
+    ]
     return markdown(head, [
         [
             str(row["processes"]),
-            f"{row['step_seconds']:.2f}",
+            f"{row['step_cpu_seconds']:.2f}",
             f"{row['efficiency']:.2f}",
             *(f"{row['share_of_exchange'][mb]:.0%}" if row["share_of_exchange"] else "" for mb in sizes),
         ]

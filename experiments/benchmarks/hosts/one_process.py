@@ -1,7 +1,8 @@
 """One of the processes that are measured: `python -m experiments.benchmarks.hosts.one_process ADDRESSES INDEX SLIDE BATCH STEPS OUT`.
 
 A step is that of a frozen EfficientNet-Lite0 with an adapter on BATCH slides of each process, so that all processes have equally much
-to compute, however many there are. The exchange is the sum, over all processes, of ten arrays that have so many MB (10^6 bytes) together.
+to compute, however many there are. The exchange is the sum, over all processes, of ten arrays that have so many MB (10^6 bytes) together. Everything is measured by the wall clock and by the processor's time that the process took, which does not
+depend on what else the machine does.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -27,18 +27,32 @@ OVERVIEW_MPP, PATCH, N_PATCHES, MAGNIFICATIONS = 8.0, 112, 16, (1.0, 2.0)
 MEGABYTES, TURNS = (1, 10, 100), 7
 
 
+Clock = tuple[float, float]  # seconds of the wall clock, and of the processor
+
+
+def clock() -> Clock:
+    """The two clocks now."""
+    return time.perf_counter(), time.process_time()
+
+
+def since(begun: Clock) -> Clock:
+    """What has passed on them."""
+    now = clock()
+    return now[0] - begun[0], now[1] - begun[1]
+
+
 class StepTimes(keras.callbacks.Callback):
     """Notes how long each step takes."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.seconds: list[float] = []
+        self.clocks: list[Clock] = []
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        self.begun = time.perf_counter()
+        self.begun = clock()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        self.seconds.append(time.perf_counter() - self.begun)
+        self.clocks.append(since(self.begun))
 
 
 def main(addresses: str, index: str, slide: str, batch: str, steps: str, out: str) -> None:
@@ -48,8 +62,8 @@ def main(addresses: str, index: str, slide: str, batch: str, steps: str, out: st
     hosts = Hosts(places_of(addresses, int(index)), {}) if "," in addresses else None
     with hosts.together() if hosts else nullcontext():
         strategy = hosts.strategy if hosts else None
-        seconds, trained = time_steps(strategy, slide, int(batch), int(steps))
-        found: dict[str, Any] = {"step": seconds, "trained_mb": trained, "exchange": {}}
+        clocks, trained = time_steps(strategy, slide, int(batch), int(steps))
+        found: dict[str, Any] = {"step": clocks, "trained_mb": trained, "exchange": {}}
         if hosts is not None:
             for megabytes in MEGABYTES:
                 found["exchange"][megabytes] = time_exchange(hosts, megabytes)
@@ -58,8 +72,8 @@ def main(addresses: str, index: str, slide: str, batch: str, steps: str, out: st
 
 def time_steps(
     strategy: tf.distribute.Strategy | None, slide: str, batch: int, steps: int
-) -> tuple[list[float], float]:
-    """Seconds of each step but the first, which traces; and MB of weights that learn."""
+) -> tuple[list[Clock], float]:
+    """What each step took but the first, which traces; and MB of weights that learn."""
     keras.utils.set_random_seed(0)
     with strategy.scope() if strategy else nullcontext():
         encoder = ats_mag.encoder("efficientnet-lite0", 128)
@@ -77,11 +91,11 @@ def time_steps(
     times = StepTimes()
     given = strategy.distribute_datasets_from_function(data) if strategy else data()
     keras.Model.fit(model, given, verbose=0, shuffle=False, callbacks=[times])
-    return times.seconds[1:], sum(int(np.prod(v.shape)) for v in model.trainable_variables) * 4 / 1e6
+    return times.clocks[1:], sum(int(np.prod(v.shape)) for v in model.trainable_variables) * 4 / 1e6
 
 
-def time_exchange(hosts: Hosts, megabytes: int) -> list[float]:
-    """Seconds of each exchange but the first."""
+def time_exchange(hosts: Hosts, megabytes: int) -> list[Clock]:
+    """What each exchange took but the first."""
     strategy = hosts.strategy
     arrays = [tf.ones(megabytes * 25_000) for _ in range(10)]
 
@@ -92,17 +106,12 @@ def time_exchange(hosts: Hosts, megabytes: int) -> list[float]:
 
         return strategy.run(each)
 
-    return timed(lambda: hosts.gather("turn", None), exchange)
-
-
-def timed(before: Callable[[], object], work: Callable[[], Any]) -> list[float]:
-    """Seconds of each turn but the first."""
     found = []
     for _ in range(TURNS + 1):
-        before()  # all begin at once
-        begun = time.perf_counter()
-        tf.nest.map_structure(lambda array: array.numpy()[:1], work())
-        found.append(time.perf_counter() - begun)
+        hosts.gather("turn", None)  # all begin at once
+        begun = clock()
+        tf.nest.map_structure(lambda array: array.numpy()[:1], exchange())
+        found.append(since(begun))
     return found[1:]
 
 
