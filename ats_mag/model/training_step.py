@@ -58,7 +58,7 @@ def training_step(model: SlideNetwork, data: Any, parts: int) -> dict[str, Tenso
     if overview.shape[0] == 0:
         raise ValueError("a batch without a slide cannot be trained on. Received: inputs of batch size 0")
     parts = min(parts, overview.shape[0] or parts)
-    slides = tf.shape(overview)[0]
+    slides = _note_progress(model, tf.shape(overview)[0])
     filling = model.on_error == "fill"  # how many slides count is known when all are read
     share = tf.ones(()) if filling else share_of_replica(slides * counts)
     variables = model.trainable_weights
@@ -96,6 +96,11 @@ def training_step(model: SlideNetwork, data: Any, parts: int) -> dict[str, Tenso
         share, mean = among * share_of_replica(counted), mean * among
         gradients = [None if g is None else tf.convert_to_tensor(g) * tf.cast(share, g.dtype) for g in gradients]
     _count_loss(model, mean, counted)
+    if model.on_progress is not None:
+        with tf.control_dependencies([g for g in gradients if g is not None]):
+            noted = _note_progress(model, tf.constant(0))
+        with tf.control_dependencies([noted]):
+            gradients = [None if g is None else tf.identity(g) for g in gradients]
     if variables:
         model.optimizer.apply_gradients(
             zip(gradients_of_all_replicas(model.optimizer, gradients), variables, strict=True)
@@ -123,6 +128,22 @@ def mean_loss(model: keras.Model) -> bool:
     """Whether the model's loss is a mean over slides."""
     reductions = {getattr(loss, "reduction", "mean") for loss in keras.tree.flatten(model.loss)}
     return reductions <= {"mean", "sum_over_batch_size"}
+
+
+def _note_progress(model: SlideNetwork, number: Tensor) -> Tensor:
+    """The number `()` int32, once `on_progress` was called."""
+    import tensorflow as tf
+
+    told = model.on_progress
+    if told is None:
+        return number
+
+    def note(value: Any) -> Any:
+        told()
+        return value
+
+    with tf.device("CPU:0"):
+        return tf.ensure_shape(tf.numpy_function(note, [tf.identity(number)], tf.int32), ())
 
 
 def _counted(x: dict[str, Tensor]) -> tuple[dict[str, Tensor], Tensor | int]:

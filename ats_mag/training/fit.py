@@ -140,6 +140,8 @@ def _fit(
         paths = {os.path.join(slides, r["path"]): r["slide_id"] for part in parts.values() for r in part}
         bad = BadSlides(files.bad_slides, paths, settings.max_bad_slides, model, copies, hosts)
         model.on_unreadable = bad.note_unreadable
+    if hosts is not None:
+        model.on_progress = hosts.progress
     resumable = ResumableTraining(
         Checkpoints(files.checkpoints), files.history, order, batches, settings.checkpoint_minutes,
         epoch_to_choose(config, model, bool(parts["validation"])), bad, settings_of(config, parts, sizes), hosts,
@@ -189,7 +191,7 @@ def _fit(
             fit(settings.epochs, order)
         whole.end()
         model.warn_unlearnt()
-    model.on_unreadable = None
+    model.on_unreadable = model.on_progress = None
     resumable.take_best(model)
 
 

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 _BEAT = 1.0  # seconds between signs of life
 _SILENCE = 30.0  # seconds without any after which a process is given up; ATS_MAG_HOST_SILENCE
 _GRACE = 5.0  # seconds for this process to end by itself once another is lost
-_STALL = 1800.0  # seconds that one exchange of gradients may take; ATS_MAG_HOST_STALL
+_STALL = 600.0  # seconds that a process may be behind the others, though it lives; ATS_MAG_HOST_STALL
+_EXCHANGE = 3  # times as long may one exchange of gradients take: by then it is known who is behind, if it is a process
 
 
 class HostLost(RuntimeError):
@@ -56,6 +57,9 @@ class Hosts:
         self.places, self.chief = places, places.number == 0
         self._tell = tell or (lambda text: print(f"error: {text}", file=sys.stderr, flush=True))
         self._silence = float(os.environ.get("ATS_MAG_HOST_SILENCE", _SILENCE))
+        self._stall = float(os.environ.get("ATS_MAG_HOST_STALL", _STALL))
+        self._done = 0  # of what all do equally often
+        self._others: dict[int, tuple[int, float]] = {}  # what each process has done, and since when
         self._peers = meet(places, about)
         self._heard = dict.fromkeys(self._peers, time.monotonic())
         self._answers: dict[int, queue.SimpleQueue[Message]] = {k: queue.SimpleQueue() for k in self._peers}
@@ -87,8 +91,7 @@ class Hosts:
             num_accelerators={"GPU": gpus},
             rpc_layer="grpc",
         )
-        seconds = float(os.environ.get("ATS_MAG_HOST_STALL", _STALL))
-        options = tf.distribute.experimental.CommunicationOptions(timeout_seconds=seconds)
+        options = tf.distribute.experimental.CommunicationOptions(timeout_seconds=_EXCHANGE * self._stall)
         strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver, options)
         # All have equally many batches: to ask all, before every step, whether they have one more is an exchange for nothing.
         strategy.extended.experimental_enable_get_next_as_optional = False
@@ -135,6 +138,10 @@ class Hosts:
             if found is not None:
                 raise HostRefused(found)
 
+    def progress(self) -> None:
+        """Notes that this process has come further in its step; for `SlideClassifier.on_progress`."""
+        self._done += 1
+
     @contextlib.contextmanager
     def together(self) -> Iterator[Hosts]:
         """What the processes do together. An error within it ends all of them; at its end they wait for each other.
@@ -146,9 +153,8 @@ class Hosts:
             yield self
             self.gather("end", None)
         except BaseException as error:
-            # What TensorFlow says of a process that is gone comes a moment before, or after, it is known here.
-            if not isinstance(error, KeyboardInterrupt | HostRefused):
-                self._known.wait(2.0)
+            if _of_exchange(error):  # TensorFlow may notice first that one is gone, and does not say which
+                self._known.wait(self._silence + 5 * _BEAT)
             if self._lost is not None and not isinstance(error, HostLost):
                 raise HostLost(self._lost) from None
             if self._lost is None and not isinstance(error, HostRefused):  # which all find at once
@@ -198,6 +204,8 @@ class Hosts:
                 self._gone.add(k)
             elif "what" in message:
                 self._answers[k].put(message)
+            elif "done" in message:
+                self._note(k, message["done"])
 
     def _live(self) -> None:
         """Says that this process lives, and looks whether the others do."""
@@ -209,12 +217,30 @@ class Hosts:
             last = now
             for k, peer in self._peers.items():
                 with contextlib.suppress(OSError):  # the listener finds out
-                    peer.send({})
+                    peer.send({"done": self._done})
                 if k not in self._gone and now - self._heard[k] > self._silence:
                     self._lose(
                         f"{self.places.named(k)} has not been heard for {self._silence:g} s: it hangs, or the network between it and "
                         f"{self.places.named(self.places.number)} is cut"
                     )
+
+            if self.chief:
+                self._note(self.places.number, self._done)
+                self._look_who_is_behind(now)
+
+    def _note(self, k: int, done: int) -> None:
+        if self._others.get(k, (-1, 0.0))[0] != done:
+            self._others[k] = done, time.monotonic()
+
+    def _look_who_is_behind(self, now: float) -> None:
+        """Finds a process that lives, but has not come further for long while others wait for it."""
+        most = max(done for done, _ in list(self._others.values()))
+        for k, (done, since) in list(self._others.items()):
+            if done < most and now - since > self._stall and k not in self._gone:
+                self._lose(
+                    f"{self.places.named(k)} lives, but has been behind the others for {self._stall:g} s: it hangs, as where a file "
+                    "system does not answer"
+                )
 
     def _lose(self, text: str) -> None:
         """Notes, once, that a process is lost, tells the others, and sees that this one ends."""
@@ -237,6 +263,25 @@ class Hosts:
         if not self._ended.wait(_GRACE):
             self._tell(text)
             os._exit(1)
+
+
+def _of_exchange(error: BaseException) -> bool:
+    """Whether an error came of TensorFlow's exchange between processes."""
+    import tensorflow as tf
+
+    broken = (
+        tf.errors.UnavailableError
+        | tf.errors.AbortedError
+        | tf.errors.CancelledError
+        | tf.errors.DeadlineExceededError
+        | tf.errors.InternalError
+    )
+    found: BaseException | None = error
+    while found is not None:
+        if isinstance(found, broken) or (isinstance(found, tf.errors.OpError) and "ollective" in found.message):
+            return True
+        found = found.__cause__ or found.__context__
+    return False
 
 
 def _exit_at_once() -> None:

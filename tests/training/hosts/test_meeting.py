@@ -161,3 +161,30 @@ def test_one_whose_process_ends_is_named():
     assert isinstance(first, HostLost)
     assert "host 1 (127.0.0.1:" in str(first)
     assert "died" in str(first)
+
+
+def test_one_that_lives_but_stays_behind_is_named(monkeypatch):
+    monkeypatch.setenv("ATS_MAG_HOST_STALL", "1")
+    monkeypatch.setattr("ats_mag.training.hosts.hosts._BEAT", 0.1)
+
+    def work(hosts):
+        if hosts.places.number != 1:
+            hosts.progress()
+        hosts._known.wait(30)
+        hosts.gather("batch", 0)
+
+    for error in each(3, work):
+        assert isinstance(error, HostLost)
+        assert "host 1 (127.0.0.1:" in str(error)
+        assert "lives, but has been behind the others for 1 s" in str(error)
+
+
+def test_nobody_is_blamed_where_all_stand_still(monkeypatch):
+    monkeypatch.setenv("ATS_MAG_HOST_STALL", "0.3")
+    monkeypatch.setattr("ats_mag.training.hosts.hosts._BEAT", 0.1)
+
+    def work(hosts):
+        hosts.progress()
+        return hosts.gather("waited", hosts._known.wait(1.0))
+
+    assert each(2, work) == [[False, False]] * 2
