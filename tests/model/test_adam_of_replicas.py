@@ -40,7 +40,12 @@ def steps(build, gradients, strategy=None):
 @pytest.mark.graphs
 @pytest.mark.parametrize(
     "options",
-    [{}, {"clipnorm": 0.5}, {"global_clipnorm": 0.5}, {"global_clipnorm": 0.5, "gradient_accumulation_steps": 3}],
+    [
+        pytest.param({}, marks=pytest.mark.long),
+        pytest.param({"clipnorm": 0.5}, marks=pytest.mark.long),
+        pytest.param({"global_clipnorm": 0.5}, marks=pytest.mark.long),
+        {"global_clipnorm": 0.5, "gradient_accumulation_steps": 3},
+    ],
 )
 def test_replicas_take_the_steps_of_one(options):
     cpus = [cpu.name for cpu in tf.config.list_logical_devices("CPU")[:2]]

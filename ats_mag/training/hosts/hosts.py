@@ -1,13 +1,15 @@
 """The processes of one training, as one of them sees the others: what they tell each other, and when one is lost.
 
 TensorFlow's exchange of gradients waits for ever for a process that is gone. So every process says each second that it lives, and
-where one is lost all others end, saying which.
+where one is lost all others end, saying which. Where TensorFlow waits in a way that lets no other thread run, a timer of the system's ends
+the process without a word.
 """
 
 from __future__ import annotations
 
 import atexit
 import contextlib
+import faulthandler
 import os
 import queue
 import sys
@@ -30,6 +32,9 @@ _SILENCE = 30.0  # seconds without any after which a process is given up; ATS_MA
 _GRACE = 5.0  # seconds for this process to end by itself once another is lost
 _STALL = 600.0  # seconds that a process may be behind the others, though it lives; ATS_MAG_HOST_STALL
 _EXCHANGE = 3  # times as long may one exchange of gradients take: by then it is known who is behind, if it is a process
+
+
+_NOWHERE = os.open(os.devnull, os.O_WRONLY)
 
 
 class HostLost(RuntimeError):
@@ -83,6 +88,9 @@ class Hosts:
         """
         import tensorflow as tf
 
+        self.gather(
+            "strategy", None
+        )  # no thread runs while TensorFlow waits for the others here: they shall all be there
         gpus = len(tf.config.list_physical_devices("GPU"))
         resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
             tf.train.ClusterSpec({"worker": list(self.places.addresses)}),
@@ -165,6 +173,8 @@ class Hosts:
         finally:
             self._ended.set()
             self._tell_others({"left": True})
+            if self._lost is None:
+                _end_after(None)
 
     def _send(self, k: int, message: Message) -> None:
         try:
@@ -211,6 +221,8 @@ class Hosts:
         """Says that this process lives, and looks whether the others do."""
         last = time.monotonic()
         while not self._ended.wait(_BEAT):
+            if self._lost is None:
+                _end_after(self._silence + 2 * _GRACE)
             now = time.monotonic()
             if now - last > self._silence / 2:  # it is this process that stood still: what others said waits to be read
                 self._heard = dict.fromkeys(self._peers, now)
@@ -248,6 +260,7 @@ class Hosts:
             if self._lost is not None or self._ended.is_set():
                 return
             self._lost = text
+        _end_after(2 * _GRACE)
         self._known.set()
         if self.chief:
             self._tell_others({"lost": text})
@@ -259,10 +272,19 @@ class Hosts:
                 peer.send(message)
 
     def _end(self, text: str) -> None:
-        """Ends the process, unless it does so itself."""
+        """Ends the process, which may not be able to do so itself."""
         if not self._ended.wait(_GRACE):
             self._tell(text)
-            os._exit(1)
+        time.sleep(1.0)  # for what it has to say
+        _exit_at_once()
+
+
+def _end_after(seconds: float | None) -> None:
+    """Has the system end this process, if it is not told otherwise until then; None: it shall not."""
+    if seconds is None:
+        faulthandler.cancel_dump_traceback_later()
+    else:
+        faulthandler.dump_traceback_later(seconds, exit=True, file=_NOWHERE)
 
 
 def _of_exchange(error: BaseException) -> bool:

@@ -16,7 +16,8 @@ from ats_mag.training.hosts.places import Places
 def _quick(monkeypatch):
     monkeypatch.setenv("ATS_MAG_HOST_PATIENCE", "20")
     monkeypatch.setattr("ats_mag.training.hosts.hosts.atexit.register", lambda *_: None)
-    monkeypatch.setattr("ats_mag.training.hosts.hosts._GRACE", 1e6)  # nobody ends this process
+    monkeypatch.setattr("ats_mag.training.hosts.hosts.Hosts._end", lambda *_: None)  # nobody ends this process
+    monkeypatch.setattr("ats_mag.training.hosts.hosts._end_after", lambda seconds: None)
 
 
 def addresses(count):
