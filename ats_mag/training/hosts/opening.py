@@ -28,7 +28,7 @@ from ats_mag.training.hosts.places import Places
 if TYPE_CHECKING:
     from ats_mag.config.schema import RunConfig
 
-_KERAS = ("3.12", "3.13", "3.14", "3.15")  # whose loops were tried over several hosts
+_KERAS = ("3.15",)  # whose loops were tried over several hosts
 _READ = {".json", ".safetensors", ".bin"}  # of a folder
 _SEEN = 60.0  # seconds until a file that one host wrote is there for another
 
