@@ -11,7 +11,7 @@ CLASSES = ("pale", "striped")
 OVERVIEW_MPP = 16.0
 
 
-def write_slides(folder, count=10, rare=None):
+def write_slides(folder, count=10, rare=None, sizes=((640, 512), (512, 768), (512, 768))):
     """`count` slides of two classes that a few epochs tell apart, and `manifest.csv` with a split."""
     from ats_mag.slides.writing.pyramid import write_pyramid
 
@@ -19,7 +19,7 @@ def write_slides(folder, count=10, rare=None):
     rows = []
     for i in range(count):
         random = np.random.default_rng(i)
-        height, width = (512, 768) if i % 3 else (640, 512)
+        height, width = sizes[i % len(sizes)]
         image = np.full((height, width, 3), 245, np.uint8)
         label = CLASSES[i % 2] if rare is None else CLASSES[int(i in rare)]
         tissue = random.integers(150, 200, (height - 96, width - 160, 3))

@@ -258,7 +258,8 @@ class TrainConfig(Section):
         on_bad_slide: a slide that cannot be read while training: `raise`, or `skip` it and count it.
         max_bad_slides: more than so many different ones stop the run, under `skip`.
         mixed_precision: whether the networks compute in float16.
-        devices: `one`, or `all` GPUs of the machine (`MirroredStrategy`).
+        devices: `one`, or `all` GPUs of the machine (`MirroredStrategy`), or `cluster`: those of all hosts that train together
+            (`MultiWorkerMirroredStrategy`), as `TF_CONFIG`, SLURM or `ats-mag train --hosts` say; see docs/cluster.md.
         checkpoint_minutes: a checkpoint is written after so many minutes, and after every epoch.
         tensorboard: whether to log for TensorBoard.
         watch: training and validation slides whose attention and patches TensorBoard shows after every epoch.
@@ -294,7 +295,7 @@ class TrainConfig(Section):
     on_bad_slide: Annotated[Literal["raise", "skip"], _FREE] = "raise"
     max_bad_slides: Annotated[NonNegativeInt, _FREE] = 10
     mixed_precision: bool = False
-    devices: Literal["one", "all"] = "one"
+    devices: Literal["one", "all", "cluster"] = "one"
     checkpoint_minutes: Annotated[PositiveFloat, _FREE] = 10.0
     tensorboard: Annotated[bool, _FREE] = False
     watch: Annotated[NonNegativeInt, _FREE] = 4

@@ -256,10 +256,10 @@ class SlideClassifier(SlideNetwork):
         return super().compute_metrics(x, self.head_kind.labels(y), probabilities, sample_weight)
 
     def _update_attention_metrics(self, found: ForwardPass) -> None:
-        self.entropy_metric.update_state(found.entropy)
-        self.spread_metric.update_state(found.spread)
+        self.entropy_metric.update_state(found.entropy, found.counted)
+        self.spread_metric.update_state(found.spread, found.counted)
         for m, metric in enumerate(self.mass_metrics):
-            metric.update_state(found.mass[:, m])
+            metric.update_state(found.mass[:, m], found.counted)
         if self.unreadable_metric is not None and found.unreadable is not None:
             self.unreadable_metric.update_state(found.unreadable)
 

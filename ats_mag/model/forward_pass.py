@@ -21,6 +21,7 @@ class ForwardPass(NamedTuple):
         readable: `(B,)` float32, 0 for slides of which nothing could be read, else 1. None: reading raises, all were read.
         unreadable: `(B,)` float32, how many patches could not be read. None: as above.
         auxiliary: probabilities from each magnification alone, M times `(B, C)`; empty where no loss needs them.
+        counted: `(B,)` float32, 0 for slides that only fill a device, see `records.shares`, else 1. None: all count.
     """
 
     probabilities: Probabilities
@@ -31,6 +32,7 @@ class ForwardPass(NamedTuple):
     readable: Tensor | None = None
     unreadable: Tensor | None = None
     auxiliary: tuple[Probabilities, ...] = ()
+    counted: Tensor | None = None
 
 
 class ReadingTurns:

@@ -13,6 +13,7 @@ import numpy as np
 from keras import ops
 
 from ats_mag.backend import on_jax
+from ats_mag.model.host_functions import function_of_hosts, over_hosts
 from ats_mag.slides.errors import plain_errors
 from ats_mag.tensors import Logs, Tensor
 
@@ -25,7 +26,7 @@ class MendedModel(keras.Model):
     """A Keras model whose loops are mended.
 
     - The optimiser has its variables before the first step, which TensorFlow would trace twice otherwise.
-    - Replicas of a distribution strategy may have shares of a batch that differ in size.
+    - Replicas of a distribution strategy may have shares of a batch that differ in size, and be on several hosts.
     - On JAX an error in a host callback is itself, not the text below a traceback through XLA's callbacks.
     - Losses and predictions that are NaN or infinite are errors.
     - Steps may ask `call` for more than users do, see `step_options`.
@@ -44,6 +45,22 @@ class MendedModel(keras.Model):
         for kind in ("train", "test", "predict"):
             if getattr(self, f"{kind}_function", None) is not None:
                 getattr(self, f"make_{kind}_function")(force=True)
+
+    def make_train_function(self, force: bool = False) -> None:
+        if not self._over_hosts():
+            super().make_train_function(force)
+        elif force or getattr(self, "train_function", None) is None:
+            self.train_function = function_of_hosts(self, self.train_step)
+
+    def make_test_function(self, force: bool = False) -> None:
+        if not self._over_hosts():
+            super().make_test_function(force)
+        elif force or getattr(self, "test_function", None) is None:
+            self.test_function = function_of_hosts(self, self.test_step)
+
+    def _over_hosts(self) -> bool:
+        strategy = getattr(self, "_distribute_strategy", None)
+        return strategy is not None and over_hosts(strategy)
 
     def fit(self, *args: Any, **kwargs: Any) -> keras.callbacks.History:
         """As `keras.Model.fit`.

@@ -74,12 +74,15 @@ class SlideNetwork(PathModel):
         dimension: D.
         regularizers: layers through which the attention passes while it is learnt.
         on_unreadable: told of what is read, see `read`; not saved with the model.
+        on_progress: called twice in every training step on TensorFlow, when its data are there and when only the exchange between
+            devices is left; not saved with the model.
         feature_cache: of what a frozen encoder said of patches, on TensorFlow; not saved with the model.
     """
 
     test_method = Traced[str]()
     test_n_patches = Traced[int]()
     on_unreadable = Traced[OnUnreadable | None]()
+    on_progress = Traced[Callable[[], None] | None]()
     feature_cache = Traced[EncodedCells | None]()
 
     def __init__(
@@ -149,7 +152,7 @@ class SlideNetwork(PathModel):
         names = [f"auxiliary_head_{m}" for m in range(n_magnifications)] if auxiliary_heads else []
         self.auxiliary_heads = [self._new_head(name) for name in names]
         self.seed_generator = ReplicaSeedGenerator(self.seed)
-        self.on_unreadable = self.feature_cache = None
+        self.on_unreadable = self.on_progress = self.feature_cache = None
         for dense in (self.head, *self.auxiliary_heads):
             dense.build((None, self.dimension))
         self.built = True

@@ -11,8 +11,9 @@ from typing import Any, TypeAlias
 
 import keras
 
+from ats_mag.model.adam_of_replicas import AdamOfReplicas
 from ats_mag.model.adam_of_two_rates import AdamOfTwoRates
-from ats_mag.model.replicas import shared_norm
+from ats_mag.model.replicas import replicas
 from ats_mag.sampling.regularizers import MagnificationEntropy, PlaceEntropy
 from ats_mag.sampling.schedules import ScheduleStrength
 
@@ -118,12 +119,15 @@ class Recipe:
         """A new optimiser for so many steps; within the scope of a distribution strategy, of all replicas together."""
         options: dict[str, Any] = {
             "clipnorm": self.clip_each,
-            "global_clipnorm": shared_norm(self.clip_norm),
+            "global_clipnorm": self.clip_norm,
             "gradient_accumulation_steps": self.accumulate if self.accumulate > 1 else None,
         }
+        share = 1.0 if self.encoder_learning_rate is None else self.encoder_learning_rate / self.learning_rate
+        if replicas() > 1:
+            return AdamOfReplicas(self.rate(steps), share, **options)
         if self.encoder_learning_rate is None:
             return keras.optimizers.Adam(self.rate(steps), **options)
-        return AdamOfTwoRates(self.rate(steps), self.encoder_learning_rate / self.learning_rate, **options)
+        return AdamOfTwoRates(self.rate(steps), share, **options)
 
     def rate(self, steps: int) -> float | Schedule:
         """The learning rate over so many steps (Keras counts batches, also while it accumulates): a number or a schedule."""
@@ -168,7 +172,8 @@ def batches_of(
     if steps_per_epoch is not None:
         return steps_per_epoch
     if hasattr(x, "cardinality"):  # of a tf.data.Dataset; below 0: infinite or unknown
-        count = int(x.cardinality())
+        known = x.cardinality  # a number of a distributed data set
+        count = int(known() if callable(known) else known)
         return count if count > 0 else None
     if isinstance(x, keras.utils.PyDataset):
         return x.num_batches

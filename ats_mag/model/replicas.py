@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 
 from ats_mag.backend import on_tensorflow
+from ats_mag.model.adam_of_replicas import AdamOfReplicas
 from ats_mag.tensors import Tensor
 
 
@@ -33,19 +34,16 @@ def gradients_of_all_replicas(
 ) -> list[Tensor | None]:
     """The gradients as the optimiser needs them to clip, and to look for overflow, on the batch as a whole.
 
-    Keras clips the gradient of each replica for itself and sums then. Given equal shares of the sum, each clipped to
-    its share of the norm (see `shared_norm`), the result is the clipped sum.
+    `AdamOfReplicas` takes their sum. Keras' own optimisers sum what replicas give them after they have clipped it: given equal
+    shares of the sum they see the same overflow, and clip each variable's to as many times the norm as there are replicas.
     """
     import tensorflow as tf
 
     inner = getattr(optimizer, "inner_optimizer", optimizer)
-    if replicas() == 1 or (inner is optimizer and inner.global_clipnorm is None):
+    takes_sum = isinstance(inner, AdamOfReplicas)
+    if replicas() == 1 or not (takes_sum or inner is not optimizer or inner.global_clipnorm is not None):
         return gradients
     context, known = tf.distribute.get_replica_context(), [g for g in gradients if g is not None]
     summed = iter(context.all_reduce(tf.distribute.ReduceOp.SUM, [tf.convert_to_tensor(g) for g in known]))
-    return [None if g is None else next(summed) / replicas() for g in gradients]
-
-
-def shared_norm(norm: float | None) -> float | None:
-    """The `global_clipnorm` that an optimiser needs, in the scope of a strategy, to clip the whole gradient to `norm`."""
-    return None if norm is None else norm / replicas()
+    of_each = 1 if takes_sum else replicas()
+    return [None if g is None else next(summed) / of_each for g in gradients]

@@ -53,13 +53,14 @@ def training_step(model: SlideNetwork, data: Any, parts: int) -> dict[str, Tenso
     import tensorflow as tf
 
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+    x, counts = _counted(x)
     overview = x["overview"]
     if overview.shape[0] == 0:
         raise ValueError("a batch without a slide cannot be trained on. Received: inputs of batch size 0")
     parts = min(parts, overview.shape[0] or parts)
-    slides = tf.shape(overview)[0]
+    slides = _note_progress(model, tf.shape(overview)[0])
     filling = model.on_error == "fill"  # how many slides count is known when all are read
-    share = tf.ones(()) if filling else share_of_replica(slides)
+    share = tf.ones(()) if filling else share_of_replica(slides * counts)
     variables = model.trainable_weights
     gradients: list[Tensor | None] = [None] * len(variables)
     passes: list[ForwardPass] = []
@@ -67,14 +68,13 @@ def training_step(model: SlideNetwork, data: Any, parts: int) -> dict[str, Tenso
     turns = ReadingTurns() if parts > 1 else None
     for k in range(parts):
         start, end = k * slides // parts, (k + 1) * slides // parts
-        count = end - start
+        count = (end - start) * counts
         here, labels, weights = (
             (dict(x), y, sample_weight) if parts == 1 else _taken(start, end, (dict(x), y, sample_weight))
         )
         with tf.GradientTape() as tape:
             found = model(here, training=True, part=StepPart(last=k == parts - 1, turns=turns))
-            if parts > 1:
-                found = _without_fillers(found, count)
+            found = _without_fillers(found, count)
             part = model.compute_loss(here, labels, found, weights, training=True)
             counted = count if found.readable is None else tf.reduce_sum(found.readable)
             # Of no slides, a loss is no number.
@@ -83,25 +83,31 @@ def training_step(model: SlideNetwork, data: Any, parts: int) -> dict[str, Tenso
             )
             scaled = model.optimizer.scale_loss(part * tf.cast(share, part.dtype))
         gradients = [_sum(a, b) for a, b in zip(gradients, tape.gradient(scaled, variables), strict=True)]
+        n = end - start
         passes.append(
-            found if parts == 1 else keras.tree.map_structure(lambda a, n=count: a if a is None else a[:n], found)
+            found if parts == 1 else keras.tree.map_structure(lambda a, n=n: a if a is None else a[:n], found)
         )
         mean = mean + tf.cast(part, mean.dtype)
     whole = passes[0] if parts == 1 else _joined(passes)
-    counted = slides
+    counted = slides * counts
     if filling:
         counted = tf.reduce_sum(whole.readable)
         among = tf.cast(slides, tf.float32) / tf.maximum(counted, 1.0)
         share, mean = among * share_of_replica(counted), mean * among
         gradients = [None if g is None else tf.convert_to_tensor(g) * tf.cast(share, g.dtype) for g in gradients]
     _count_loss(model, mean, counted)
+    if model.on_progress is not None:
+        with tf.control_dependencies([g for g in gradients if g is not None]):
+            noted = _note_progress(model, tf.constant(0))
+        with tf.control_dependencies([noted]):
+            gradients = [None if g is None else tf.identity(g) for g in gradients]
     if variables:
         model.optimizer.apply_gradients(
             zip(gradients_of_all_replicas(model.optimizer, gradients), variables, strict=True)
         )
     else:
         warnings.warn("the model does not have any trainable weights", stacklevel=2)
-    return model.compute_metrics(x, y, whole, sample_weight)
+    return model.compute_metrics(x, y, _for_metrics(whole, counts), sample_weight)
 
 
 def test_step(model: SlideNetwork, data: Any) -> dict[str, Tensor]:
@@ -109,16 +115,60 @@ def test_step(model: SlideNetwork, data: Any) -> dict[str, Tensor]:
     import tensorflow as tf
 
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+    x, counts = _counted(x)
     found = model(x, training=False, part=WHOLE)
+    slides = tf.shape(x["overview"])[0] * counts
+    found = _without_fillers(found, slides)
     loss = model.compute_loss(x, y, found, sample_weight, training=False)
-    _count_loss(model, loss, tf.shape(x["overview"])[0] if found.readable is None else tf.reduce_sum(found.readable))
-    return model.compute_metrics(x, y, found, sample_weight)
+    _count_loss(model, loss, slides if found.readable is None else tf.reduce_sum(found.readable))
+    return model.compute_metrics(x, y, _for_metrics(found, counts), sample_weight)
 
 
 def mean_loss(model: keras.Model) -> bool:
     """Whether the model's loss is a mean over slides."""
     reductions = {getattr(loss, "reduction", "mean") for loss in keras.tree.flatten(model.loss)}
     return reductions <= {"mean", "sum_over_batch_size"}
+
+
+def _note_progress(model: SlideNetwork, number: Tensor) -> Tensor:
+    """The number `()` int32, once `on_progress` was called."""
+    import tensorflow as tf
+
+    told = model.on_progress
+    if told is None:
+        return number
+
+    def note(value: Any) -> Any:
+        told()
+        return value
+
+    with tf.device("CPU:0"):
+        return tf.ensure_shape(tf.numpy_function(note, [tf.identity(number)], tf.int32), ())
+
+
+def _counted(x: dict[str, Tensor]) -> tuple[dict[str, Tensor], Tensor | int]:
+    """The inputs, and 0 where the slide among them only fills a device that has none of the batch, else 1."""
+    import tensorflow as tf
+
+    if "counted" not in x:
+        return x, 1
+    return {name: value for name, value in x.items() if name != "counted"}, tf.cast(
+        tf.reduce_max(x["counted"]), tf.int32
+    )
+
+
+def _for_metrics(found: ForwardPass, counts: Tensor | int) -> ForwardPass:
+    """The pass, of which nothing counts where its slide only fills a device."""
+    import tensorflow as tf
+
+    if isinstance(counts, int):
+        return found
+    counted = tf.ones_like(found.entropy) * tf.cast(counts, tf.float32)
+    return found._replace(
+        counted=counted,
+        readable=counted if found.readable is None else found.readable * counted,
+        unreadable=None if found.unreadable is None else found.unreadable * counted,
+    )
 
 
 def _taken(start: Tensor, end: Tensor, batch: Any) -> Any:

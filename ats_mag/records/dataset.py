@@ -14,6 +14,7 @@ from ats_mag.records.epoch_order import EpochOrder
 from ats_mag.records.prefetched_copies import BATCHES_AHEAD, copy_ahead, longest_path_codes
 from ats_mag.records.random_changes import augmented
 from ats_mag.records.record import FEATURES, Element, View, encode_label, find_records
+from ats_mag.records.shares import Share, Shared
 from ats_mag.slides.copies.local_copies import LocalCopies
 from ats_mag.slides.overview import WHITE, pad_to_multiple
 
@@ -32,6 +33,7 @@ def dataset(
     augment: AugmentConfig | None = None,
     weights: Sequence[float] | None = None,
     order: EpochOrder | None = None,
+    share: Share | None = None,
 ) -> tf.data.Dataset:
     """The records as a `tf.data` pipeline for `SlideClassifier.fit`, `evaluate` and `predict`.
 
@@ -50,14 +52,17 @@ def dataset(
         augment: random changes of the slides, for training only.
         weights: of each record in the loss.
         order: which record comes when, instead of `shuffle` and `seed`; the epochs of a run that can be resumed.
+        share: what a host has of every batch, for `tf.distribute.Strategy.distribute_datasets_from_function`; a batch that comes
+            out is one device's. Not with `shuffle`.
 
     Returns:
         Batches of `({overview, mask, path, geometry, overview_mpp}, label)`, or of the dict alone; with `weights`, the weights come
-        third; with `augment`, `turn` and `colour` are in the dict, too.
+        third; with `augment`, `turn` and `colour` are in the dict, too; with `share`, `counted` `(B,)`, 0 where a slide only fills a
+        device.
 
     Raises:
         RecordError: see `find_records`; a label that is none of `classes`.
-        ValueError: `weights` without `classes`, or not one for each record.
+        ValueError: `weights` without `classes`, or not one for each record; `share` with `shuffle`.
     """
     if isinstance(records, str | os.PathLike):
         records = find_records(records, split)
@@ -70,7 +75,15 @@ def dataset(
         if classes is None or len(weights) != len(files):
             raise ValueError(f"weights need labels and one number per record. Received: {len(weights)} weights")
         columns.append(np.asarray(weights, "float32"))
-    inputs = _in_order(columns, shuffle, seed, order, augment is not None)
+    shared = None
+    if share is not None:
+        if shuffle:
+            raise ValueError(
+                "hosts that share batches need an order that all of them know: give `order` instead of `shuffle`"
+            )
+        order = order or _AsListed(len(files))
+        shared = share.positions(order.first, order.length, batch_size)
+    inputs = _in_order(columns, shuffle, seed, order, augment is not None, shared)
     length = longest_path_codes(records, slide_root, local_copies)
 
     def load(seed: tf.Tensor, file: tf.Tensor, *label: tf.Tensor) -> Element:
@@ -82,14 +95,54 @@ def dataset(
     loaded = inputs.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     zeros = tf.nest.map_structure(lambda spec: tf.zeros((), spec.dtype), loaded.element_spec)
     (zeros[0] if isinstance(zeros, tuple) else zeros)["overview"] = tf.constant(WHITE, tf.uint8)
-    if local_copies is None:
-        return loaded.padded_batch(batch_size, padding_values=zeros).prefetch(tf.data.AUTOTUNE)
-    loaded = copy_ahead(loaded, local_copies, length, batch_size)
-    return loaded.padded_batch(batch_size, padding_values=zeros).prefetch(BATCHES_AHEAD)
+    if local_copies is not None:
+        loaded = copy_ahead(loaded, local_copies, length, batch_size)
+    batches = (
+        loaded.padded_batch(batch_size, padding_values=zeros) if shared is None else _shares(loaded, shared, zeros)
+    )
+    return batches.prefetch(tf.data.AUTOTUNE if local_copies is None else BATCHES_AHEAD)
+
+
+class _AsListed(EpochOrder):
+    """Every record once, as they are listed."""
+
+    def __init__(self, length: int) -> None:
+        super().__init__([""] * length, 0)
+
+    def slides(self, epoch: int) -> np.ndarray:
+        return np.arange(self.length)
+
+
+def _shares(loaded: tf.data.Dataset, shared: Shared, zeros: Any) -> tf.data.Dataset:
+    """The batches of a host's devices, in turn."""
+    sizes, largest = tf.constant(shared.sizes), int(shared.sizes.max())
+
+    def counted(counts: tf.Tensor, element: Any) -> Any:
+        view, *label = element if isinstance(element, tuple) else (element,)
+        view = {**view, "counted": counts}
+        return (view, *label) if label else view
+
+    def batch(_: tf.Tensor, slides: tf.data.Dataset) -> tf.data.Dataset:
+        padding = (tf.constant(0, tf.int64), tf.constant(0.0), zeros)
+        return slides.padded_batch(largest, padding_values=padding).map(
+            lambda _, counts, element: counted(counts, element)
+        )
+
+    slides = tf.data.Dataset.from_tensor_slices((shared.group, shared.counted))
+    slides = tf.data.Dataset.zip(slides, loaded).map(lambda about, element: (*about, element))
+    batches = slides.group_by_window(
+        lambda group, *_: group, batch, window_size_func=lambda group: tf.gather(sizes, group)
+    )
+    return batches.apply(tf.data.experimental.assert_cardinality(len(shared.sizes)))
 
 
 def _in_order(
-    columns: list[np.ndarray], shuffle: bool, seed: int | None, order: EpochOrder | None, random: bool
+    columns: list[np.ndarray],
+    shuffle: bool,
+    seed: int | None,
+    order: EpochOrder | None,
+    random: bool,
+    shared: Shared | None,
 ) -> tf.data.Dataset:
     """Per slide a seed `(2,)` int64 and its entries of the columns."""
     if order is None:
@@ -107,6 +160,8 @@ def _in_order(
         number, seed = tf.ensure_shape(number, ()), tf.ensure_shape(seed, (2,))
         return (seed, *[tf.gather(table, number) for table in tables])
 
+    if shared is not None:
+        return tf.data.Dataset.from_tensor_slices(shared.position).map(take)
     return tf.data.Dataset.range(order.first, order.length).map(take)
 
 

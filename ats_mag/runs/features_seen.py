@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def cached_features(run: Run, model: SlideNetwork, copies: LocalCopies | None = None) -> Iterator[FeatureCache | None]:
+def cached_features(
+    run: Run, model: SlideNetwork, copies: LocalCopies | None = None, on_disk: bool = True
+) -> Iterator[FeatureCache | None]:
     """Has the model keep what its frozen encoder said of patches, as the run's configuration asks; None: it does not.
 
     Where another process uses the run's file, memory alone is used.
@@ -27,6 +29,7 @@ def cached_features(run: Run, model: SlideNetwork, copies: LocalCopies | None = 
         run: the run.
         model: of it.
         copies: local copies that slides are read from.
+        on_disk: False: memory alone is used.
 
     Warns:
         UserWarning: the configuration asks for what the model's encoder cannot have.
@@ -52,7 +55,7 @@ def cached_features(run: Run, model: SlideNetwork, copies: LocalCopies | None = 
         if "sha256" in known:  # of the ends of a file alone, which white slides have in common
             names[os.path.join(run.config.data.slides, path)] = f"{slide_id}\0{known['size']}\0{known['sha256']}"
     with contextlib.ExitStack() as stack:
-        file = (settings.feature_cache_file or run.layout.features) if disk else None
+        file = (settings.feature_cache_file or run.layout.features) if disk and on_disk else None
         if file is not None:
             file.parent.mkdir(parents=True, exist_ok=True)
             try:

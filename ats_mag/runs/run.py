@@ -70,6 +70,30 @@ class Run:
         return cls(config, manifest, splits, _begin(config, layout, manifest, splits))
 
     @classmethod
+    def begun(cls, config: RunConfig) -> Run:
+        """The run that another process has just opened to train it together with this one; nothing is written.
+
+        Its fingerprints are those of the slides as they are here.
+
+        Raises:
+            ManifestError, SplitError: see `load_manifest` and `read_splits`.
+            RunError: the run was not opened, or with other settings, slides or labels.
+        """
+        layout = RunLayout.of(config)
+        about = read_run_file(layout.run)
+        if about is None:
+            raise RunError(
+                f"{str(config.run)!r} does not show the run that another host has opened there: name a folder that all share"
+            )
+        manifest, splits, config = load_manifest(config), read_splits(layout.splits), settled(config, about)
+        found = compare(config, manifest, about["splits_sha256"])
+        if found.problems:
+            raise RunError(refusal(config, found.problems))
+        broken = {slide_id: about["slides"][slide_id] for slide_id in found.broken}
+        here: RunFile = {**about, "slides": found.slides | broken}
+        return cls(config, manifest, splits, here)
+
+    @classmethod
     def open_divided(cls, config: RunConfig) -> Run:
         """As `open`, of a run whose division is stored: what was not divided cannot have been trained.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 from pathlib import Path
@@ -18,6 +19,7 @@ from ats_mag.tensors import Geometry, Index, PathCodes, ReadablePatches
 
 if TYPE_CHECKING:
     from ats_mag.model.classifier import SlideClassifier
+    from ats_mag.training.hosts.hosts import Hosts
 
 
 class BadSlides:
@@ -29,6 +31,7 @@ class BadSlides:
         limit: more bad slides than that are too many.
         model: whose patches they are.
         copies: local copies that the patches are read from; None: from the slides themselves.
+        hosts: that train together: each finds its own, and the first one writes what all found. None: this process alone.
     """
 
     def __init__(
@@ -38,12 +41,14 @@ class BadSlides:
         limit: int,
         model: SlideClassifier,
         copies: LocalCopies | None = None,
+        hosts: Hosts | None = None,
     ) -> None:
-        self.file, self.limit = file, limit
+        self.file, self.limit, self._hosts = file, limit, hosts
         self._ids, self._model = slide_ids, model
         self._sources = {} if copies is None else copies.sources
         self._lock = threading.Lock()  # parts of a batch may be read side by side
         self.found: list[dict[str, str]] = []
+        self._shared: set[str] = set()  # paths that all hosts know of
         self._rows: dict[str, dict[str, str]] = {}
         if file.exists():
             mend = "bring back a copy of it, or remove it"
@@ -64,7 +69,8 @@ class BadSlides:
         return tf.ensure_shape(checked, valid.shape)
 
     def check(self) -> None:
-        """Raises a SlideError where there are too many."""
+        """Raises a SlideError where there are too many; hosts that train together must all ask."""
+        self._share()
         if len(self.found) > self.limit:
             names = ", ".join(row["slide_id"] for row in self.found)
             raise SlideError(
@@ -72,6 +78,24 @@ class BadSlides:
                 f"{self.limit}: {names}; {str(self.file)!r} says why. Mend the files or raise train.max_bad_slides, "
                 "then train again: it goes on from the last checkpoint"
             )
+
+    def _share(self) -> None:
+        """Has every host know what all have found."""
+        if self._hosts is None:
+            return
+        with self._lock:
+            mine = [row for row in self.found if row["path"] not in self._shared]
+        rows = list(itertools.chain(*self._hosts.gather("bad slides", mine)))
+        with self._lock:
+            known = {row["path"] for row in self.found}
+            self.found += [row for row in rows if row["path"] not in known]
+            self._rows |= {row["path"]: row for row in rows}
+            self._shared |= {row["path"] for row in rows}
+            if rows and self._hosts.chief:
+                self._write()
+
+    def _write(self) -> None:
+        write_whole(self.file, pd.DataFrame(self._rows.values()).to_csv(index=False).encode(errors="surrogateescape"))
 
     def _note(self, path: np.ndarray, index: np.ndarray, geometry: np.ndarray, valid: np.ndarray) -> np.ndarray:
         with self._lock:
@@ -83,10 +107,9 @@ class BadSlides:
                 error = self._error(codes, cells[~sound][:1], place)
                 row = {"slide_id": self._ids.get(name, Path(name).stem), "path": name, "error": error}
                 self.found.append(row)
-                self._rows[name] = row
-                write_whole(
-                    self.file, pd.DataFrame(self._rows.values()).to_csv(index=False).encode(errors="surrogateescape")
-                )
+                if self._hosts is None:
+                    self._rows[name] = row
+                    self._write()
         return valid
 
     def _error(self, codes: np.ndarray, cell: np.ndarray, geometry: np.ndarray) -> str:

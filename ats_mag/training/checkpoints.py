@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import time
 import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ from ats_mag.system.atomic_files import remove_unfinished, whole_file
 
 SECONDS = "seconds"  # of the state: how long training took, of all commands together
 _KEPT = 2
+_SEEN = 60.0  # seconds until a file that one host wrote is there for another
 _NAMES = "names of arrays"  # the archive's checksums are of its arrays, not of its list of them
 
 
@@ -93,6 +95,21 @@ class Checkpoints:
                 pass
             file.rename(file.with_name(file.name + ".damaged"))
         return None
+
+    def named(self, name: str) -> Checkpoint:
+        """The one that another process has found to be the latest whole one.
+
+        Raises:
+            OSError: it is not there, or cannot be read.
+        """
+        until = time.monotonic() + _SEEN
+        while True:
+            try:
+                return _read(self.folder / name)
+            except FileNotFoundError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.5)
 
 
 def _read(file: Path) -> Checkpoint:

@@ -15,20 +15,20 @@ def strategy_of(settings: TrainConfig) -> tf.distribute.Strategy | None:
     """A `tf.distribute.MirroredStrategy` over all GPUs (without any, all logical CPUs); None for one device.
 
     Raises:
-        ValueError: gradients are to be accumulated on several devices, which Keras cannot.
+        ValueError: the devices are those of a cluster, whose hosts have not met.
     """
     if settings.devices == "one":
         return None
+    if settings.devices == "cluster":
+        raise ValueError(
+            "train.devices: cluster trains over hosts that meet first: run `ats-mag train`, or give train_fold the hosts of "
+            "ats_mag.training.hosts.opening.open_hosts"
+        )
     import tensorflow as tf
 
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     if len(devices) == 1:
         return None
-    if settings.accumulate > 1:
-        raise ValueError(
-            f"train.accumulate={settings.accumulate} works on one device, and train.devices: all finds {len(devices)}: "
-            "set train.devices: one, or train.accumulate: 1 and a larger train.batch_size"
-        )
     return tf.distribute.MirroredStrategy([device.name for device in devices])
 
 

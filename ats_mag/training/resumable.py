@@ -19,13 +19,16 @@ from ats_mag.tensors import Logs
 from ats_mag.training.bad_slides import BadSlides
 from ats_mag.training.best_epoch import BestEpoch
 from ats_mag.training.checkpoints import SECONDS, Checkpoint, Checkpoints
+from ats_mag.training.metric_values import add_here, devices_here, parts_for, values_here
 from ats_mag.training.settings import check_settings
 from ats_mag.training.variable_keys import model_keys, optimizer_keys
 
 if TYPE_CHECKING:
     from ats_mag.model.classifier import SlideClassifier
+    from ats_mag.training.hosts.hosts import Hosts
 
 _MODEL, _OPTIMIZER, _BEST, _METRICS = "model/", "optimizer/", "best/", "metrics/"
+_OF_DEVICES = "devices/"  # before the name of a metric's array
 _BY_POSITION = re.compile(r"(model|optimizer|best)-\d+")  # names of arrays that earlier releases wrote
 _SHOWN = 3
 
@@ -47,6 +50,7 @@ class ResumableTraining(keras.callbacks.Callback):
         best: the metric that is followed; None: the last epoch counts.
         bad: unreadable slides; None: they raise.
         settings: of the run, kept with the checkpoint.
+        hosts: that train together; the first one writes. None: this process alone.
 
     Attributes:
         epoch, batch: that come next.
@@ -64,8 +68,10 @@ class ResumableTraining(keras.callbacks.Callback):
         best: BestEpoch | None,
         bad: BadSlides | None,
         settings: dict[str, Any],
+        hosts: Hosts | None = None,
     ) -> None:
         super().__init__()
+        self._hosts, self._chief = hosts, hosts is None or hosts.chief
         self.checkpoints, self.history_file, self.order, self.batches = checkpoints, history, order, batches
         self.minutes, self.best, self.bad, self.settings = minutes, best, bad, settings
         self.epoch = self.batch = 0
@@ -84,7 +90,7 @@ class ResumableTraining(keras.callbacks.Callback):
             ValueError: the checkpoint was written under other settings, by an earlier release or of another model; or two
                 variables of the model cannot be told apart. Nothing has been changed then.
         """
-        found = self.checkpoints.latest()
+        found = self._latest()
         if found is None:
             _variables(model)  # those that cannot be told apart are refused before anything long starts
             return False
@@ -93,7 +99,7 @@ class ResumableTraining(keras.callbacks.Callback):
         check_settings(state["settings"], self.settings, str(self.checkpoints.folder.parent))
         self._refuse_other_encoder(found, model)
         variables = _variables(model)
-        metrics = {name: value for name, value in arrays.items() if name.startswith(_METRICS)}
+        metrics = {name: value for name, value in arrays.items() if name.startswith((_METRICS, _OF_DEVICES))}
         wanted = {name: tuple(variable.shape) for name, variable in variables.items()}
         if state["best_weights"]:
             wanted |= {_BEST + key: tuple(variable.shape) for key, variable in _weights(model).items()}
@@ -109,6 +115,14 @@ class ResumableTraining(keras.callbacks.Callback):
         self._write_history()
         return True
 
+    def _latest(self) -> Checkpoint | None:
+        """The latest whole checkpoint: that which the first host finds, so that all go on from the same."""
+        found = self.checkpoints.latest() if self._chief else None
+        if self._hosts is None:
+            return found
+        name = self._hosts.of_chief("checkpoint", None if found is None else found.file.name)
+        return found if name is None or found is not None else self.checkpoints.named(name)
+
     def take_best(self, model: SlideClassifier) -> None:
         """Gives the model its weights of the best epoch, where one was followed."""
         if self.best_weights:
@@ -116,9 +130,13 @@ class ResumableTraining(keras.callbacks.Callback):
                 variable.assign(self.best_weights[key])
 
     def write(self) -> None:
-        """Writes a checkpoint."""
-        variables = _variables(self.model) | self._metric_variables()
+        """Writes a checkpoint; hosts that train together must all do so."""
+        counted = self._counted()
+        if not self._chief:
+            return
+        variables = _variables(self.model)
         arrays = {name: np.asarray(keras.ops.convert_to_numpy(variable)) for name, variable in variables.items()}
+        arrays |= counted
         arrays |= {_BEST + key: value for key, value in self.best_weights.items()}
         state = {
             "epoch": self.epoch,
@@ -139,27 +157,30 @@ class ResumableTraining(keras.callbacks.Callback):
         self._first = self.batch
 
     def on_train_batch_begin(self, batch: int, logs: Logs = None) -> None:
-        if self._first and self._metrics:  # the metrics of a resumed epoch go on
-            for name, variable in self._metric_variables().items():
-                if name in self._metrics:
-                    variable.assign(self._metrics.pop(name))
+        if self._first and self._metrics:
+            self._go_on_counting()
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
-        if self._first and self._metrics:  # those that Keras built in the first step; they are sums
-            for name, variable in self._metric_variables().items():
-                if name in self._metrics:
-                    variable.assign(keras.ops.convert_to_numpy(variable) + self._metrics.pop(name))
+        if self._first and self._metrics:  # of metrics that Keras built in the first step
+            self._go_on_counting()
         self._metrics = {}
         self.batch = self._first + batch + 1
         if self.bad is not None:
             self.bad.check()
-        if self.batch < self.batches and time.monotonic() - self._written > 60 * self.minutes:
+        if self.batch < self.batches and self._all_write(time.monotonic() - self._written > 60 * self.minutes):
             self.write()
+            self._written = time.monotonic()
+
+    def _all_write(self, due: bool) -> bool:
+        """Whether it is time for a checkpoint, by the clock of the first host."""
+        return due if self._hosts is None else self._hosts.of_chief("batch", due)
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         if self.bad is not None:
             self.bad.check()
         values = {name: float(value) for name, value in (logs or {}).items()}
+        if self._hosts is not None:  # so that all decide alike
+            values = self._hosts.of_chief("epoch", values)
         bad = [name for name in ("loss", "val_loss") if not np.isfinite(values.get(name, 0.0))]
         if bad:
             raise RuntimeError(
@@ -177,6 +198,8 @@ class ResumableTraining(keras.callbacks.Callback):
         self.epoch, self.batch = epoch + 1, 0
         self.ended = self.ended or self.epoch >= self.params["epochs"]
         self.model.stop_training = self.model.stop_training or self.ended
+        if self._hosts is not None:  # a callback may have asked one of them to stop
+            self.model.stop_training = any(self._hosts.gather("stop", self.model.stop_training))
         self._write_history()
         self.write()
 
@@ -184,8 +207,28 @@ class ResumableTraining(keras.callbacks.Callback):
         """What the metrics count, by name."""
         return {f"{_METRICS}{m.name}/{v.path}": v for m in self.model.metrics for v in m.variables}
 
+    def _counted(self) -> dict[str, np.ndarray]:
+        """What the metrics have counted, and, where several devices count, what each of them has."""
+        here = {name: values_here(variable) for name, variable in self._metric_variables().items()}
+        if self._hosts is not None:
+            everywhere = self._hosts.gather("metrics", [[v.tolist() for v in values] for values in here.values()])
+            for name, *hosts in zip(here, *everywhere, strict=True):
+                here[name] = [np.array(value, here[name][0].dtype) for host in hosts for value in host]
+        found = {name: np.sum(values, axis=0, dtype=values[0].dtype) for name, values in here.items()}
+        return found | {_OF_DEVICES + name: np.stack(values) for name, values in here.items() if len(values) > 1}
+
+    def _go_on_counting(self) -> None:
+        """Has the metrics of a resumed epoch go on from what they had counted; they are sums."""
+        own = devices_here(self.model)
+        devices, first = (own, 0) if self._hosts is None else (own * len(self._hosts), own * self._hosts.places.number)
+        for name, variable in self._metric_variables().items():
+            if name in self._metrics:
+                counted = self._metrics.pop(name)[None]
+                counted = self._metrics.pop(_OF_DEVICES + name, counted)
+                add_here(variable, parts_for(counted, devices, first, own))
+
     def _write_history(self) -> None:
-        if self.rows:
+        if self.rows and self._chief:
             write_whole(self.history_file, pd.DataFrame(self.rows).to_csv(index=False).encode())
 
     def _refuse_former(self, found: Checkpoint) -> None:

@@ -101,7 +101,6 @@ def _records(config: RunConfig) -> Iterator[str]:
 def _model(config: RunConfig, report: dict[str, Any]) -> Iterator[str]:
     """What making the model, and choosing its best epoch, refuse; warns of a training that never leaves its first phase."""
     from ats_mag.training.build import build_model, recipe_of
-    from ats_mag.training.devices import strategy_of
     from ats_mag.training.settings import epoch_to_choose
 
     slides = pd.DataFrame(report["labels"], columns=["fold", "part", "label", "slides", "patients"])
@@ -110,7 +109,6 @@ def _model(config: RunConfig, report: dict[str, Any]) -> Iterator[str]:
     training = [int(counts.get((fold, "train"), 0)) for fold in folds]
     steps = config.train.epochs * ceil_div(max([1, *training]), config.train.batch_size)
     try:
-        strategy_of(config.train)
         recipe = recipe_of(config)
         model = build_model(
             config, recipe, report["classes"], config.prepare.overview_mpp, steps, config.train.batch_size

@@ -138,3 +138,35 @@ def large_encoder() -> str:
         ],
     ]
     return markdown([f"{found['parameters'] / 1e6:.0f} million weights, 2 CPUs", "patches read", "time"], rows)
+
+
+def hosts() -> str:
+    """Seconds of a step, its efficiency, and the share that the exchange of gradients would take."""
+    rows = load_one("hosts.json")["processes"]
+    sizes = ("1", "10", "100")
+    head = [
+        "processes",
+        "step, s of a processor",
+        "efficiency without the exchange",
+        *(f"share of {mb} MB" for mb in sizes),
+    ]
+    return markdown(head, [
+        [
+            str(row["processes"]),
+            f"{row['step_cpu_seconds']:.2f}",
+            f"{row['efficiency']:.2f}",
+            *(f"{row['share_of_exchange'][mb]:.0%}" if row["share_of_exchange"] else "" for mb in sizes),
+        ]
+        for row in rows
+    ])  # fmt: skip
+
+
+def hosts_model() -> str:
+    """The share of the exchange that is calculated for many GPUs."""
+    model = load_one("hosts.json")["model"]
+    sizes = ("1", "10", "100")
+    head = [f"calculated, of a step of {model['step_seconds'] * 1e3:.0f} ms", *(f"share of {mb} MB" for mb in sizes)]
+    return markdown(head, [
+        [f"{row['gpus']} GPUs, {row['network']}", *(f"{row['share_of_exchange'][mb]:.1%}" for mb in sizes)]
+        for row in model["rows"]
+    ])  # fmt: skip

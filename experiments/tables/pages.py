@@ -31,6 +31,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "in-memory": of_benchmarks.in_memory,
     "feature-cache": of_benchmarks.feature_cache,
     "large-encoder": of_benchmarks.large_encoder,
+    "hosts": of_benchmarks.hosts,
+    "hosts-model": of_benchmarks.hosts_model,
     "scanners": of_experiments.scanners,
     "glas": of_experiments.glas,
     "panel": panel.panel,

@@ -1,0 +1,3 @@
+from experiments.benchmarks.hosts.benchmark import main
+
+main()
