@@ -51,7 +51,7 @@ def train_many(
         tick: called every few seconds, and more often.
 
     Raises:
-        ValueError: a training that is named twice, or no fold of its run.
+        ValueError: a training that is named twice, no fold of its run, or meant for several machines together.
         ConnectionError: no Dask scheduler answers, or it was lost.
         ImportError: Dask is not installed.
         RuntimeError: no worker can train; the message says why.
@@ -63,6 +63,11 @@ def train_many(
     kept: list[FoldNews] = []
     for run, fold in trainings:
         run.test_slides(fold)  # there is such a fold
+        if str(run.config.train.devices) == "cluster":
+            raise ValueError(
+                f"the run {str(run.config.run)!r} has train.devices: cluster, for one training over several machines, and a "
+                "scheduler gives each fold to one: set train.devices: one (or all), or leave the scheduler out"
+            )
         job = FoldJob.of(run, fold)
         if job in todo:
             raise ValueError(f"fold {fold} of {str(run.config.run)!r} is to be trained twice at once")

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +119,9 @@ def test_runs_of_several_seeds_share_slides_and_division(threads, tmp_path, monk
     assert [one.status for one in train_many([(run, 0) for run in runs], threads)] == ["kept", "kept"]
     with pytest.raises(ValueError, match=r"fold 1 of '.*run-seed-1' is to be trained twice at once"):
         list(train_many([(runs[0], 1), (runs[0], 1)], threads))
+    together = config.model_copy(update={"train": config.train.model_copy(update={"devices": "cluster"})})
+    with pytest.raises(ValueError, match=r"has train\.devices: cluster, for one training over several machines"):
+        list(train_many([(replace(runs[0], config=together), 1)], threads))
     with pytest.raises(ValueError, match="the run has the folds 0 to 1"):
         list(train_many([(runs[0], 2)], threads))
 
