@@ -27,12 +27,12 @@ def convert(
         bool, typer.Option("--lossless", help="Deflate instead of JPEG of quality 95; slower to read.")
     ] = False,
     white: Annotated[
-        int | None, typer.Option(help="Value of white in images of 16 bits per channel: 65535, 4095, ...")
+        int | None, typer.Option(min=1, help="Value of white in images of 16 bits per channel: 65535, 4095, ...")
     ] = None,
     manifest: Annotated[
         Path | None,
         typer.Option(
-            help="Table of the slides to write, for `data.manifest`: of images from several folders, these are the labels."
+            help="Table of the slides to write (CSV), for `data.manifest`: of images from several folders, these are the labels."
         ),
     ] = None,
     overwrite: Annotated[
@@ -47,6 +47,8 @@ def convert(
 
     slides = slide_names(find_images(images), out)
     options = Conversion(slide_mpp(mpp), lossless, white, overwrite)
+    if manifest is not None and manifest.suffix.lower() != ".csv":  # which a slide's name never ends in
+        raise ValueError(f"--manifest {str(manifest)!r} is no name for the table, which is CSV: end it in .csv")
     if manifest is not None and manifest.exists():
         raise FileExistsError(f"{str(manifest)!r} exists already: give another name, or remove it first")
     done = track(convert_images(slides, options, workers), "Converting", len(slides), console=errors)

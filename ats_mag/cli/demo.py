@@ -12,7 +12,7 @@ from ats_mag.cli.console import console
 
 def demo(
     out: Annotated[Path, typer.Option(help="Folder of everything the demo makes.")] = Path("demo-run"),
-    seed: Annotated[int, typer.Option(help="Of slides and training.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of slides and training.")] = 0,
 ) -> None:
     """Makes slides, trains on them, exports, reloads, and draws what the model looked at."""
     from ats_mag.demo.run import run

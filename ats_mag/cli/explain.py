@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ats_mag.cli.console import say
+from ats_mag.cli.contradicted_mpp import note_contradicted_mpp
 from ats_mag.cli.imports import Imports, import_given
 from ats_mag.cli.options import TissueMasks, naming_options, slide_mpp
 from ats_mag.cli.slide_progress import show_counts, show_failures, show_progress
@@ -59,6 +60,7 @@ def explain(
 
     check_place(out / "attention.png")
     found = slides_to_explain(slides, model, slide_root, slide_mpp(mpp), fold, tissue_masks)
+    note_contradicted_mpp(found)
     one_file = len(slides) == len(found) == 1 and Path(found[0].path) == slides[0]
     folders = folders_of(found, out, one_file)
     loaded = load_classifier(model)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ats_mag.cli.contradicted_mpp import note_contradicted_mpp
 from ats_mag.cli.imports import Imports
 from ats_mag.cli.options import TissueMasks, naming_options, slide_mpp
 from ats_mag.cli.slide_progress import show_counts, show_failures, show_progress, show_unneeded
@@ -67,6 +68,7 @@ def predict(
     # No slide is read twice: decoded tiles of many slides would only fill the memory.
     os.environ.setdefault("ATS_MAG_CACHE_BYTES", str(_CACHE_BYTES))
     found = find_slides(slides, slide_root, slide_mpp(mpp), tissue_masks)
+    note_contradicted_mpp(found)
     with naming_options(
         confidence="--confidence", min_patches="--min-patches", max_patches="--max-patches", seed="--seed"
     ):

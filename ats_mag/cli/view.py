@@ -10,6 +10,7 @@ from urllib.parse import quote
 import typer
 
 from ats_mag.cli.console import say
+from ats_mag.cli.contradicted_mpp import note_contradicted_mpp
 from ats_mag.cli.imports import Imports, import_given
 from ats_mag.cli.options import TissueMasks, slide_mpp
 
@@ -61,6 +62,7 @@ def view(
     prefix, hosts = parse_root_path(root_path), [parse_allowed_host(name) for name in allowed_host or []]
     static_file("openseadragon.min.js")  # what is missing is told at once
     shown = find_slides(slides, slide_root, slide_mpp(mpp), tissue_masks)
+    note_contradicted_mpp(shown)
     inspection = None if model is None else BackgroundInspection(shown, model_opener(model))
     app = create_app(shown, inspection, lossless, allowed_hosts=hosts, root_path=prefix)
     with socket.socket() as listening:

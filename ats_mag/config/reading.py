@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import reprlib
 from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,9 @@ def read_config(path: str | os.PathLike[str]) -> RunConfig:
     except yaml.YAMLError as error:
         raise ConfigError(f"configuration {str(path)!r} is no YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
-        raise ConfigError(f"configuration {str(path)!r} must hold sections such as `data:`. Received: {values!r}")
+        raise ConfigError(
+            f"configuration {str(path)!r} must hold sections such as `data:`. Received: {reprlib.repr(values)}"
+        )
     try:
         config = RunConfig.model_validate(values)
     except ValidationError as error:
@@ -86,7 +89,8 @@ def problem(error: ErrorDetails) -> str:
         near = difflib.get_close_matches(str(key), _keys(sections), 1)
         hint = f"did you mean {near[0]!r}? " if near else ""
         return f"unknown key {where!r}: {hint}correct or remove it (`ats-mag init` writes all keys)"
-    text = error["msg"].removeprefix("Value error, ")
+    plain = {"model_type": "this is a section, of keys below it", "path_type": "a path is expected"}
+    text = plain.get(error["type"], error["msg"].removeprefix("Value error, "))
     return f"{where}: {text}" if "Received:" in text else f"{where}: {text}. Received: {error['input']!r}"
 
 

@@ -79,7 +79,7 @@ def evaluate_fold(run: Run, fold: int, progress: Progress | None = None) -> dict
 
     Raises:
         FileNotFoundError: no model of the fold.
-        RecordError, SlideError, OSError, ValueError: records or slides that cannot be used.
+        RecordError, SlideError, OSError, ValueError: records or slides that cannot be used; or a model of another run.
 
     Warns:
         UndefinedMeasureWarning: of measures that the test slides do not define.
@@ -91,6 +91,11 @@ def evaluate_fold(run: Run, fold: int, progress: Progress | None = None) -> dict
     wanted = run.test_slides(fold)
     file = files.trained_model()
     model_sha256, model = digest(file), load_classifier(file)
+    if list(model.classes) != run.classes:
+        raise ValueError(
+            f"{str(file)!r} has the classes {', '.join(model.classes)}, the run has {', '.join(run.classes)}: it is the model of another "
+            "run; bring back this run's own"
+        )
     model.test_method = options.method or model.test_method
     model.on_error = "raise"  # a slide that is partly read must not pass as measured
     skip = options.on_bad_slide == "skip"

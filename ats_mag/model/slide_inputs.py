@@ -53,9 +53,10 @@ def slide_inputs(
         ]
     if empty_mask == "whole":
         views = [v if np.any(v.mask) else v._replace(mask=np.ones(v.mask.shape, bool)) for v in views]
-    for path, view in zip(paths, views, strict=True):
+    for path, view, mask in zip(paths, views, masks or [None] * len(views), strict=True):
         if not np.any(view.mask):
-            raise ValueError(f"no tissue was found on slide {path!r}: nothing can be predicted of it")
+            why = "no tissue was found on" if mask is None else f"the tissue mask {mask!r} leaves nothing of"
+            raise ValueError(f"{why} slide {path!r}: nothing can be predicted of it")
     height, width = (round_up(max(view.mask.shape[axis] for view in views), multiple) for axis in (0, 1))
 
     def padded(arrays: list[np.ndarray], value: int) -> np.ndarray:

@@ -187,7 +187,7 @@ def _open_export(path: Path, adaptive: AdaptiveOptions | None) -> tuple[list[str
         card = json.loads((path / CARD).read_text())
     except (OSError, ValueError) as error:
         raise ValueError(
-            f"{str(path)!r} is no model that `ats-mag export` wrote: {CARD} is missing or damaged"
+            f"{str(path)!r} is no run, and no model that `ats-mag export` wrote: {CARD} is missing or damaged"
         ) from error
     head = get_head(card["head"])
     load_op()

@@ -182,7 +182,12 @@ def _polygons(geometry: dict[str, Any]) -> list[Any]:
     import shapely
     from shapely.geometry import shape
 
-    whole = shapely.make_valid(shape(geometry))
+    try:
+        whole = shapely.make_valid(shape(geometry))
+    except shapely.errors.ShapelyError as error:
+        raise ValueError(str(error)) from error
+    if not np.isfinite(shapely.get_coordinates(whole)).all():
+        raise ValueError("a corner of a polygon is no finite number")
     return [
         part for part in shapely.get_parts(shapely.get_parts(whole)) if part.geom_type == "Polygon" and part.area > 0
     ]

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import time
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -80,20 +81,28 @@ class Checkpoints:
     def latest(self) -> Checkpoint | None:
         """The latest one that is whole; damaged ones are renamed. None: there is none.
 
+        Warns:
+            UserWarning: there were damaged ones.
+
         Raises:
             OSError, MemoryError: a file that cannot be read now, which may be whole.
         """
         if self.folder.exists():
             remove_unfinished(self.folder)
+        damaged: list[Path] = []
         for file in self.files():
             try:
-                return _read(file)
+                found = _read(file)
+                _tell(damaged, found)
+                return found
             except (OSError, MemoryError) as error:
                 if getattr(error, "errno", None) != errno.EINVAL:  # which comes of seeking to a damaged offset
                     raise
             except Exception:  # a damaged archive fails in many ways
                 pass
             file.rename(file.with_name(file.name + ".damaged"))
+            damaged.append(file)
+        _tell(damaged, None)
         return None
 
     def named(self, name: str) -> Checkpoint:
@@ -110,6 +119,17 @@ class Checkpoints:
                 if time.monotonic() > until:
                     raise
                 time.sleep(0.5)
+
+
+def _tell(damaged: list[Path], found: Checkpoint | None) -> None:
+    """Says that what was trained since an earlier checkpoint is trained again."""
+    if damaged:
+        where = "from the beginning" if found is None else f"from the one before, {found.file.name}"
+        warnings.warn(
+            f"{len(damaged)} checkpoint(s) are damaged, the latest {str(damaged[0])!r} (kept as {damaged[0].name}.damaged): training goes on "
+            f"{where}",
+            stacklevel=3,
+        )
 
 
 def _read(file: Path) -> Checkpoint:

@@ -303,6 +303,13 @@ def test_messages_about_options_name_them(here, cohort, tmp_path, monkeypatch, c
     assert everything_in(tmp_path) == []
 
 
+@pytest.mark.parametrize("name", ["image.tiff", "table.xlsx", "table"])
+def test_the_table_of_converted_images_is_csv_and_replaces_no_slide(image, tmp_path, name):
+    out = tmp_path / "slides"
+    refused("end it in .csv", "convert", image, "--mpp", 1, "--out", out, "--manifest", out / name)
+    assert not out.exists()
+
+
 def test_a_folder_is_no_manifest(cohort):
     refused("is a folder", "plan", cohort / "slides", "--slides", cohort / "slides", "--no-probe")
 
@@ -318,3 +325,11 @@ def test_a_resolution_that_the_file_contradicts_is_said(cohort, tmp_path):
     assert "1 um/px (10x), from argument, over the 0.5 um/px that the file states (TIFF XResolution)" in out
     _, out, _ = run("convert", cohort / "slides" / "s0.tif", "--mpp", "0.501", "--out", tmp_path / "same")
     assert "over the" not in out
+
+
+def test_a_resolution_of_a_slide_that_its_file_contradicts_is_said(here, cohort):
+    model, slides = here / "run" / "fold-0" / "model.keras", cohort / "slides"
+    for given, said in (("1", True), ("0.501", False)):
+        status, _, error = run("predict", model, slides / "s0.tif", "--mpp", given)
+        assert status == 0, error
+        assert ("s0: 1 um/px is taken, its file states 0.5" in error) is said

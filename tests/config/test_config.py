@@ -59,6 +59,8 @@ def test_paths_are_relative_to_the_file(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("model: 3", "model: this is a section, of keys below it. Received: 3"),
+        ("data: {slides: [1]}", "data.slides: a path is expected"),
         ("epochs: 3", "unknown key 'epochs'"),
         ("train: {epoch: 3}", r"unknown key 'train.epoch': did you mean 'epochs'\?"),
         ("train: {augment: {flip: false}}", r"'train.augment.flip': did you mean 'flips'\?"),

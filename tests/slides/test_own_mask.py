@@ -85,6 +85,9 @@ def test_holes_classes_and_origins(tmp_path):
     assert read_own_mask(tmp_path / "list.geojson", (16, 16), (0, 0), 10.0).sum() == 4
 
 
+POLYGON = b'{"type": "Polygon", "coordinates": [[%s]]}'
+
+
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
@@ -93,6 +96,9 @@ def test_holes_classes_and_origins(tmp_path):
         ("m.geojson", b"{", "cannot be read as GeoJSON"),
         ("m.geojson", b"17", "cannot be read as GeoJSON"),
         ("m.geojson", b'{"features": [{"geometry": {"type": "Polygon"}}]}', "cannot be read as GeoJSON"),
+        ("m.geojson", POLYGON % b"[NaN, 0], [9, 9], [0, 9], [NaN, 0]", "cannot be read as GeoJSON"),
+        ("m.geojson", POLYGON % b"[Infinity, 0], [9, 9], [0, 9], [Infinity, 0]", "cannot be read as GeoJSON"),
+        ("m.geojson", POLYGON % b"[0, 0], [9, 9]", "cannot be read as GeoJSON"),
         ("m.geojson", b'{"features": []}', "no polygon"),
         ("m.geojson", b'{"features": [{"geometry": {"type": "Point", "coordinates": [1, 2]}}]}', "no polygon"),
     ],

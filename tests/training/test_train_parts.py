@@ -97,10 +97,15 @@ def test_the_last_two_checkpoints_are_kept_and_a_damaged_one_is_passed_over(tmp_
     for damaged in (whole[: len(whole) // 2], b"", whole[:80] + b"\xff" * 8 + whole[88:]):
         checkpoints.write(1, 0, {"epoch": 1, "batch": 0}, {"x": np.arange(1)})
         file.write_bytes(damaged)
-        assert checkpoints.latest().state == {"epoch": 0, "batch": 12}
+        with pytest.warns(UserWarning, match=r"000001-00000000\.npz\.damaged\): training goes on from the one before"):
+            assert checkpoints.latest().state == {"epoch": 0, "batch": 12}
         assert not file.exists()
         assert file.with_name(file.name + ".damaged").read_bytes() == damaged
     assert not list((tmp_path / "c").glob(".*"))
+    for file in checkpoints.files():
+        file.write_bytes(b"")
+    with pytest.warns(UserWarning, match="training goes on from the beginning"):
+        assert checkpoints.latest() is None
 
 
 @pytest.mark.parametrize("error", [OSError(116, "Stale file handle"), PermissionError(13, "no"), MemoryError()])
@@ -118,6 +123,7 @@ def test_a_checkpoint_that_cannot_be_read_now_is_kept(tmp_path, monkeypatch, err
     assert checkpoints.latest().state == {"epoch": 1}
 
 
+@pytest.mark.filterwarnings("ignore:1 checkpoint")
 def test_wherever_a_checkpoint_is_damaged_it_is_whole_or_passed_over(tmp_path):
     checkpoints = Checkpoints(tmp_path)
     checkpoints.write(0, 0, {"epoch": 0}, {"x": np.arange(3)})

@@ -71,7 +71,7 @@ def export_model(
         RuntimeError: a weight is no number.
     """
     model.check_weights()
-    path = Path(path)
+    path = Path(path).absolute()  # "." has no name
     stock = path.with_name(path.name + STOCK_SUFFIX)
     model.feature_cache = None  # of this process
     if include_encoder:
