@@ -173,6 +173,8 @@ class Hosts:
         finally:
             self._ended.set()
             self._tell_others({"left": True})
+            for peer in self._peers.values():
+                peer.finish()
             if self._lost is None:
                 _end_after(None)
 
@@ -204,6 +206,7 @@ class Hosts:
             except OSError:
                 if k not in self._gone:
                     self._lose(f"{name} died: its process was killed, or its machine has stopped")
+                peer.close()
                 return
             self._heard[k] = time.monotonic()
             if "lost" in message:

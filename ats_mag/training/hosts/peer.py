@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import struct
@@ -59,6 +60,11 @@ class Peer:
         if not isinstance(message, dict):
             raise ConnectionError("what came is no message")
         return message
+
+    def finish(self) -> None:
+        """Says that no more is sent."""
+        with contextlib.suppress(OSError):  # it is broken, or closed
+            self._connection.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
         """Ends the connection."""

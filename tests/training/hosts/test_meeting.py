@@ -72,7 +72,8 @@ def test_what_differs_later_is_refused_by_all():
         assert "(slide s1: 1 in place of 0)" in str(error)
 
 
-def test_two_processes_in_one_place_are_refused():
+def test_two_processes_in_one_place_are_refused(monkeypatch):
+    monkeypatch.setenv("ATS_MAG_HOST_PATIENCE", "2")  # the first waits for the others in vain
     names = addresses(3)
     first, second = each(2, lambda hosts: None, places=lambda _, k: Places(names, (0, 0)[k]))
     found = [str(error) for error in (first, second) if isinstance(error, HostRefused)]
