@@ -25,7 +25,9 @@ def add_here(variable: keras.Variable, values: list[np.ndarray]) -> None:
 def devices_here(model: keras.Model) -> int:
     """How many devices of this process share a batch."""
     strategy = getattr(model, "distribute_strategy", None)
-    return 1 if strategy is None else len(strategy.extended.worker_devices)
+    if strategy is None or strategy.num_replicas_in_sync == 1:  # Keras names TensorFlow's default, which has no list
+        return 1
+    return len(strategy.extended.worker_devices)
 
 
 def parts_for(counted: np.ndarray, devices: int, first: int, own: int) -> list[np.ndarray]:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ats_mag.training.metric_values import add_here, parts_for, values_here
+from ats_mag.training.metric_values import add_here, devices_here, parts_for, values_here
 
 COUNTED = np.array([[1.0, 2.0], [10.0, 20.0]], "float32")  # of two devices
 
@@ -34,7 +34,8 @@ def test_each_device_goes_on_with_its_own():
     assert float(keras.ops.convert_to_numpy(total)) == 33
 
 
-def test_one_device_is_no_different():
+def test_one_device_is_no_different(build):
+    assert devices_here(build()) == 1
     total = keras.metrics.Sum().variables[0]
     add_here(total, [np.float32(3)])
     assert [float(value) for value in values_here(total)] == [3]
