@@ -20,6 +20,8 @@ BASE_MEMORY = 1.3e9  # of a process with TensorFlow and a small encoder
 WEIGHTS = 20e6  # of a model with EfficientNet-Lite0
 MODELS = 3  # a fold's model and its last two checkpoints
 MEASURING = 10.0  # seconds, of measures with their intervals, baselines and pictures
+EPOCH = 1.2  # seconds, of a checkpoint, the history and the turn to validation
+FEW_AT_A_TIME = 1.5  # times as long as in the probe: patches come few at a time, of slides that must be opened
 FREE = 0.75  # of the epochs: those in which the attention changes
 NEW_PLACES = (
     0.2  # of a slide's most probable cells, those that were not so an epoch before, as seen on slides of three scales
@@ -100,6 +102,7 @@ def _seconds(draft: Draft, facts: Facts, splits: pd.DataFrame | None, probe: Pro
     every = draft["model.test_method"] == "exhaustive"
     seen = cells_seen(draft, facts)
     caches = facts.encoder.caches and draft["train.feature_cache_gb"] > 0
+    patch = probe.patch * (FEW_AT_A_TIME if caches else 1)
     train = evaluate = 0.0
     known: dict[str, float] = dict.fromkeys(tissue, 0.0)  # cells that were encoded in earlier folds
     for parts in _parts(splits, list(tissue)):
@@ -120,9 +123,9 @@ def _seconds(draft: Draft, facts: Facts, splits: pd.DataFrame | None, probe: Pro
                 known[slide] = min(total, known[slide] + found)
                 new[part] += found
         train += probe.begin + probe.start + (probe.test_start if parts["validation"] else 0)
-        train += steps * probe.rest * draft["train.batch_size"] / probe.slides + new["train"] * probe.patch
-        train += new["validation"] * probe.patch + len(parts["validation"]) * epochs * probe.test_rest
-        evaluate += new["test"] * probe.patch + len(parts["test"]) * probe.test_rest
+        train += steps * probe.rest * draft["train.batch_size"] / probe.slides + new["train"] * patch
+        train += epochs * EPOCH + new["validation"] * patch + len(parts["validation"]) * epochs * probe.test_rest
+        evaluate += new["test"] * patch + len(parts["test"]) * probe.test_rest
         evaluate += probe.begin + probe.test_start + MEASURING
     return train, evaluate
 
