@@ -11,6 +11,7 @@ from typing import Any
 import wrapt
 
 CLASSES = {
+    "ats_mag>AdamOfReplicas": "model.adam_of_replicas",
     "ats_mag>AdamOfTwoRates": "model.adam_of_two_rates",
     "ats_mag>AdaptedEncoder": "model.encoders.adapted_encoder",
     "ats_mag>ApplicationPreprocessing": "model.built_in_networks",

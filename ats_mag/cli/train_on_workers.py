@@ -118,4 +118,4 @@ class FoldBars:
         )
         if not errors.is_terminal and line != self._line:
             self._line = line
-            errors.print(f"epochs: {line}", highlight=False, soft_wrap=True)
+            errors.print(f"epochs: {line}", highlight=False, markup=False, soft_wrap=True)
