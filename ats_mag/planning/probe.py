@@ -128,11 +128,13 @@ class _AllKnown:
     def look_up(self, path: Any, cells: Any, geometry: Any, turn: Any) -> tuple[Any, ...]:
         import numpy as np
 
+        from ats_mag.model.feature_cache.memory_store import KEY_BYTES
+
         shape = cells.shape[:2]
         return (
             np.ones(shape, bool),
             np.zeros((*shape, self.dimension), np.float32),
-            np.zeros((*shape, 16), np.uint8),
+            np.zeros((*shape, KEY_BYTES), np.uint8),
             np.float64(0),
         )
 
@@ -160,7 +162,7 @@ def _time_steps(model: SlideClassifier, inputs: dict[str, Any], labels: Any) -> 
 
 
 def _time_tests(model: SlideClassifier, inputs: dict[str, Any], labels: Any) -> tuple[float, float]:
-    """The same of testing, whose patches are known after the first step where features are kept."""
+    """The same of testing."""
     import keras
 
     clock = _clock()

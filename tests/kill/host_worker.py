@@ -6,45 +6,26 @@ folder, a line `epoch,batch,slide;slide...` per step; weights and history of the
 """
 
 import contextlib
-import os
 import sys
-import threading
-from pathlib import Path
 
 import keras
 import numpy as np
 import pandas as pd
-import tensorflow as tf
+from seen_slides import Seen
 
 
-class Seen(keras.callbacks.Callback):
-    """Notes which training slides each step read here, and what each epoch logged."""
+class Logged(Seen):
+    """Keeps what each epoch logged, too."""
 
     def __init__(self, file):
-        super().__init__()
-        self.file, self.names, self.lock, self.rows = file, set(), threading.Lock(), []
+        super().__init__(file)
+        self.rows = []
 
     def on_train_begin(self, logs=None):
-        self.done = self.params["done"]
-        if self.model.on_unreadable is None:  # else bad slides are noted there
-            self.model.on_unreadable = self.watch
-
-    def watch(self, path, index, geometry, valid):
-        def note(path, valid):
-            with self.lock:
-                self.names |= {Path(os.fsdecode(p.astype(np.uint8).tobytes().rstrip(b"\0"))).stem for p in path}
-            return valid
-
-        return tf.ensure_shape(tf.numpy_function(note, [path, valid], tf.bool), valid.shape)
-
-    def on_train_batch_begin(self, batch, logs=None):
-        self.names.clear()
-
-    def on_train_batch_end(self, batch, logs=None):
-        epoch, at = divmod(self.done, self.params["steps"])
-        self.done += 1
-        with open(self.file, "a") as stream:
-            stream.write(f"{epoch},{at},{';'.join(sorted(self.names))}\n")
+        noted = self.model.on_unreadable
+        super().on_train_begin(logs)
+        if noted is not None:  # bad slides are noted there
+            self.model.on_unreadable = noted
 
     def on_epoch_end(self, epoch, logs=None):
         self.rows.append(dict(logs or {}))
@@ -73,7 +54,7 @@ def main(addresses, index, *configs):
             hosts = stack.enter_context(open_hosts(read_config(configs[0]), places).together())
         for config in map(read_config, configs):
             run = Run.open(config) if hosts is None else open_run(hosts, config)
-            seen = Seen(config.run / f"seen-{index}.csv")
+            seen = Logged(config.run / f"seen-{index}.csv")
             model = train_fold(run, 0, [seen], hosts)
             np.savez(config.run / f"weights-{index}.npz", *model.get_weights())
             pd.DataFrame(seen.rows).to_csv(config.run / f"history-{index}.csv", index=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from backends import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
@@ -45,7 +46,7 @@ def _expected(attention: np.ndarray, n: int, sides: list[float], inside: np.ndar
 
 
 @given(st.data())
-@settings(deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_as_the_words_say(data: st.DataObject) -> None:
     shape = data.draw(st.tuples(st.integers(1, 5), st.integers(1, 5), st.integers(1, 3)))
     numbers = np.array(

@@ -34,7 +34,7 @@ def train_locally(arguments: Sequence[str], count: int) -> None:
         HostLost: the training failed, and the first process could not say why.
         SystemExit: it failed, and the first process said why.
     """
-    addresses = ",".join(f"127.0.0.1:{port}" for port in _free_ports(count))
+    addresses = ",".join(f"127.0.0.1:{port}" for port in free_ports(count))
     with contextlib.ExitStack() as stack:
         logs = [None, *(stack.enter_context(tempfile.TemporaryFile()) for _ in range(count - 1))]
         processes = [_start(arguments, addresses, k, count, log) for k, log in enumerate(logs)]
@@ -110,7 +110,8 @@ def _error_in(log: IO[bytes] | None) -> str | None:
     return next((line.removeprefix("error: ") for line in reversed(lines) if line.startswith("error: ")), None)
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports of this machine that nobody uses."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for found in sockets:

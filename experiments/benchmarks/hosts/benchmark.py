@@ -9,10 +9,8 @@ the processor's time, which does not depend on how many processors there are and
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import socket
 import statistics
 import subprocess
 import sys
@@ -21,6 +19,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from ats_mag.training.hosts.local import free_ports
 from experiments.benchmarks import made_slides
 from experiments.common.arguments import new_parser
 from experiments.common.processes import ROOT, environment
@@ -120,12 +119,3 @@ def model_of_gpus() -> dict[str, Any]:
 def ring(processes: int, megabytes: float, bytes_per_second: float) -> float:
     """Seconds that a ring takes to sum so many MB over so many processes."""
     return 2 * (processes - 1) * (megabytes * 1e6 / processes / bytes_per_second + LATENCY)
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports of this machine that nobody uses."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for found in sockets:
-            found.bind(("127.0.0.1", 0))
-        return [found.getsockname()[1] for found in sockets]
