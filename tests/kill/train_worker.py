@@ -16,7 +16,7 @@ def main():
 
     feature, attention = networks.feature_network, networks.attention_network
     networks.feature_network = lambda size: feature(size, 16, (8, 16))
-    networks.attention_network = lambda m, stride: attention(m, stride, (8, 8))
+    networks.attention_network = lambda m, stride, **options: attention(m, stride, (8, 8), **options)
     if len(sys.argv) > 2:
         steps.DEFAULT_PARTS = int(sys.argv[2])
     from ats_mag.config.reading import read_config
